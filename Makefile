@@ -1,0 +1,71 @@
+# The recipes that users, developers and CI all call. Newcomers need two: `make up` and `make test`.
+#
+# Each brings what it misses first (scripts/*-deps.sh: silent and quick when nothing is to do).
+
+SHELL := /bin/bash
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+
+# Tools that are fetched, not installed, live in the checkout.
+export PATH := $(CURDIR)/.tools/bin:$(PATH)
+
+# Test vectors lie outside the repository; tests say so in one line when they are absent.
+GATEHOUSE_VECTORS ?= $(realpath ../shared/data)
+
+# What `make up` hands on, for example: make up ARGS="--edge-listen 127.0.0.1:7801"
+ARGS ?=
+
+.PHONY: help
+help: ## Show this help
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: up
+up: build-deps runtime-deps ## Build, then run the whole system here with deploy/quickstart
+	cargo build --release --workspace --bin gatehouse --locked
+	exec target/release/gatehouse up -f deploy/quickstart $(ARGS)
+
+.PHONY: build
+build: build-deps ## Build all binaries into target/release
+	cargo build --release --workspace --bins --locked
+
+# Cheap first: a slip in form shows within seconds.
+.PHONY: check
+check: build-deps check-deps ## Check format, repository rules, dependencies, lints and docs
+	cargo fmt --all --check
+	cargo run --quiet --locked -p xtask -- tidy
+	cargo deny --locked check bans licenses sources
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --workspace --locked
+
+ifneq ($(GATEHOUSE_VECTORS),)
+test e2e: export GATEHOUSE_VECTORS := $(GATEHOUSE_VECTORS)
+endif
+
+# Tests run the binaries that lie beside them in target/debug, so those are built first; with
+# --tests, so that both steps build the same dependencies with the same features.
+.PHONY: test
+test: build-deps test-deps ## Run all tests but the long ones
+	cargo build --workspace --bins --tests --locked
+	cargo test --workspace --locked --no-fail-fast
+
+.PHONY: e2e
+e2e: build-deps e2e-deps ## Run the long tests: more clients, more time
+	cargo build --workspace --bins --tests --locked
+	cargo test --workspace --tests --locked --no-fail-fast -- --ignored
+
+.PHONY: bench
+bench: build-deps ## Measure the scenarios of loadtest/
+	@test -f loadtest/Cargo.toml || { echo 'make bench: loadtest/ holds no scenarios yet' >&2; exit 1; }
+	cargo run --release --locked --manifest-path loadtest/Cargo.toml
+
+.PHONY: release
+release: build ## Build and pack an archive into target/dist
+	scripts/release.sh
+
+.PHONY: build-deps runtime-deps check-deps test-deps e2e-deps
+build-deps runtime-deps test-deps:
+	@scripts/$@.sh
+check-deps:
+	@scripts/test-deps.sh check
+e2e-deps:
+	@scripts/test-deps.sh e2e

@@ -1,0 +1,289 @@
+//! `gatehouse apply`: stores all that the files hold as one revision, or nothing of it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use proto::v1::{ApplyRequest, ApplyResponse, Change};
+use serde::Serialize;
+use tonic::{Code, Status};
+
+use crate::app::App;
+use crate::codes;
+use crate::fault::{Failure, Fault};
+use crate::link::{self, Link};
+use crate::rollout::{self, Outcome};
+use crate::show::{Meaning, Show};
+use crate::source::{Sources, summary};
+use crate::when;
+
+/// Store everything that files hold as one revision, or nothing of it.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  gatehouse apply -f servers.yaml
+  gatehouse apply -f deploy/quickstart --wait
+  gatehouse apply -f rules.yaml --dry-run
+  gatehouse get AccessRule engineers -o yaml | gatehouse apply -f - --if-revision 14
+
+See also: gatehouse validate, gatehouse get, gatehouse nodes")]
+pub struct Args {
+    /// A file, a folder (its .yaml, .yml and .json files), or - for standard input; any number of times
+    #[arg(short, long = "file", value_name = "FILE|DIR|-", required = true)]
+    pub file: Vec<PathBuf>,
+    /// Check against the control plane and show what would change; store nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Wait until every live node runs the revision
+    #[arg(long)]
+    pub wait: bool,
+    /// How long to wait at most
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = when::parse)]
+    pub timeout: Duration,
+    /// Store nothing unless the head revision is this one
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    pub if_revision: u64,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Faults of the files, of the resources, of the connection, or of the rollout.
+pub async fn run(args: Args, app: &App) -> Result<(), Failure> {
+    let sources = Sources::read(&args.file)?;
+    let link = app.link().await?;
+    let answer = store(&link, &sources, args.dry_run, args.if_revision).await?;
+    if !app.show.is_json() {
+        tell(&app.show, &answer, args.dry_run);
+    }
+    finish(&link, &app.show, &answer, args.wait && !args.dry_run, args.timeout).await
+}
+
+/// Sends resources to the control plane.
+///
+/// # Errors
+/// What the control plane finds wrong, placed in the user's files.
+pub async fn store(link: &Link, sources: &Sources, dry_run: bool, if_revision: u64) -> Result<ApplyResponse, Failure> {
+    let request = ApplyRequest { resources: sources.resources(), dry_run, if_revision };
+    match link.admin().apply(request).await {
+        Ok(answer) => Ok(answer.into_inner()),
+        Err(status) => Err(refused(link, sources, &status)),
+    }
+}
+
+/// What changed, one line a resource, and warnings.
+pub fn tell(show: &Show, answer: &ApplyResponse, dry_run: bool) {
+    for line in change_lines(&answer.changes) {
+        show.line(&line);
+    }
+    tell_warnings(show, answer);
+    if dry_run {
+        show.note("nothing was stored (dry run)");
+    }
+}
+
+/// What works but may not be meant, on standard error.
+pub fn tell_warnings(show: &Show, answer: &ApplyResponse) {
+    for warning in &answer.warnings {
+        let key = warning.key.as_ref().map_or_else(String::new, |key| format!("{}/{}: ", key.kind, key.name));
+        let head = show.paint_err(Meaning::Look, &format!("warning {}:", warning.code));
+        let path = if warning.path.is_empty() { String::new() } else { format!("{}: ", warning.path) };
+        show.note(&format!("{head} {key}{path}{}", warning.message));
+    }
+}
+
+/// The end of every command that made a revision: waits if asked to, and says where things stand.
+///
+/// # Errors
+/// Those of [`rollout::wait`].
+pub async fn finish(
+    link: &Link,
+    show: &Show,
+    answer: &ApplyResponse,
+    wait: bool,
+    timeout: Duration,
+) -> Result<(), Failure> {
+    let outcome = if wait { Some(rollout::wait(link, show, answer.revision, timeout).await?) } else { None };
+    if show.is_json() {
+        show.json(&View::of(answer, outcome));
+    } else if let Some(outcome) = outcome {
+        show.line(&rollout::sentence(show, answer.revision, &outcome));
+    }
+    Ok(())
+}
+
+/// `Server/time            changed   spec.runtime.npx.version 1.0.2 -> 1.0.3`
+fn change_lines(changes: &[Change]) -> Vec<String> {
+    let name = |change: &Change| {
+        change.key.as_ref().map_or_else(String::new, |key| format!("{}/{}", key.kind, key.name))
+    };
+    let widest = changes.iter().map(|change| name(change).len()).max().unwrap_or(0);
+    let mut lines = Vec::new();
+    for change in changes {
+        let mut fields = change.fields.iter().map(|field| match (field.before.as_str(), field.after.as_str()) {
+            ("", after) => format!("{} {after}", field.path),
+            (before, "") => format!("{} {before} removed", field.path),
+            (before, after) => format!("{} {before} -> {after}", field.path),
+        });
+        // A new resource is all fields; its name says enough.
+        let shown = change.action == "changed";
+        let first = if shown { fields.next().unwrap_or_default() } else { String::new() };
+        let line = format!("{:widest$}   {:9} {first}", name(change), change.action);
+        lines.push(line.trim_end().to_owned());
+        if shown {
+            lines.extend(fields.map(|field| format!("{:widest$}             {field}", "")));
+        }
+    }
+    lines
+}
+
+fn refused(link: &Link, sources: &Sources, status: &Status) -> Failure {
+    let found = if status.code() == Code::InvalidArgument { link::violations(status) } else { Vec::new() };
+    if found.is_empty() {
+        let fault = link.fault(status);
+        let fault = if fault.code == codes::CHANGED_MEANWHILE {
+            fault.fix("gatehouse get Server, and apply again with the revision that it shows")
+        } else {
+            fault
+        };
+        return Failure::of(vec![fault], Some("nothing was applied".to_owned()));
+    }
+    let faults: Vec<Fault> = found
+        .iter()
+        .map(|(field, message, code)| {
+            let (index, path) = index_and_path(field);
+            sources.fault(index, path, message, code.clone())
+        })
+        .collect();
+    let files: std::collections::BTreeSet<&str> =
+        faults.iter().flat_map(|fault| fault.places.iter().map(|place| place.file.as_str())).collect();
+    let summary = summary(faults.len(), files.len().max(1));
+    Failure::of(faults, Some(summary))
+}
+
+/// `resources[3].spec.servers[0]` → 3 and `spec.servers[0]`.
+fn index_and_path(field: &str) -> (Option<usize>, &str) {
+    let split = || {
+        let (index, path) = field.strip_prefix("resources[")?.split_once(']')?;
+        Some((index.parse().ok()?, path.strip_prefix('.').unwrap_or(path)))
+    };
+    match split() {
+        Some((index, path)) => (Some(index), path),
+        None => (None, field),
+    }
+}
+
+/// The answer as programs read it.
+#[derive(Debug, Serialize)]
+struct View<'a> {
+    revision: u64,
+    changes: Vec<ChangeView<'a>>,
+    warnings: Vec<WarningView<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rollout: Option<Outcome>,
+}
+
+#[derive(Debug, Serialize)]
+struct ChangeView<'a> {
+    kind: &'a str,
+    name: &'a str,
+    action: &'a str,
+    fields: Vec<FieldView<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct FieldView<'a> {
+    path: &'a str,
+    before: &'a str,
+    after: &'a str,
+}
+
+#[derive(Debug, Serialize)]
+struct WarningView<'a> {
+    kind: &'a str,
+    name: &'a str,
+    path: &'a str,
+    code: &'a str,
+    message: &'a str,
+}
+
+impl<'a> View<'a> {
+    fn of(answer: &'a ApplyResponse, rollout: Option<Outcome>) -> Self {
+        let key = |key: &'a Option<proto::v1::ResourceKey>| {
+            key.as_ref().map_or(("", ""), |key| (key.kind.as_str(), key.name.as_str()))
+        };
+        let changes = answer.changes.iter().map(|change| {
+            let (kind, name) = key(&change.key);
+            let fields = change
+                .fields
+                .iter()
+                .map(|f| FieldView { path: &f.path, before: &f.before, after: &f.after })
+                .collect();
+            ChangeView { kind, name, action: &change.action, fields }
+        });
+        let warnings = answer.warnings.iter().map(|warning| {
+            let (kind, name) = key(&warning.key);
+            WarningView { kind, name, path: &warning.path, code: &warning.code, message: &warning.message }
+        });
+        Self { revision: answer.revision, changes: changes.collect(), warnings: warnings.collect(), rollout }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proto::v1::{FieldChange, ResourceKey};
+
+    fn change(kind: &str, name: &str, action: &str, fields: &[(&str, &str, &str)]) -> Change {
+        Change {
+            key: Some(ResourceKey { kind: kind.to_owned(), name: name.to_owned() }),
+            action: action.to_owned(),
+            fields: fields
+                .iter()
+                .map(|(path, before, after)| FieldChange {
+                    path: (*path).to_owned(),
+                    before: (*before).to_owned(),
+                    after: (*after).to_owned(),
+                })
+                .collect(),
+        }
+    }
+
+    #[test]
+    fn changes_are_shown_as_before_and_after() {
+        let changes = [
+            change("Server", "time", "changed", &[("spec.runtime.npx.version", "1.0.2", "1.0.3"), ("spec.title", "", "T")]),
+            change("AccessRule", "engineers", "unchanged", &[]),
+            change("Filter", "x", "created", &[("spec.order", "", "1")]),
+        ];
+        assert_eq!(
+            change_lines(&changes),
+            [
+                "Server/time            changed   spec.runtime.npx.version 1.0.2 -> 1.0.3",
+                "                                 spec.title T",
+                "AccessRule/engineers   unchanged",
+                "Filter/x               created",
+            ]
+        );
+    }
+
+    #[test]
+    fn the_place_of_a_fault_is_read_from_its_field() {
+        assert_eq!(index_and_path("resources[3].spec.servers[0]"), (Some(3), "spec.servers[0]"));
+        assert_eq!(index_and_path("resources[0]"), (Some(0), ""));
+        assert_eq!(index_and_path("if_revision"), (None, "if_revision"));
+    }
+
+    #[test]
+    fn programs_read_every_change() {
+        let answer = ApplyResponse {
+            revision: 3,
+            changes: vec![change("Filter", "x", "created", &[])],
+            warnings: Vec::new(),
+        };
+        let view = serde_json::to_value(View::of(&answer, None)).unwrap_or_default();
+        assert_eq!(
+            view,
+            serde_json::json!({"revision": 3, "warnings": [],
+                "changes": [{"kind": "Filter", "name": "x", "action": "created", "fields": []}]})
+        );
+    }
+}

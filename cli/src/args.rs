@@ -1,0 +1,106 @@
+//! The command line: every command, and the flags that all have.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Parser};
+
+use crate::services::Rest;
+use crate::show::{ColorChoice, Format};
+use crate::{apply, audit, call, connect, delete, explain, get, key, node, nodes, server, tools, up, validate};
+
+/// Gatehouse: the gate before your MCP servers.
+#[derive(Debug, Parser)]
+#[command(
+    name = "gatehouse",
+    version,
+    disable_version_flag = true,
+    disable_help_subcommand = true,
+    propagate_version = false,
+    after_help = "Examples:
+  gatehouse up -f deploy/quickstart
+  gatehouse call everything echo --args '{\"message\":\"hi\"}'
+  gatehouse audit list --limit 1
+
+Errors carry a code: gatehouse explain GH1001"
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+/// Flags of every command that asks the control plane or an edge.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Global {
+    /// The file that says where the control plane is and who you are
+    #[arg(long, global = true, value_name = "FILE", env = "GATEHOUSE_CONTEXT", help_heading = "Global")]
+    pub(crate) context: Option<PathBuf>,
+    /// The control plane's address, instead of the context's
+    #[arg(long, global = true, value_name = "URL", help_heading = "Global")]
+    pub(crate) address: Option<String>,
+    /// The admin token, instead of the context's
+    #[arg(long, global = true, value_name = "TOKEN|@FILE", help_heading = "Global")]
+    pub(crate) token: Option<String>,
+    /// The form of the answer: table and json everywhere, wide for lists, yaml and name for `get`
+    #[arg(short, long, global = true, value_enum, default_value = "table", value_name = "FORMAT", help_heading = "Global")]
+    pub(crate) output: Format,
+    /// When to use colour
+    #[arg(long, global = true, value_enum, default_value = "auto", value_name = "WHEN", help_heading = "Global")]
+    pub(crate) color: ColorChoice,
+    /// No hints
+    #[arg(short, long, global = true, help_heading = "Global")]
+    pub(crate) quiet: bool,
+    /// More about what happens and why it failed
+    #[arg(short, long, global = true, help_heading = "Global")]
+    pub(crate) verbose: bool,
+    /// Print the version
+    #[arg(long, action = ArgAction::Version, help_heading = "Global")]
+    pub(crate) version: Option<bool>,
+}
+
+/// What there is to do.
+#[derive(Debug, clap::Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "made once, at the start of the process")]
+pub(crate) enum Command {
+    Up(up::Args),
+    Apply(apply::Args),
+    Get(get::Args),
+    Delete(delete::Args),
+    Validate(validate::Args),
+    Connect(connect::Args),
+    Tools(tools::Args),
+    Call(call::Args),
+    #[command(subcommand)]
+    Key(key::Command),
+    Explain(explain::Args),
+    #[command(subcommand)]
+    Audit(audit::Command),
+    Nodes(nodes::Args),
+    #[command(subcommand)]
+    Server(server::Command),
+    #[command(subcommand)]
+    Node(node::Command),
+    /// Run a control plane, as the program gatehouse-control-plane does
+    ControlPlane(Rest),
+    /// Run an edge, as the program gatehouse-edge does
+    Edge(Rest),
+    /// Run a sidecar, as the program gatehouse-sidecar does
+    Sidecar(Rest),
+}
+
+/// What `gatehouse` alone prints.
+pub(crate) const OVERVIEW: &str = "\
+start      up         the whole system on this machine
+           connect    a server's URL, and the configuration of a client
+configure  apply      store what files hold; get, delete, validate
+           key        API keys for users; node token lets edges and sidecars join
+           explain    why a call is allowed or not, and what an error code means
+use        call       call a tool; tools shows what there is
+watch      nodes      every edge and sidecar: revision, age, state
+           server     what runs for a server: server status
+           audit      the record of every call: audit list, audit tail
+more       --help     all commands; gatehouse COMMAND --help shows examples";
+
+#[cfg(test)]
+mod tests;

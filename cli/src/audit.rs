@@ -1,0 +1,443 @@
+//! `gatehouse audit`: the record of every call, one row a call.
+
+use std::time::Duration;
+
+use proto::v1::{Call, CallFilter, ListCallsRequest, TailCallsRequest};
+use serde::Serialize;
+
+use crate::app::App;
+use crate::fault::Failure;
+use crate::link::Link;
+use crate::show::{Format, Meaning, Table};
+use crate::when;
+
+/// Most rows that one page of the control plane holds.
+const PAGE_MAX: u32 = 1000;
+/// How long `tail` waits for something before it says why there may be nothing.
+const QUIET: Duration = Duration::from_secs(5);
+
+/// Read the record of every call.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// Show calls, newest first
+    List(List),
+    /// Show calls as they come, until Ctrl-C
+    Tail(Tail),
+}
+
+/// Show calls, newest first: who called what, what was decided, and by which rule or filter.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  gatehouse audit list --limit 1
+  gatehouse audit list --user ana@example.com --outcome deny --since 1h
+  gatehouse audit list --server everything --tool echo -o wide
+  gatehouse audit list --since 24h -o json
+
+See also: gatehouse audit tail, gatehouse explain")]
+pub struct List {
+    /// Which calls
+    #[command(flatten)]
+    pub filter: Filter,
+    /// At most so many
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub limit: u32,
+    /// Go on from there: `next` of the page before
+    #[arg(long, value_name = "CURSOR")]
+    pub after: Option<String>,
+}
+
+/// Show calls as they come, until Ctrl-C.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  gatehouse audit tail
+  gatehouse audit tail --server everything --outcome deny
+  gatehouse audit tail -o json
+
+See also: gatehouse audit list")]
+pub struct Tail {
+    /// Which calls
+    #[command(flatten)]
+    pub filter: Filter,
+}
+
+/// What a call's decision may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Outcome {
+    /// It went on unchanged.
+    Allow,
+    /// It was refused.
+    Deny,
+    /// It went on changed.
+    Change,
+    /// It waited for a person.
+    Approve,
+    /// It failed.
+    Error,
+}
+
+/// Which calls; all that are given must fit.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct Filter {
+    /// Calls of this user
+    #[arg(long, value_name = "USER")]
+    pub user: Option<String>,
+    /// Calls of users in this group
+    #[arg(long, value_name = "GROUP")]
+    pub group: Option<String>,
+    /// Calls to this server
+    #[arg(long, value_name = "SERVER")]
+    pub server: Option<String>,
+    /// Calls of this tool, prompt or resource URI
+    #[arg(long, value_name = "TOOL")]
+    pub tool: Option<String>,
+    /// Calls of this MCP method
+    #[arg(long, value_name = "METHOD")]
+    pub method: Option<String>,
+    /// Calls with this decision
+    #[arg(long, value_enum)]
+    pub outcome: Option<Outcome>,
+    /// Calls since that long ago
+    #[arg(long, value_name = "TIME", value_parser = when::parse)]
+    pub since: Option<Duration>,
+}
+
+impl Filter {
+    fn wire(&self) -> CallFilter {
+        let text = |value: &Option<String>| value.clone().unwrap_or_default();
+        let since_unix_ns = self.since.map_or(0, |ago| {
+            let ago_ms = i64::try_from(ago.as_millis()).unwrap_or(i64::MAX);
+            when::now_unix_ms().saturating_sub(ago_ms).max(1).saturating_mul(1_000_000)
+        });
+        CallFilter {
+            user: text(&self.user),
+            server: text(&self.server),
+            tool: text(&self.tool),
+            outcome: self.outcome.map(outcome).unwrap_or_default().to_owned(),
+            since_unix_ns,
+            group: text(&self.group),
+            method: text(&self.method),
+        }
+    }
+
+    /// The flags that narrow the list, for "nothing matches …".
+    fn words(&self) -> String {
+        let mut words = Vec::new();
+        let given = [
+            ("user", &self.user),
+            ("group", &self.group),
+            ("server", &self.server),
+            ("tool", &self.tool),
+            ("method", &self.method),
+        ];
+        words.extend(given.iter().filter_map(|(name, v)| v.as_ref().map(|v| format!("--{name} {v}"))));
+        words.extend(self.outcome.map(|o| format!("--outcome {}", outcome(o))));
+        words.extend(self.since.map(|since| format!("--since {}", when::span(since))));
+        words.join(" ")
+    }
+}
+
+const fn outcome(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Allow => "allow",
+        Outcome::Deny => "deny",
+        Outcome::Change => "change",
+        Outcome::Approve => "approve",
+        Outcome::Error => "error",
+    }
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// No connection, or what the control plane refuses.
+pub async fn run(command: Command, app: &App) -> Result<(), Failure> {
+    match command {
+        Command::List(args) => list(args, app).await,
+        Command::Tail(args) => tail(args, app).await,
+    }
+}
+
+async fn list(args: List, app: &App) -> Result<(), Failure> {
+    let link = app.link().await?;
+    let (calls, next) = pages(&link, &args).await?;
+    if app.show.is_json() {
+        let items: Vec<View<'_>> = calls.iter().map(View::of).collect();
+        app.show.json(&Page { items, next: Some(next).filter(|next| !next.is_empty()) });
+        return Ok(());
+    }
+    let wide = app.show.format() == Format::Wide;
+    let mut table = Table::new(header(wide));
+    for call in &calls {
+        table.cells(cells(call, wide));
+    }
+    let words = args.filter.words();
+    let empty = if words.is_empty() { "no call is on record yet".to_owned() } else { format!("no call matches {words}") };
+    app.show.table(&table, &empty);
+    if !next.is_empty() {
+        app.show.hint(&format!("older ones: add --after {next}"));
+    }
+    Ok(())
+}
+
+/// As many pages as the limit takes.
+async fn pages(link: &Link, args: &List) -> Result<(Vec<Call>, String), Failure> {
+    let mut calls = Vec::new();
+    let mut after = args.after.clone().unwrap_or_default();
+    loop {
+        let had = u32::try_from(calls.len()).unwrap_or(u32::MAX);
+        let limit = args.limit.saturating_sub(had).min(PAGE_MAX);
+        let request = ListCallsRequest { filter: Some(args.filter.wire()), limit, after };
+        let page = link.audit().list_calls(request).await.map_err(|s| link.fault(&s))?.into_inner();
+        let empty = page.calls.is_empty();
+        calls.extend(page.calls);
+        after = page.next;
+        if after.is_empty() || empty || calls.len() >= args.limit as usize {
+            return Ok((calls, after));
+        }
+    }
+}
+
+async fn tail(args: Tail, app: &App) -> Result<(), Failure> {
+    let link = app.link().await?;
+    let request = TailCallsRequest { filter: Some(args.filter.wire()) };
+    let mut stream = link.audit().tail_calls(request).await.map_err(|s| link.fault(&s))?.into_inner();
+    let words = args.filter.words();
+    app.show.note(&format!("watching calls{}{words}; Ctrl-C ends it", if words.is_empty() { "" } else { " with " }));
+    let mut said_quiet = false;
+    while !app.show.is_closed() {
+        let next = tokio::time::timeout(QUIET, stream.message()).await;
+        let call = match next {
+            Err(_) if said_quiet => continue,
+            Err(_) => {
+                app.show.note("no call yet; it is shown once an edge has sent its record: gatehouse nodes");
+                said_quiet = true;
+                continue;
+            }
+            Ok(message) => message.map_err(|s| link.fault(&s))?,
+        };
+        let Some(call) = call else { break };
+        said_quiet = true;
+        if app.show.is_json() {
+            app.show.json_line(&View::of(&call));
+        } else {
+            app.show.line(&tail_line(app, &call));
+        }
+    }
+    Ok(())
+}
+
+/// `12:04:31 allow 38ms ana@example.com cursor everything/echo rule=engineers`
+fn tail_line(app: &App, call: &Call) -> String {
+    let decision = app.show.paint(meaning(&call.decision), &call.decision);
+    let because = because(call);
+    let because = match (because.as_str(), call.rule.is_empty()) {
+        ("", _) => String::new(),
+        (rule, false) => format!(" rule={rule}"),
+        (reason, true) => format!(" {reason}"),
+    };
+    let or_dash = |text: &str| if text.is_empty() { "-".to_owned() } else { text.to_owned() };
+    format!(
+        "{} {decision} {}ms {} {} {}{because}",
+        when::clock(call.time_unix_ns),
+        milliseconds(call.duration_ns),
+        or_dash(&call.user),
+        or_dash(&call.client),
+        target(call),
+    )
+}
+
+const fn header(wide: bool) -> &'static [&'static str] {
+    if wide {
+        &[
+            "TIME", "USER", "CLIENT", "CALL", "DECISION", "RULE", "MS", "GROUPS", "METHOD", "REASON", "FILTERS",
+            "REVISION", "UPSTREAM", "NODE", "CALL ID",
+        ]
+    } else {
+        &["TIME", "USER", "CLIENT", "CALL", "DECISION", "RULE", "MS"]
+    }
+}
+
+fn cells(call: &Call, wide: bool) -> Vec<(String, Meaning)> {
+    let plain = |text: String| (text, Meaning::Plain);
+    let mut cells = vec![
+        plain(when::clock(call.time_unix_ns)),
+        plain(call.user.clone()),
+        plain(call.client.clone()),
+        plain(target(call)),
+        (call.decision.clone(), meaning(&call.decision)),
+        plain(because(call)),
+        plain(milliseconds(call.duration_ns).to_string()),
+    ];
+    if wide {
+        cells.extend([
+            plain(call.groups.join(",")),
+            plain(call.method.clone()),
+            plain(call.reason.clone()),
+            plain(call.filters.join(",")),
+            plain(call.revision.to_string()),
+            plain(milliseconds(call.upstream_ns).to_string()),
+            plain(call.node.clone()),
+            plain(call.call_id.clone()),
+        ]);
+    }
+    cells
+}
+
+fn meaning(decision: &str) -> Meaning {
+    match decision {
+        "allow" => Meaning::Good,
+        "deny" | "error" => Meaning::Act,
+        _ => Meaning::Look,
+    }
+}
+
+/// `everything/echo`, or the method where nothing is named: `everything tools/list`.
+fn target(call: &Call) -> String {
+    if call.name.is_empty() {
+        format!("{} {}", call.server, call.method)
+    } else {
+        format!("{}/{}", call.server, call.name)
+    }
+}
+
+/// What decided: the rule; or, where a filter refused, the last filter that ran; or the reason.
+fn because(call: &Call) -> String {
+    match (call.reason.as_str(), call.filters.last()) {
+        ("filter" | "filter_error", Some(filter)) => format!("filter:{filter}"),
+        ("" | "rule", _) => call.rule.clone(),
+        (reason, _) => reason.to_owned(),
+    }
+}
+
+const fn milliseconds(ns: u64) -> u64 {
+    ns.div_ceil(1_000_000)
+}
+
+#[derive(Debug, Serialize)]
+struct Page<'a> {
+    items: Vec<View<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
+/// A call as programs read it: the contract's fields, in its order.
+#[derive(Debug, Serialize)]
+struct View<'a> {
+    call_id: &'a str,
+    time: String,
+    seq: u64,
+    node: &'a str,
+    user: &'a str,
+    groups: &'a [String],
+    client: &'a str,
+    server: &'a str,
+    method: &'a str,
+    name: &'a str,
+    decision: &'a str,
+    reason: Option<&'a str>,
+    rule: Option<&'a str>,
+    filters: &'a [String],
+    revision: u64,
+    duration_ms: f64,
+    upstream_ms: f64,
+    trace_id: &'a str,
+    request_id: &'a str,
+    hash: &'a str,
+}
+
+impl<'a> View<'a> {
+    fn of(call: &'a Call) -> Self {
+        let some = |text: &'a str| Some(text).filter(|text| !text.is_empty());
+        Self {
+            call_id: &call.call_id,
+            time: when::rfc3339_ns(call.time_unix_ns),
+            seq: call.seq,
+            node: &call.node,
+            user: &call.user,
+            groups: &call.groups,
+            client: &call.client,
+            server: &call.server,
+            method: &call.method,
+            name: &call.name,
+            decision: &call.decision,
+            reason: some(&call.reason),
+            rule: some(&call.rule),
+            filters: &call.filters,
+            revision: call.revision,
+            duration_ms: precise_ms(call.duration_ns),
+            upstream_ms: precise_ms(call.upstream_ns),
+            trace_id: &call.trace_id,
+            request_id: &call.request_id,
+            hash: &call.hash,
+        }
+    }
+}
+
+/// Milliseconds to the microsecond.
+#[expect(clippy::cast_precision_loss, reason = "microseconds of a call are far below 2^52")]
+fn precise_ms(ns: u64) -> f64 {
+    (ns / 1_000) as f64 / 1_000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call(reason: &str, rule: &str, filters: &[&str]) -> Call {
+        Call {
+            server: "everything".to_owned(),
+            method: "tools/call".to_owned(),
+            name: "echo".to_owned(),
+            reason: reason.to_owned(),
+            rule: rule.to_owned(),
+            filters: filters.iter().map(|f| (*f).to_owned()).collect(),
+            duration_ns: 38_400_000,
+            ..Call::default()
+        }
+    }
+
+    #[test]
+    fn the_rule_column_says_what_decided() {
+        assert_eq!(because(&call("", "engineers", &["no-hacking"])), "engineers");
+        assert_eq!(because(&call("rule", "no-env", &[])), "no-env");
+        assert_eq!(because(&call("no_rule", "", &[])), "no_rule");
+        assert_eq!(because(&call("filter", "engineers", &["a", "no-hacking"])), "filter:no-hacking");
+        assert_eq!(because(&call("unavailable", "engineers", &[])), "unavailable");
+    }
+
+    #[test]
+    fn json_has_the_contracts_fields_in_its_order() {
+        let text = serde_json::to_string(&View::of(&call("", "engineers", &[]))).unwrap_or_default();
+        let names = "call_id time seq node user groups client server method name decision reason rule filters \
+                     revision duration_ms upstream_ms trace_id request_id hash";
+        let mut at = 0;
+        for name in names.split_whitespace() {
+            let found = text[at..].find(&format!("\"{name}\":"));
+            at += found.unwrap_or_else(|| panic!("{name} is missing or out of order in {text}"));
+        }
+        assert_eq!(text.matches("\":").count(), names.split_whitespace().count());
+        assert!(text.contains("\"duration_ms\":38.4,"), "{text}");
+    }
+
+    #[test]
+    fn both_tables_are_even() {
+        for wide in [false, true] {
+            let mut table = Table::new(header(wide));
+            table.cells(cells(&call("", "engineers", &[]), wide));
+            assert!(table.is_even());
+        }
+    }
+
+    #[test]
+    fn what_emptied_a_list_is_named() {
+        let filter = Filter {
+            user: Some("ana".to_owned()),
+            outcome: Some(Outcome::Deny),
+            since: Some(Duration::from_secs(3_600)),
+            ..Filter::default()
+        };
+        assert_eq!(filter.words(), "--user ana --outcome deny --since 60m");
+        assert!(filter.wire().since_unix_ns > 0);
+        assert_eq!(Filter::default().wire(), CallFilter::default());
+    }
+}

@@ -1,0 +1,205 @@
+//! The codes of faults that only the command line finds: GH3 connection and identity, GH4 servers, GH5
+//! rollout, GH6 this machine. Those of files and policy stand in [`model::fault`].
+//!
+//! A code is kept for ever: never renumbered, never given a second meaning.
+
+/// Nothing listens at the control plane's address.
+pub const NOTHING_LISTENS: &str = "GH3001";
+/// Both sides speak, but not the same language.
+pub const TLS_MISMATCH: &str = "GH3002";
+/// A token or key that is not (or no longer) good.
+pub const NOT_SIGNED_IN: &str = "GH3003";
+/// A good token that may not do this.
+pub const NOT_PERMITTED: &str = "GH3004";
+/// No context file, and no address given.
+pub const NO_CONTEXT: &str = "GH3005";
+/// A context file that cannot be used.
+pub const BAD_CONTEXT: &str = "GH3006";
+/// The control plane did not answer, or not as it should.
+pub const NO_ANSWER: &str = "GH3007";
+/// The edge cannot be reached.
+pub const NO_EDGE: &str = "GH3008";
+/// No server, rule, filter, key or node of that name.
+pub const NO_SUCH: &str = "GH4001";
+/// The server is not there, too slow or overloaded.
+pub const SERVER_AWAY: &str = "GH4002";
+/// A rule, a filter or a limit refused the call.
+pub const REFUSED: &str = "GH4003";
+/// The tool says itself that it failed.
+pub const TOOL_FAILED: &str = "GH4004";
+/// An answer that is no MCP.
+pub const NOT_MCP: &str = "GH4005";
+/// The server answered with an error.
+pub const SERVER_ERROR: &str = "GH4006";
+/// A node refused the revision.
+pub const REJECTED: &str = "GH5001";
+/// Not all nodes run the revision yet.
+pub const NOT_LIVE_YET: &str = "GH5002";
+/// Somebody else changed the configuration meanwhile.
+pub const CHANGED_MEANWHILE: &str = "GH5003";
+/// Another process has the address.
+pub const ADDRESS_IN_USE: &str = "GH6001";
+/// Another `gatehouse up` has the folder.
+pub const FOLDER_IN_USE: &str = "GH6002";
+/// A file or folder of this machine that cannot be read or written.
+pub const FILE: &str = "GH6003";
+/// A part of `gatehouse up` that does not start.
+pub const PART_FAILED: &str = "GH6004";
+/// `gatehouse up` did not come to `ready` in time.
+pub const NOT_READY: &str = "GH6005";
+
+/// Code, title, and the long text that `gatehouse explain CODE` prints; sorted by code.
+pub const CODES: &[(&str, &str, &str)] = &[
+    (
+        NOTHING_LISTENS,
+        "nothing listens at the control plane's address",
+        "The address comes from --address, or from the context file. Either no control plane runs there, or it \
+         listens elsewhere. On one machine: gatehouse up.",
+    ),
+    (
+        TLS_MISMATCH,
+        "no TLS connection",
+        "Something listens at the address, but the two sides could not agree: it speaks plain HTTP where https is \
+         expected, or its certificate was not signed by the authority that the context names. A control plane that \
+         was set up anew has a new authority; take its new client.toml.",
+    ),
+    (
+        NOT_SIGNED_IN,
+        "token or key not accepted",
+        "The admin token (context file or --token) or the API key is unknown, was revoked, or has expired. \
+         `gatehouse up` writes a good one to client.toml at each start.",
+    ),
+    (
+        NOT_PERMITTED,
+        "not permitted",
+        "The token is good, but whoever it belongs to may not do this.",
+    ),
+    (
+        NO_CONTEXT,
+        "no context",
+        "A context file says where the control plane is and holds what proves who you are. It is looked for at \
+         --context, then GATEHOUSE_CONTEXT, then .gatehouse/client.toml below the current folder, then \
+         ~/.config/gatehouse/client.toml. `gatehouse up` writes the third.",
+    ),
+    (
+        BAD_CONTEXT,
+        "the context file cannot be used",
+        "The file is not readable, not TOML, lacks a value, or holds one that is not known. Its keys: address, ca, \
+         token, key, edge, user, groups.",
+    ),
+    (
+        NO_ANSWER,
+        "no answer from the control plane",
+        "The connection was made, but no answer came in time, or it broke, or the control plane itself failed. Its \
+         log says more; under `gatehouse up` it is logs/control-plane.log in the data folder.",
+    ),
+    (
+        NO_EDGE,
+        "the edge cannot be reached",
+        "`tools` and `call` go through an edge, as every client does. Its URL is `edge` in the context file.",
+    ),
+    (
+        NO_SUCH,
+        "nothing of that name",
+        "There is none, or you may not know of it: both look the same on purpose. The nearest name that you may \
+         see is offered.",
+    ),
+    (
+        SERVER_AWAY,
+        "the server cannot take the call now",
+        "It is being installed, starting, down, too slow or overloaded, or cannot do this for a client of this \
+         MCP revision. `gatehouse server status NAME` shows its state and last lines.",
+    ),
+    (
+        REFUSED,
+        "the call was refused",
+        "A rule, a filter or a limit refused it. The line after `why` shows the decision and what came near.",
+    ),
+    (
+        TOOL_FAILED,
+        "the tool reports an error",
+        "The call arrived and the tool ran; its own answer says that it failed.",
+    ),
+    (
+        NOT_MCP,
+        "an answer that is not MCP",
+        "What came back is no MCP message. Is the address that of an edge?",
+    ),
+    (
+        SERVER_ERROR,
+        "the server answered with an error",
+        "The MCP server itself refused the request; its words are shown as they came.",
+    ),
+    (
+        REJECTED,
+        "a node rejects the revision",
+        "The revision is stored, but a node could not take it and goes on with the one before. A node of an older \
+         version rejects what it does not know, rather than guess. Its own words are shown.",
+    ),
+    (
+        NOT_LIVE_YET,
+        "not on all nodes yet",
+        "The revision is stored and reaches each node as soon as that node is there; only the waiting ended.",
+    ),
+    (
+        CHANGED_MEANWHILE,
+        "the configuration changed meanwhile",
+        "With --if-revision, nothing is stored unless the head revision is the one that you looked at. Look again, \
+         then apply again.",
+    ),
+    (
+        ADDRESS_IN_USE,
+        "address in use",
+        "Another process listens there. Stop it, or choose another address with the flag that is named.",
+    ),
+    (
+        FOLDER_IN_USE,
+        "data folder in use",
+        "Another `gatehouse up` works in this folder; two would spoil each other's state. Use its control plane, \
+         or give this one a folder of its own with --data.",
+    ),
+    (
+        FILE,
+        "file or folder",
+        "A file or folder that is needed cannot be read or written, or may be read by others although it holds a \
+         secret.",
+    ),
+    (
+        PART_FAILED,
+        "a part does not start",
+        "A process that `gatehouse up` started ended again and again. Its last lines are shown; all of them are in \
+         logs/ in the data folder.",
+    ),
+    (
+        NOT_READY,
+        "not ready in time",
+        "`gatehouse up` waited ten minutes. What it still waits for is named.",
+    ),
+];
+
+/// Title and long text of any code, in any case.
+pub fn look_up(code: &str) -> Option<(&'static str, &'static str, &'static str)> {
+    CODES
+        .iter()
+        .find(|row| row.0.eq_ignore_ascii_case(code))
+        .copied()
+        .or_else(|| model::fault::look_up(code))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_sorted_unique_and_not_those_of_the_model() {
+        assert!(CODES.windows(2).all(|pair| pair[0].0 < pair[1].0));
+        assert!(CODES.iter().all(|row| model::fault::look_up(row.0).is_none()));
+    }
+
+    #[test]
+    fn a_code_is_found_in_either_table() {
+        assert!(look_up("gh6001").is_some_and(|row| row.1 == "address in use"));
+        assert!(look_up("GH1001").is_some());
+        assert!(look_up("GH0000").is_none());
+    }
+}

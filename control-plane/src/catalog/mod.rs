@@ -1,0 +1,344 @@
+//! The catalog: all configuration, in memory, and the one way in which it changes.
+//!
+//! ```text
+//! apply -> draft   convert, merge, compile, check references: every fault at once   (pure)
+//!       -> stage   immutable chunks that nobody reads yet                            (store)
+//!       -> flip    head: revision n -> n + 1, where it is still n                    (store)
+//!       -> install the new state, for whoever watches: publish, Watch, Rollout
+//!
+//! somebody else flipped -> the store's bell -> read the logs since -> install
+//! ```
+//!
+//! It does not know gRPC, nor who is connected. Who may change what is decided before it is called. Start
+//! from [`Catalog::apply`]; a state is a [`State`].
+
+mod diff;
+mod draft;
+#[cfg(test)]
+pub(crate) mod fixture;
+mod keep;
+mod load;
+mod log;
+mod state;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::snapshot::ResourceKey;
+use proto::v1 as pb;
+use runtime::drain::Drain;
+use tokio::sync::watch;
+
+pub use draft::Edit;
+pub(crate) use draft::wire_key;
+pub use state::{State, Stored, is_internal};
+
+use crate::backoff::Backoff;
+use crate::clock;
+use crate::store::seal::{self, Sealer};
+use crate::store::{self, Entry, Flip, Head, Store, key};
+
+/// Most resources in one change.
+pub const EDITS_MAX: usize = 10_000;
+/// Most bytes of one encoded resource.
+pub const RESOURCE_BYTES_MAX: usize = 256 * 1024;
+/// Most resources in all.
+pub const RESOURCES_MAX: usize = 200_000;
+/// How often a change is drafted anew because another replica was faster.
+const TRIES_MAX: usize = 20;
+/// First and longest pause after a lost flip, and after a store that is away.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(2));
+
+/// Why a change was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// What was sent is wrong; nothing was changed.
+    #[error("{}", summary(.0))]
+    Refused(Vec<Fault>),
+    /// The head is not the one that the caller built on.
+    #[error("the head is revision {head}, not {expected}: read again and decide again")]
+    Conflict {
+        /// What the caller expected.
+        expected: u64,
+        /// What is.
+        head: u64,
+    },
+    /// There is nothing of that name.
+    #[error("no {} named {}", .0.kind, .0.name)]
+    NotFound(ResourceKey),
+    /// Other replicas were faster, again and again.
+    #[error("too many changes at the same time: try again")]
+    Busy,
+    /// The store holds what only a newer version can read.
+    #[error(
+        "{0} was written by a newer version of the control plane; this one only serves what is there"
+    )]
+    TooOld(ResourceKey),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// A secret could not be sealed or opened.
+    #[error(transparent)]
+    Seal(#[from] seal::Error),
+}
+
+/// One thing wrong with what was sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// Which of the things sent. `None`: something that is in the catalog already.
+    pub index: Option<usize>,
+    /// Whose fault it is, where it has a name.
+    pub resource: Option<ResourceKey>,
+    /// Field path within the resource, as users write it.
+    pub path: String,
+    /// GH code.
+    pub code: &'static str,
+    /// What is wrong.
+    pub message: String,
+    /// What mends it, where that is known.
+    pub fix: Option<String>,
+}
+
+fn summary(faults: &[Fault]) -> String {
+    match faults {
+        [] => "refused".to_owned(),
+        [one] => one.message.clone(),
+        [first, rest @ ..] => format!("{} (and {} more)", first.message, rest.len()),
+    }
+}
+
+/// How a change is to be made.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options {
+    /// Only where the head is this revision. 0: whatever it is.
+    pub if_revision: u64,
+    /// Check only.
+    pub dry_run: bool,
+}
+
+/// What a change did.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outcome {
+    /// The head revision afterwards; where nothing differed or nothing was to be stored, the one before.
+    pub revision: u64,
+    /// One for each edit, in their order.
+    pub changes: Vec<pb::Change>,
+    /// What works but may not be meant.
+    pub warnings: Vec<pb::Warning>,
+}
+
+/// All configuration, and its changes.
+#[derive(Debug)]
+pub struct Catalog {
+    store: Arc<dyn Store>,
+    sealer: Arc<Sealer>,
+    /// The newest state that this replica has seen. Sent by [`Self::install`] only; received by publish and
+    /// by the admin API's streams.
+    state: watch::Sender<Arc<State>>,
+    /// One change or catching-up at a time in this process, so that they do not race each other for the
+    /// head; other replicas are kept apart by the flip. An async lock, as it is held over calls to the store,
+    /// each of which ends within its own time-out.
+    turn: tokio::sync::Mutex<()>,
+}
+
+impl Catalog {
+    /// Loads what the store holds.
+    ///
+    /// # Errors
+    /// [`Error::Store`] where the store is away or holds something else than was written; [`Error::Seal`]
+    /// where the master key is not the one that its secrets were sealed under.
+    pub async fn open(store: Arc<dyn Store>, sealer: Arc<Sealer>) -> Result<Arc<Self>, Error> {
+        let loaded = load::load(&*store, &sealer).await?;
+        let state = watch::Sender::new(Arc::new(loaded));
+        Ok(Arc::new(Self {
+            store,
+            sealer,
+            state,
+            turn: tokio::sync::Mutex::new(()),
+        }))
+    }
+
+    /// The newest state.
+    pub fn state(&self) -> Arc<State> {
+        self.state.borrow().clone()
+    }
+
+    /// The newest state, and every one after it; whoever is slow misses those between.
+    pub fn watch(&self) -> watch::Receiver<Arc<State>> {
+        self.state.subscribe()
+    }
+
+    /// Which backend it stands on.
+    pub fn store_kind(&self) -> &'static str {
+        self.store.kind()
+    }
+
+    /// Stores resources as one revision, or none of them.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] with all faults; [`Error::Conflict`]; and what the store may say.
+    pub async fn apply(
+        &self,
+        author: &str,
+        resources: Vec<pb::Resource>,
+        options: Options,
+    ) -> Result<Outcome, Error> {
+        draft::refuse_internal(&resources)?;
+        self.change(author, options, |_| {
+            Ok(resources.iter().cloned().map(Edit::put).collect())
+        })
+        .await
+    }
+
+    /// Deletes resources as one revision, or none of them.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for the first that is not there; else as [`Self::apply`].
+    pub async fn delete(
+        &self,
+        author: &str,
+        keys: Vec<ResourceKey>,
+        options: Options,
+    ) -> Result<Outcome, Error> {
+        self.change(author, options, |_| {
+            Ok(keys.iter().cloned().map(Edit::Delete).collect())
+        })
+        .await
+    }
+
+    /// Makes the change that `plan` wants for the state as it is, and plans anew where another replica was
+    /// faster. No edit that differs: no new revision.
+    ///
+    /// # Errors
+    /// What `plan` says; else as [`Self::apply`].
+    pub async fn change(
+        &self,
+        author: &str,
+        options: Options,
+        plan: impl Fn(&State) -> Result<Vec<Edit>, Error>,
+    ) -> Result<Outcome, Error> {
+        let _turn = self.turn.lock().await;
+        let mut backoff = Backoff::new(PAUSES.0, PAUSES.1);
+        for _ in 0..TRIES_MAX {
+            self.catch_up().await?;
+            let state = self.state();
+            if options.if_revision != 0 && options.if_revision != state.revision() {
+                let (expected, head) = (options.if_revision, state.revision());
+                return Err(Error::Conflict { expected, head });
+            }
+            let draft = draft::draft(&state, plan(&state)?, &clock::now_text(), &self.sealer)?;
+            let outcome = Outcome {
+                revision: state.revision(),
+                changes: draft.changes,
+                warnings: draft.warnings,
+            };
+            if draft.ops.is_empty() || options.dry_run {
+                return Ok(outcome);
+            }
+            if let Some(state) = self.commit(author, &state, draft.next, &draft.ops).await? {
+                let revision = state.revision();
+                tracing::info!(revision, changed = draft.ops.len(), author, "new revision");
+                self.install(state);
+                return Ok(Outcome {
+                    revision,
+                    ..outcome
+                });
+            }
+            tokio::time::sleep(backoff.pause()).await;
+        }
+        Err(Error::Busy)
+    }
+
+    /// Stages and flips. `None`: another replica was faster.
+    async fn commit(
+        &self,
+        author: &str,
+        state: &State,
+        mut next: State,
+        ops: &[log::Op],
+    ) -> Result<Option<State>, Error> {
+        // Version 7: sorted by time, so that what is left over tells its age.
+        let id = uuid::Uuid::now_v7().simple().to_string();
+        let chunks = log::chunks(ops);
+        let manifest = log::Manifest {
+            revision: next.revision(),
+            change: id.clone(),
+            chunks: chunks.len(),
+            sha256: next.sha256().hex(),
+            author: author.to_owned(),
+            time: clock::now_text(),
+        };
+        let staged = chunks
+            .into_iter()
+            .enumerate()
+            .map(|(n, chunk)| Entry::new(key::change_chunk(&id, n), chunk))
+            .collect();
+        self.store.stage(staged).await?;
+        let head = Head::new(next.revision(), next.sha256(), &id);
+        let also = vec![Entry::new(key::log(next.revision()), manifest.encode())];
+        match self.store.flip(state.head(), &head, also).await? {
+            Flip::Lost => Ok(None),
+            Flip::Flipped => {
+                next.set_head(head);
+                Ok(Some(next))
+            }
+        }
+    }
+
+    /// Reads what other replicas did. Held by [`Self::turn`].
+    async fn catch_up(&self) -> Result<(), Error> {
+        if let Some(newer) = load::newer(&*self.store, &self.sealer, &self.state()).await? {
+            tracing::debug!(revision = newer.revision(), "caught up with the store");
+            self.install(newer);
+        }
+        Ok(())
+    }
+
+    fn install(&self, state: State) {
+        self.state.send_replace(Arc::new(state));
+    }
+
+    /// Follows the store, and keeps its history bounded, until `drain` starts.
+    pub async fn follow(self: Arc<Self>, drain: Drain) {
+        tokio::select! {
+            () = drain.signaled() => {}
+            () = self.follow_for_ever() => {}
+        }
+    }
+
+    async fn follow_for_ever(&self) {
+        let mut bell = self.store.changes(key::HEAD);
+        let mut backoff = Backoff::new(PAUSES.0, PAUSES.1);
+        let mut away = false;
+        loop {
+            bell.mark_unchanged();
+            match self.follow_once().await {
+                Ok(()) => {
+                    if std::mem::replace(&mut away, false) {
+                        tracing::info!("the store answers again");
+                    }
+                    backoff.reset();
+                    if bell.changed().await.is_err() {
+                        return;
+                    }
+                }
+                Err(error) => {
+                    if !std::mem::replace(&mut away, true) {
+                        tracing::warn!(%error, "cannot follow the store; trying again until it answers");
+                    }
+                    tokio::time::sleep(backoff.pause()).await;
+                }
+            }
+        }
+    }
+
+    async fn follow_once(&self) -> Result<(), Error> {
+        {
+            let _turn = self.turn.lock().await;
+            self.catch_up().await?;
+        }
+        keep::keep(&*self.store, &self.state()).await
+    }
+}

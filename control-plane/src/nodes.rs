@@ -1,0 +1,298 @@
+//! Every edge and sidecar that is known: who is live, who runs which revision, who rejected one and why.
+//!
+//! Told by the node API what it hears; asked by the admin API. Of this replica's own streams only. It does not
+//! know what is pushed, or how.
+
+mod entry;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use model::name::ServerName;
+use parking_lot::Mutex;
+use proto::v1 as pb;
+use runtime::tls::Peer;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock;
+use entry::Entry;
+
+/// A node that was heard of within this is live (CONTRACT section 1).
+pub const LIVE: Duration = Duration::from_secs(15);
+/// A node that was not heard of for so long is forgotten.
+const FORGET_AFTER: Duration = Duration::from_secs(24 * 3600);
+/// Most nodes that are known. When full, the one that is silent longest makes room; if none is, the new one is
+/// turned away.
+const NODES_MAX: usize = 10_000;
+/// Most lines of standard error that are kept of a server (see `ServerStatus`).
+const STDERR_LINES_MAX: usize = 10;
+/// Most characters of any text that a node says of itself.
+const TEXT_CHARS_MAX: usize = 2000;
+/// Most faults of one rejection that are kept.
+const FAULTS_MAX: usize = 20;
+
+/// There is no room for another node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{NODES_MAX} nodes are live: there is no room for another")]
+pub struct Full;
+
+/// All nodes that are known.
+#[derive(Debug)]
+pub struct Nodes {
+    /// By name. Locked for a look-up and a change of one entry, or one pass over all; never over an await.
+    table: Mutex<Table>,
+    /// Bumped on every change that somebody may wait for. Received by Rollout streams.
+    changed: watch::Sender<u64>,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    entries: BTreeMap<String, Entry>,
+    /// The catalog's head.
+    head: u64,
+    /// Counts streams, so that the end of an old one does not end a new one.
+    streams: u64,
+}
+
+/// A node's stream, as long as it is open. Whoever holds it tells its end by [`Nodes::disconnect`].
+#[derive(Debug)]
+pub struct Connection {
+    /// The node.
+    pub node: String,
+    /// Which of its streams.
+    pub stream: u64,
+    /// Cancelled when the node opens another stream, or is forgotten.
+    pub replaced: CancellationToken,
+}
+
+/// What a node says when it comes.
+#[derive(Debug, Clone)]
+pub struct Arrival {
+    /// Who it is, by its certificate.
+    pub peer: Peer,
+    /// When its certificate ends, Unix milliseconds.
+    pub certificate_ends_unix_ms: i64,
+    /// Its program version.
+    pub version: String,
+    /// The revision that it runs.
+    pub revision: u64,
+    /// Where it can be reached.
+    pub addresses: Vec<String>,
+}
+
+impl Default for Nodes {
+    fn default() -> Self {
+        Self {
+            table: Mutex::default(),
+            changed: watch::Sender::new(0),
+        }
+    }
+}
+
+impl Nodes {
+    /// A node opens its stream. One that it has open already is told to end.
+    ///
+    /// # Errors
+    /// [`Full`].
+    pub fn connect(&self, arrival: Arrival) -> Result<Connection, Full> {
+        let now = clock::now_ms();
+        let node = arrival.peer.node().to_owned();
+        let mut table = self.table.lock();
+        table.forget(now);
+        if !table.entries.contains_key(&node) {
+            table.make_room(now)?;
+        }
+        table.streams += 1;
+        let stream = table.streams;
+        let head = table.head;
+        let replaced = CancellationToken::new();
+        let entry = table
+            .entries
+            .entry(node.clone())
+            .or_insert_with(|| Entry::new(now));
+        entry.connect(arrival, stream, replaced.clone(), head, now);
+        drop(table);
+        self.bump();
+        Ok(Connection {
+            node,
+            stream,
+            replaced,
+        })
+    }
+
+    /// A node's stream has ended.
+    pub fn disconnect(&self, connection: &Connection) {
+        self.with(connection, |entry, _| entry.connected = None);
+        self.bump();
+    }
+
+    /// A node lives. Only what may be waited for wakes others: that it was silent before.
+    pub fn heartbeat(&self, connection: &Connection, revision: u64) {
+        let now = clock::now_ms();
+        let moved = self.with(connection, |entry, head| {
+            let moved = !entry.is_live(now) || entry.revision != revision;
+            entry.seen_unix_ms = now;
+            entry.runs(revision, head, now);
+            moved
+        });
+        if moved == Some(true) {
+            self.bump();
+        }
+    }
+
+    /// A node took a push.
+    pub fn acknowledged(&self, connection: &Connection, revision: u64) {
+        let now = clock::now_ms();
+        self.with(connection, |entry, head| {
+            entry.seen_unix_ms = now;
+            entry.runs(revision, head, now);
+        });
+        self.bump();
+    }
+
+    /// A node refused `revision`, or was not given it, and why.
+    pub fn rejected(&self, connection: &Connection, revision: u64, faults: Vec<String>) {
+        let now = clock::now_ms();
+        let faults = faults.into_iter().take(FAULTS_MAX).map(cut).collect();
+        self.with(connection, |entry, _| entry.rejects(revision, faults, now));
+        self.bump();
+    }
+
+    /// A sidecar says what its server does. Its server and node are those of its certificate.
+    pub fn server_status(&self, connection: &Connection, mut status: pb::ServerStatus) {
+        status.node.clone_from(&connection.node);
+        for text in [
+            &mut status.state,
+            &mut status.message,
+            &mut status.mcp_revision,
+            &mut status.server_info,
+            &mut status.last_exit,
+        ] {
+            *text = cut(std::mem::take(text));
+        }
+        let excess = status.stderr.len().saturating_sub(STDERR_LINES_MAX);
+        status.stderr.drain(..excess);
+        status.stderr = status.stderr.into_iter().map(cut).collect();
+        status.argv = status.argv.into_iter().take(100).map(cut).collect();
+        self.with(connection, |entry, _| {
+            if let Some(server) = &entry.server {
+                status.server = server.to_string();
+                entry.server_status = Some(status);
+            }
+        });
+        self.bump();
+    }
+
+    /// The catalog's head has moved.
+    pub fn head_moved(&self, head: u64) {
+        let now = clock::now_ms();
+        let mut table = self.table.lock();
+        table.head = head;
+        for entry in table.entries.values_mut() {
+            entry.head_moved(head, now);
+        }
+        drop(table);
+        self.bump();
+    }
+
+    /// All nodes, by name.
+    pub fn list(&self) -> Vec<pb::NodeStatus> {
+        let now = clock::now_ms();
+        let mut table = self.table.lock();
+        table.forget(now);
+        table
+            .entries
+            .iter()
+            .map(|(name, entry)| entry.status(name, now))
+            .collect()
+    }
+
+    /// What runs for each of `servers`: one row for each live sidecar, and one without a node where there is
+    /// none.
+    pub fn servers<'a>(
+        &self,
+        servers: impl Iterator<Item = &'a ServerName>,
+    ) -> Vec<pb::ServerStatus> {
+        let now = clock::now_ms();
+        let table = self.table.lock();
+        let mut rows = Vec::new();
+        for server in servers {
+            let ours = || {
+                table
+                    .entries
+                    .iter()
+                    .filter(|(_, e)| e.server.as_ref() == Some(server))
+            };
+            let live = ours().filter(|(_, entry)| entry.is_live(now));
+            let before = rows.len();
+            rows.extend(live.map(|(node, entry)| entry.server_row(server, node)));
+            if rows.len() == before {
+                let last = ours().max_by_key(|(_, entry)| entry.seen_unix_ms);
+                rows.push(entry::absent(
+                    server,
+                    last.map(|(node, e)| (node.as_str(), e)),
+                ));
+            }
+        }
+        rows
+    }
+
+    /// Bumped whenever [`Self::list`] may say something else; not when a node falls silent, which only time
+    /// tells.
+    pub fn watch(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    /// Looks at an entry with the head, if the connection is still the node's own.
+    fn with<T>(
+        &self,
+        connection: &Connection,
+        look: impl FnOnce(&mut Entry, u64) -> T,
+    ) -> Option<T> {
+        let mut table = self.table.lock();
+        let head = table.head;
+        let entry = table.entries.get_mut(&connection.node)?;
+        (entry.stream == connection.stream).then(|| look(entry, head))
+    }
+
+    fn bump(&self) {
+        self.changed.send_modify(|n| *n += 1);
+    }
+}
+
+impl Table {
+    /// Forgets who was silent for too long.
+    fn forget(&mut self, now: i64) {
+        let forget = clock::ms(FORGET_AFTER);
+        self.entries
+            .retain(|_, entry| entry.connected.is_some() || now - entry.seen_unix_ms < forget);
+    }
+
+    fn make_room(&mut self, now: i64) -> Result<(), Full> {
+        if self.entries.len() < NODES_MAX {
+            return Ok(());
+        }
+        let silent = self.entries.iter().filter(|(_, entry)| !entry.is_live(now));
+        let longest = silent
+            .min_by_key(|(_, entry)| entry.seen_unix_ms)
+            .map(|(name, _)| name.clone());
+        let entry = longest
+            .and_then(|name| self.entries.remove(&name))
+            .ok_or(Full)?;
+        if let Some(replaced) = entry.connected {
+            replaced.cancel();
+        }
+        Ok(())
+    }
+}
+
+/// Bounds what a node says of itself.
+fn cut(mut text: String) -> String {
+    if let Some((end, _)) = text.char_indices().nth(TEXT_CHARS_MAX) {
+        text.truncate(end);
+    }
+    text
+}

@@ -1,0 +1,102 @@
+//! What one kind of node gets to see of a state.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use model::name::{Glob, ServerName};
+use model::snapshot::{ResourceKey, Sha256, Snapshot, scope_hash};
+use model::wire::{ACCESS_RULE, FILTER, SERVER};
+
+use crate::catalog::{State, Stored};
+
+/// Whose view.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Scope {
+    /// Edges see everything.
+    Edge,
+    /// A server's sidecars see that server, and the rules and filters that are about it; no API key, no key
+    /// ring, nothing of other servers.
+    Sidecar(ServerName),
+}
+
+/// One revision, as nodes of one scope see it.
+#[derive(Debug)]
+pub struct View {
+    /// The revision.
+    pub revision: u64,
+    /// The hash that a node with all of it must come to.
+    pub sha256: Sha256,
+    /// What it holds.
+    pub resources: BTreeMap<ResourceKey, Arc<Stored>>,
+    /// Every engine feature that any of it needs, with one resource that needs it.
+    pub features: BTreeMap<String, ResourceKey>,
+}
+
+impl View {
+    /// What `scope` sees of `state`.
+    pub(super) fn new(scope: &Scope, state: &State) -> Self {
+        let resources: BTreeMap<ResourceKey, Arc<Stored>> = state
+            .resources()
+            .iter()
+            .filter(|(key, _)| is_seen(scope, key, state.snapshot()))
+            .map(|(key, stored)| (key.clone(), stored.clone()))
+            .collect();
+        let mut features = BTreeMap::new();
+        for (key, stored) in &resources {
+            for feature in stored.features() {
+                features
+                    .entry(feature.clone())
+                    .or_insert_with(|| key.clone());
+            }
+        }
+        let sha256 = match scope {
+            Scope::Edge => state.sha256(),
+            Scope::Sidecar(_) => {
+                scope_hash(resources.iter().map(|(k, s)| (k, s.version, &s.sha256)))
+            }
+        };
+        Self {
+            revision: state.revision(),
+            sha256,
+            resources,
+            features,
+        }
+    }
+
+    /// What of it a node cannot run that knows `features`: one line for each feature that it lacks.
+    pub fn lacking(&self, features: &BTreeSet<String>) -> Vec<String> {
+        self.features
+            .iter()
+            .filter(|(feature, _)| !features.contains(*feature))
+            .map(|(feature, key)| {
+                format!(
+                    "GH5001 {} {} needs {feature}, which this node does not know",
+                    key.kind, key.name
+                )
+            })
+            .collect()
+    }
+}
+
+/// Whether `scope` sees a resource. What the control plane itself cannot read is seen by all that could be
+/// meant: its features keep it from nodes that cannot read it either.
+fn is_seen(scope: &Scope, key: &ResourceKey, snapshot: &Snapshot) -> bool {
+    let Scope::Sidecar(server) = scope else {
+        return true;
+    };
+    let names = |globs: &[Glob]| globs.iter().any(|glob| glob.matches(server.as_str()));
+    match key.kind.as_str() {
+        SERVER => key.name == server.as_str(),
+        ACCESS_RULE => snapshot
+            .rules
+            .get(key.name.as_str())
+            .is_none_or(|rule| names(&rule.servers)),
+        FILTER => snapshot
+            .filters
+            .get(key.name.as_str())
+            .is_none_or(|filter| {
+                filter.matches.servers.is_empty() || names(&filter.matches.servers)
+            }),
+        _ => false,
+    }
+}

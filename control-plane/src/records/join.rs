@@ -1,0 +1,216 @@
+//! What the hops of one call say together (CONTRACT section 7). Pure.
+//!
+//! The row is the edge's, completed with filters, upstream time and any stricter decision, with its reason
+//! and rule, from the sidecar's; it is the sidecar's alone where no edge stood before it.
+
+use model::decision::Decision;
+use model::record::{CallId, Hop};
+use proto::v1::{AuditRecord, Call};
+
+/// A hop's record and its hash.
+#[derive(Debug, Clone)]
+pub(super) struct HopRecord {
+    pub(super) record: AuditRecord,
+    pub(super) hash: Vec<u8>,
+}
+
+/// A call, and whether more is to be expected of it.
+#[derive(Debug, Clone)]
+pub(super) struct Joined {
+    pub(super) call: Call,
+    /// Every hop that the call went through has been heard.
+    pub(super) complete: bool,
+}
+
+/// Joins all records of one call. `None` if there are none.
+pub(super) fn join(mut hops: Vec<HopRecord>) -> Option<Joined> {
+    // The edge's first; among equals the earlier; one order, whichever came first.
+    hops.sort_by(|a, b| {
+        let key = |hop: &HopRecord| {
+            let record = &hop.record;
+            (
+                !is_edge(record),
+                record.time_unix_ns,
+                record.node.clone(),
+                record.seq,
+            )
+        };
+        key(a).cmp(&key(b))
+    });
+    let mut hops = hops.into_iter();
+    let first = hops.next()?;
+    let has_edge = is_edge(&first.record);
+    let forwarded = first.record.upstream_ns > 0;
+    let mut call = row(first);
+    let mut behind = 0;
+    for hop in hops {
+        // A sidecar speaks for its own server only.
+        if hop.record.server.is_empty() || hop.record.server == call.server {
+            complete(&mut call, hop.record);
+            behind += 1;
+        }
+    }
+    Some(Joined {
+        call,
+        complete: has_edge && (!forwarded || behind > 0),
+    })
+}
+
+fn is_edge(record: &AuditRecord) -> bool {
+    record.hop == Hop::Edge.as_str()
+}
+
+/// The row that stands on one record.
+fn row(hop: HopRecord) -> Call {
+    let HopRecord { record, hash } = hop;
+    Call {
+        call_id: call_id_text(&record.call_id),
+        time_unix_ns: record.time_unix_ns,
+        seq: record.seq,
+        node: record.node,
+        user: record.user,
+        groups: record.groups,
+        client: record.client,
+        server: record.server,
+        method: record.method,
+        name: record.name,
+        decision: record.decision,
+        reason: record.reason,
+        rule: record.rule,
+        filters: record.filters,
+        revision: record.revision,
+        duration_ns: record.duration_ns,
+        upstream_ns: record.upstream_ns,
+        trace_id: hex::encode(record.trace_id),
+        request_id: record.request_id,
+        hash: hex::encode(hash),
+        error_code: record.error_code,
+        tool_error: record.tool_error,
+        mcp_revision: record.mcp_revision,
+    }
+}
+
+/// Adds what a hop behind the row's own knows better.
+fn complete(call: &mut Call, behind: AuditRecord) {
+    if strictness(&behind.decision) > strictness(&call.decision) {
+        call.decision = behind.decision;
+        call.reason = behind.reason;
+        call.rule = behind.rule;
+    } else if behind.decision == call.decision {
+        // The hop in front passes a refusal on and may not know why it was made.
+        fill(&mut call.reason, behind.reason);
+        fill(&mut call.rule, behind.rule);
+    }
+    for filter in behind.filters {
+        if !call.filters.contains(&filter) {
+            call.filters.push(filter);
+        }
+    }
+    if behind.upstream_ns > 0 {
+        call.upstream_ns = behind.upstream_ns;
+    }
+    if call.error_code == 0 {
+        call.error_code = behind.error_code;
+    }
+    call.tool_error |= behind.tool_error;
+}
+
+fn fill(ours: &mut String, theirs: String) {
+    if ours.is_empty() {
+        *ours = theirs;
+    }
+}
+
+fn strictness(decision: &str) -> u8 {
+    Decision::parse(decision).map_or(0, Decision::strictness)
+}
+
+fn call_id_text(bytes: &[u8]) -> String {
+    bytes
+        .try_into()
+        .map_or_else(|_| hex::encode(bytes), |id| CallId(id).to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use super::*;
+    use crate::records::samples::{edge, hop, sidecar};
+
+    #[test]
+    fn the_edges_row_is_completed_by_the_sidecars() {
+        let mut front = edge(1);
+        (front.upstream_ns, front.duration_ns) = (900, 1000);
+        let mut behind = sidecar(1);
+        (behind.upstream_ns, behind.duration_ns) = (500, 700);
+        behind.filters = vec!["no-hacking".to_owned()];
+        (behind.decision, behind.reason, behind.rule) =
+            ("deny".to_owned(), "filter".to_owned(), String::new());
+        for hops in [[front.clone(), behind.clone()], [behind, front]] {
+            let joined = join(hops.map(hop).to_vec()).unwrap();
+            let call = joined.call;
+            assert!(joined.complete);
+            assert_eq!((call.node.as_str(), call.seq), ("edge-1", 2));
+            assert_eq!((call.duration_ns, call.upstream_ns), (1000, 500));
+            assert_eq!(call.filters, ["no-hacking"]);
+            assert_eq!(
+                (call.decision.as_str(), call.reason.as_str()),
+                ("deny", "filter")
+            );
+            assert_eq!(
+                call.rule, "",
+                "a rule that allowed is not the reason of a refusal"
+            );
+        }
+    }
+
+    #[test]
+    fn a_stricter_edge_is_not_overruled() {
+        let mut front = edge(1);
+        (front.decision, front.reason) = ("deny".to_owned(), "filter".to_owned());
+        let joined = join(vec![hop(sidecar(1)), hop(front)]).unwrap();
+        assert_eq!(
+            (&joined.call.decision[..], &joined.call.reason[..]),
+            ("deny", "filter")
+        );
+    }
+
+    #[test]
+    fn the_same_decision_keeps_the_edges_rule_and_learns_a_missing_reason() {
+        let (mut front, mut behind) = (edge(1), sidecar(1));
+        (front.decision, front.rule) = ("deny".to_owned(), String::new());
+        (behind.decision, behind.reason, behind.rule) =
+            ("deny".to_owned(), "rule".to_owned(), "no-echo".to_owned());
+        let call = join(vec![hop(front), hop(behind)]).unwrap().call;
+        assert_eq!((&call.reason[..], &call.rule[..]), ("rule", "no-echo"));
+    }
+
+    #[test]
+    fn a_sidecar_alone_is_a_row_of_its_own_and_may_not_be_all() {
+        let joined = join(vec![hop(sidecar(1))]).unwrap();
+        assert_eq!(joined.call.node, "sidecar-1");
+        assert!(!joined.complete);
+        assert!(join(Vec::new()).is_none());
+    }
+
+    #[test]
+    fn a_call_that_the_edge_did_not_forward_is_complete_without_a_sidecar() {
+        let mut refused = edge(1);
+        refused.upstream_ns = 0;
+        assert!(join(vec![hop(refused)]).unwrap().complete);
+        let mut forwarded = edge(1);
+        forwarded.upstream_ns = 5;
+        assert!(!join(vec![hop(forwarded)]).unwrap().complete);
+    }
+
+    #[test]
+    fn a_sidecar_of_another_server_has_no_say() {
+        let mut other = sidecar(1);
+        (other.server, other.decision) = ("time".to_owned(), "deny".to_owned());
+        let mut front = edge(1);
+        front.upstream_ns = 5;
+        let joined = join(vec![hop(front), hop(other)]).unwrap();
+        assert_eq!(joined.call.decision, "allow");
+        assert!(!joined.complete);
+    }
+}

@@ -1,0 +1,283 @@
+//! The admin API: what the command line, the dashboard and scripts speak.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use futures_util::Stream;
+use model::fault::{DANGLING, MISSING, UNKNOWN_KIND};
+use model::name::ServerName;
+use model::snapshot::ResourceKey;
+use model::wire::KINDS;
+use proto::v1 as pb;
+use proto::v1::admin_server::Admin;
+use runtime::drain::Drain;
+use tonic::{Request, Response, Status};
+
+use super::{rollout, status, watch};
+use crate::access::caller;
+use crate::catalog::{Catalog, Options, Outcome, is_internal};
+use crate::join::Desk;
+use crate::keys;
+use crate::nodes::Nodes;
+
+type Reply<T> = Result<Response<T>, Status>;
+type Events<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+/// The service. Every method but `version` asks [`caller`] first.
+#[derive(Debug)]
+pub struct AdminService {
+    /// What is configured.
+    pub catalog: Arc<Catalog>,
+    /// Who runs it.
+    pub nodes: Arc<Nodes>,
+    /// Who may join.
+    pub desk: Arc<Desk>,
+    /// Ends streams.
+    pub drain: Drain,
+}
+
+#[tonic::async_trait]
+impl Admin for AdminService {
+    async fn apply(&self, request: Request<pb::ApplyRequest>) -> Reply<pb::ApplyResponse> {
+        let caller = caller(&request)?;
+        let pb::ApplyRequest {
+            resources,
+            dry_run,
+            if_revision,
+        } = request.into_inner();
+        let options = Options {
+            if_revision,
+            dry_run,
+        };
+        let outcome = self.catalog.apply(&caller.name, resources, options).await;
+        outcome
+            .map(applied)
+            .map_err(|e| status::of_catalog(e, "resources"))
+    }
+
+    async fn get(&self, request: Request<pb::GetRequest>) -> Reply<pb::Resource> {
+        caller(&request)?;
+        let key = key(request.into_inner().key)?;
+        let state = self.catalog.state();
+        match state.get(&key).filter(|_| !is_internal(&key.kind)) {
+            Some(stored) => Ok(Response::new(stored.resource.clone())),
+            None => {
+                check_kind(&key.kind)?;
+                let message = format!("no {} named {}", key.kind, key.name);
+                Err(status::not_found(DANGLING, &message))
+            }
+        }
+    }
+
+    async fn list(&self, request: Request<pb::ListRequest>) -> Reply<pb::ListResponse> {
+        caller(&request)?;
+        let kind = request.into_inner().kind;
+        check_kind(&kind)?;
+        let state = self.catalog.state();
+        let resources = state
+            .visible()
+            .filter(|(key, _)| kind.is_empty() || key.kind == kind)
+            .map(|(_, stored)| stored.resource.clone())
+            .collect();
+        Ok(Response::new(pb::ListResponse {
+            revision: state.revision(),
+            resources,
+        }))
+    }
+
+    async fn delete(&self, request: Request<pb::DeleteRequest>) -> Reply<pb::ApplyResponse> {
+        let caller = caller(&request)?;
+        let pb::DeleteRequest {
+            keys,
+            if_revision,
+            dry_run,
+        } = request.into_inner();
+        let keys = keys
+            .into_iter()
+            .map(|k| key(Some(k)))
+            .collect::<Result<Vec<_>, _>>()?;
+        for key in &keys {
+            check_kind(&key.kind)?;
+        }
+        let options = Options {
+            if_revision,
+            dry_run,
+        };
+        let outcome = self.catalog.delete(&caller.name, keys, options).await;
+        outcome
+            .map(applied)
+            .map_err(|e| status::of_catalog(e, "keys"))
+    }
+
+    type WatchStream = Events<pb::WatchEvent>;
+
+    async fn watch(&self, request: Request<pb::WatchRequest>) -> Reply<Self::WatchStream> {
+        caller(&request)?;
+        let pb::WatchRequest { kind, initial } = request.into_inner();
+        check_kind(&kind)?;
+        let events = watch::watch(self.catalog.watch(), kind, initial, self.drain.clone());
+        Ok(Response::new(Box::pin(events)))
+    }
+
+    type RolloutStream = Events<pb::RolloutProgress>;
+
+    async fn rollout(&self, request: Request<pb::RolloutRequest>) -> Reply<Self::RolloutStream> {
+        caller(&request)?;
+        let revision = request.into_inner().revision;
+        let head = self.catalog.state().revision();
+        if revision > head {
+            let message = format!("there is no revision {revision} yet: the head is {head}");
+            return Err(status::not_found(DANGLING, &message));
+        }
+        let progress = rollout::follow(revision, self.nodes.clone(), self.drain.clone());
+        Ok(Response::new(Box::pin(progress)))
+    }
+
+    async fn create_key(
+        &self,
+        request: Request<pb::CreateKeyRequest>,
+    ) -> Reply<pb::CreateKeyResponse> {
+        let caller = caller(&request)?;
+        let made = keys::create(&self.catalog, &caller.name, request.get_ref()).await;
+        let keys::Created { id, key, revision } =
+            made.map_err(|e| status::of_catalog(e, "keys"))?;
+        Ok(Response::new(pb::CreateKeyResponse {
+            id,
+            key: key.to_string(),
+            revision,
+        }))
+    }
+
+    async fn list_keys(
+        &self,
+        request: Request<pb::ListKeysRequest>,
+    ) -> Reply<pb::ListKeysResponse> {
+        caller(&request)?;
+        Ok(Response::new(pb::ListKeysResponse {
+            keys: keys::list(&self.catalog.state()),
+        }))
+    }
+
+    async fn revoke_key(&self, request: Request<pb::RevokeKeyRequest>) -> Reply<pb::ApplyResponse> {
+        let caller = caller(&request)?;
+        let id = &request.get_ref().id;
+        let outcome = keys::revoke(&self.catalog, &caller.name, id).await;
+        outcome
+            .map(applied)
+            .map_err(|e| status::of_catalog(e, "keys"))
+    }
+
+    async fn create_join_token(
+        &self,
+        request: Request<pb::CreateJoinTokenRequest>,
+    ) -> Reply<pb::CreateJoinTokenResponse> {
+        caller(&request)?;
+        let server = self.server_of(request.get_ref())?;
+        let token = self.desk.create(server).await.map_err(status::of_join)?;
+        Ok(Response::new(pb::CreateJoinTokenResponse {
+            token: token.text.to_string(),
+            expires_unix_ms: token.expires_unix_ms,
+        }))
+    }
+
+    async fn list_nodes(
+        &self,
+        request: Request<pb::ListNodesRequest>,
+    ) -> Reply<pb::ListNodesResponse> {
+        caller(&request)?;
+        let revision = self.catalog.state().revision();
+        Ok(Response::new(pb::ListNodesResponse {
+            revision,
+            nodes: self.nodes.list(),
+        }))
+    }
+
+    async fn get_server_status(
+        &self,
+        request: Request<pb::GetServerStatusRequest>,
+    ) -> Reply<pb::GetServerStatusResponse> {
+        caller(&request)?;
+        let wanted = &request.get_ref().server;
+        let state = self.catalog.state();
+        let known = &state.snapshot().servers;
+        if !wanted.is_empty() && !known.contains_key(wanted.as_str()) {
+            return Err(no_server(wanted));
+        }
+        let meant = known
+            .keys()
+            .filter(|name| wanted.is_empty() || name.as_str() == wanted);
+        let servers = self.nodes.servers(meant);
+        Ok(Response::new(pb::GetServerStatusResponse { servers }))
+    }
+
+    async fn version(&self, _: Request<pb::VersionRequest>) -> Reply<pb::VersionResponse> {
+        let state = self.catalog.state();
+        Ok(Response::new(pb::VersionResponse {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            revision: state.revision(),
+            sha256: state.sha256().hex(),
+            store: self.catalog.store_kind().to_owned(),
+        }))
+    }
+}
+
+impl AdminService {
+    /// The server that a node to be stands before; `None` for an edge.
+    fn server_of(
+        &self,
+        request: &pb::CreateJoinTokenRequest,
+    ) -> Result<Option<ServerName>, Status> {
+        match request.kind() {
+            pb::NodeKind::Edge if request.server.is_empty() => Ok(None),
+            pb::NodeKind::Edge => Err(status::invalid(
+                "GH1002",
+                "an edge stands before no server of its own",
+            )),
+            pb::NodeKind::Sidecar => {
+                let name = ServerName::new(&request.server)
+                    .map_err(|bad| status::invalid("GH1002", &bad.to_string()))?;
+                match self.catalog.state().snapshot().servers.contains_key(&name) {
+                    true => Ok(Some(name)),
+                    false => Err(no_server(&request.server)),
+                }
+            }
+            pb::NodeKind::Unspecified => Err(status::invalid(
+                MISSING,
+                "say what joins: an edge or a sidecar",
+            )),
+        }
+    }
+}
+
+fn applied(outcome: Outcome) -> Response<pb::ApplyResponse> {
+    let Outcome {
+        revision,
+        changes,
+        warnings,
+    } = outcome;
+    Response::new(pb::ApplyResponse {
+        revision,
+        changes,
+        warnings,
+    })
+}
+
+fn key(key: Option<pb::ResourceKey>) -> Result<ResourceKey, Status> {
+    let key = key.ok_or_else(|| status::invalid(MISSING, "key is missing"))?;
+    Ok(ResourceKey::new(&key.kind, &key.name))
+}
+
+/// Kinds that users see; empty is all of them.
+fn check_kind(kind: &str) -> Result<(), Status> {
+    if kind.is_empty() || KINDS.iter().any(|known| known.name == kind) {
+        return Ok(());
+    }
+    Err(status::invalid(
+        UNKNOWN_KIND,
+        &format!("{kind:?} is not a kind of resource"),
+    ))
+}
+
+fn no_server(name: &str) -> Status {
+    status::not_found(DANGLING, &format!("no Server named {name}"))
+}

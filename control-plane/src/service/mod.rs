@@ -1,0 +1,11 @@
+//! The gRPC services, one file each: thin, from messages to the catalog and back.
+//!
+//! Nothing here knows the store, nor decides anything. Errors become statuses in `status` only.
+
+pub mod admin;
+pub mod audit;
+pub mod node;
+mod rollout;
+mod session;
+pub(crate) mod status;
+mod watch;

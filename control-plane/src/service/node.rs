@@ -1,0 +1,97 @@
+//! The node API: joining, and each node's stream.
+
+use std::sync::Arc;
+
+use proto::v1 as pb;
+use proto::v1::node_server::Node;
+use runtime::drain::Drain;
+use runtime::tls::{Peer, not_after_of, peer_of};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Code, Request, Response, Status, Streaming};
+
+use super::session::Session;
+use super::status;
+use crate::endpoints::Endpoints;
+use crate::join::Desk;
+use crate::nodes::Nodes;
+use crate::publish::Publisher;
+
+/// Messages to one node that wait for its connection. When full, its session waits, and what changes
+/// meanwhile becomes one delta.
+const OUTBOUND_MAX: usize = 4;
+
+/// The service. `Join` is for whoever has a token; `Sync` for whoever has a certificate.
+#[derive(Debug, Clone)]
+pub struct NodeService {
+    /// Who may join.
+    pub desk: Arc<Desk>,
+    /// What nodes get.
+    pub publisher: Arc<Publisher>,
+    /// Where sidecars are.
+    pub endpoints: Arc<Endpoints>,
+    /// What nodes say.
+    pub nodes: Arc<Nodes>,
+    /// Owns the sessions, and ends them.
+    pub drain: Drain,
+}
+
+#[tonic::async_trait]
+impl Node for NodeService {
+    async fn join(
+        &self,
+        request: Request<pb::JoinRequest>,
+    ) -> Result<Response<pb::JoinResponse>, Status> {
+        let pb::JoinRequest { token, csr, hosts } = request.into_inner();
+        let joined = self
+            .desk
+            .join(&token, &csr, &hosts)
+            .await
+            .map_err(status::of_join)?;
+        Ok(Response::new(pb::JoinResponse {
+            node: joined.node,
+            chain: vec![joined.certificate.to_vec()],
+            roots: vec![joined.root.to_vec()],
+        }))
+    }
+
+    type SyncStream = ReceiverStream<Result<pb::ControlMessage, Status>>;
+
+    async fn sync(
+        &self,
+        request: Request<Streaming<pb::NodeMessage>>,
+    ) -> Result<Response<Self::SyncStream>, Status> {
+        let (peer, certificate_ends_unix_ms) = certified(&request)?;
+        // From the session to the connection; the session ends when the connection drops its end.
+        let (outbound, messages) = mpsc::channel(OUTBOUND_MAX);
+        let session = Session {
+            service: self.clone(),
+            peer,
+            certificate_ends_unix_ms,
+            inbound: request.into_inner(),
+            outbound,
+        };
+        self.drain.spawn("node stream", session.run());
+        Ok(Response::new(ReceiverStream::new(messages)))
+    }
+}
+
+/// Who is at the other end, by the certificate that TLS has verified, and when that ends.
+fn certified<T>(request: &Request<T>) -> Result<(Peer, i64), Status> {
+    let certificates = request.peer_certs();
+    let leaf = certificates
+        .as_ref()
+        .and_then(|chain| chain.first())
+        .ok_or_else(|| {
+            status::unauthenticated("GH3007", "this needs a node's certificate: join first")
+        })?;
+    let refuse = |e: runtime::tls::Error| status::unauthenticated("GH3007", &e.to_string());
+    let ends_ms = not_after_of(leaf).map_err(refuse)?.saturating_mul(1000);
+    match peer_of(leaf).map_err(refuse)? {
+        Peer::ControlPlane { .. } => {
+            let message = "a control plane is no node";
+            Err(status::with_code(Code::PermissionDenied, "GH3008", message))
+        }
+        peer => Ok((peer, ends_ms)),
+    }
+}

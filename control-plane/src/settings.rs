@@ -1,0 +1,222 @@
+//! What an operator can set of a control plane, with defaults. Read by `runtime::settings`, checked here.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use runtime::settings::Secret;
+use serde::{Deserialize, Serialize};
+
+use crate::records;
+use crate::store::etcd;
+use crate::store::seal::read_private;
+
+/// Settings of a control plane: section `control_plane` of a settings file, `GATEHOUSE_CONTROL_PLANE__…`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Admin and node API: gRPC over TLS, `host:port`. Default 127.0.0.1:7700.
+    pub listen: String,
+    /// Receiver of the built-in audit store: OTLP/gRPC over mTLS, `host:port`. Default 127.0.0.1:7702.
+    pub otlp_listen: String,
+    /// `/livez`, `/readyz`, `/metrics`, `/config`: plain HTTP, `host:port`. Default 127.0.0.1:7709.
+    pub admin_listen: String,
+    /// Folder for the embedded store, the audit store and `ca.pem`. Default `.gatehouse/control-plane`.
+    pub data_dir: PathBuf,
+    /// `embedded`, or `etcd://host:2379,host:2379`. Default `embedded`.
+    pub store: String,
+    /// How etcd is reached.
+    pub etcd: Etcd,
+    /// The key that secrets in the store are sealed under: 32 bytes as hex or base64, mode 0600, the same for
+    /// all replicas. Default `master.key` in `data_dir`, made at the first start; a file that is named here
+    /// must be there.
+    pub master_key_file: Option<PathBuf>,
+    /// Administrators' tokens, one a line, mode 0600. Default `admin.token` in `data_dir`, made at the first
+    /// start; a file that is named here must be there.
+    pub admin_token_file: Option<PathBuf>,
+    /// The control plane's own certificate.
+    pub tls: Tls,
+    /// The built-in audit store.
+    pub records: Records,
+}
+
+/// How etcd is reached.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Etcd {
+    /// Roots that its certificates come from, PEM. Without it etcd is spoken to without TLS.
+    pub ca_file: Option<PathBuf>,
+    /// Our certificate towards it, PEM.
+    pub cert_file: Option<PathBuf>,
+    /// That certificate's key, PEM.
+    pub key_file: Option<PathBuf>,
+    /// User.
+    pub user: Option<String>,
+    /// A file with that user's password, mode 0600.
+    pub password_file: Option<PathBuf>,
+}
+
+/// The control plane's own certificate.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Tls {
+    /// Further hosts and addresses under which it is reached; loopback ones are always among them.
+    pub hosts: Vec<String>,
+}
+
+/// The built-in audit store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Records {
+    /// Most calls that are kept; beyond it the oldest go. Default 1,000,000.
+    pub calls_max: u64,
+}
+
+impl Default for Records {
+    fn default() -> Self {
+        Self {
+            calls_max: records::CALLS_MAX,
+        }
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:7700".to_owned(),
+            otlp_listen: "127.0.0.1:7702".to_owned(),
+            admin_listen: "127.0.0.1:7709".to_owned(),
+            data_dir: PathBuf::from(".gatehouse/control-plane"),
+            store: "embedded".to_owned(),
+            etcd: Etcd::default(),
+            master_key_file: None,
+            admin_token_file: None,
+            tls: Tls::default(),
+            records: Records::default(),
+        }
+    }
+}
+
+/// Which store, with what it takes to reach it.
+#[derive(Debug, Clone)]
+pub(crate) enum StoreChoice {
+    /// A file in `data_dir`.
+    Embedded,
+    /// etcd.
+    Etcd(etcd::Options),
+}
+
+impl Settings {
+    /// Which store is meant. Reads the files that are named for it.
+    ///
+    /// # Errors
+    /// What cannot be used, by its setting's name.
+    pub(crate) fn store_choice(&self) -> anyhow::Result<StoreChoice> {
+        if self.store == "embedded" {
+            if self.etcd != Etcd::default() {
+                bail!(
+                    "etcd.* is set, but store is \"embedded\": set store to \"etcd://HOST:2379\""
+                );
+            }
+            return Ok(StoreChoice::Embedded);
+        }
+        let Some(hosts) = self.store.strip_prefix("etcd://") else {
+            bail!(
+                "store {:?} is neither \"embedded\" nor \"etcd://HOST:2379,…\"",
+                self.store
+            );
+        };
+        let endpoints: Vec<String> = hosts
+            .split(',')
+            .map(|host| host.trim().to_owned())
+            .collect();
+        if let Some(bad) = endpoints
+            .iter()
+            .find(|host| !crate::endpoints::is_address(host))
+        {
+            bail!("store {:?}: {bad:?} is not host:port", self.store);
+        }
+        self.etcd.options(endpoints).map(StoreChoice::Etcd)
+    }
+}
+
+impl Etcd {
+    fn options(&self, endpoints: Vec<String>) -> anyhow::Result<etcd::Options> {
+        let read = |path: &Path| std::fs::read(path).with_context(|| path.display().to_string());
+        let ca_pem = self.ca_file.as_deref().map(read).transpose()?;
+        let identity_pem = match (&self.cert_file, &self.key_file) {
+            (Some(_), Some(_)) if ca_pem.is_none() => bail!("etcd.cert_file needs etcd.ca_file"),
+            (Some(cert), Some(key)) => Some((read(cert)?, read(key)?)),
+            (None, None) => None,
+            _ => bail!("etcd.cert_file and etcd.key_file go together"),
+        };
+        let user = match (&self.user, &self.password_file) {
+            (Some(user), Some(file)) => {
+                Some((user.clone(), Secret::new(read_private(file)?.trim())))
+            }
+            (None, None) => None,
+            _ => bail!("etcd.user and etcd.password_file go together"),
+        };
+        Ok(etcd::Options {
+            endpoints,
+            ca_pem,
+            identity_pem,
+            user,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use super::*;
+
+    fn choice(store: &str) -> anyhow::Result<StoreChoice> {
+        Settings {
+            store: store.to_owned(),
+            ..Settings::default()
+        }
+        .store_choice()
+    }
+
+    #[test]
+    fn stores_are_told_apart_and_slips_are_named() {
+        assert!(matches!(choice("embedded").unwrap(), StoreChoice::Embedded));
+        let StoreChoice::Etcd(options) = choice("etcd://h1:2379, h2:2379").unwrap() else {
+            panic!("not etcd");
+        };
+        assert_eq!(options.endpoints, ["h1:2379", "h2:2379"]);
+        for bad in ["", "redis://h:1", "etcd://", "etcd://h1", "etcd://h1:2379,"] {
+            assert!(choice(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn halves_of_a_pair_are_refused() {
+        let half = Etcd {
+            user: Some("u".to_owned()),
+            ..Etcd::default()
+        };
+        assert!(half.options(Vec::new()).is_err());
+        let half = Etcd {
+            cert_file: Some("c".into()),
+            ..Etcd::default()
+        };
+        assert!(half.options(Vec::new()).is_err());
+    }
+
+    #[test]
+    fn settings_for_a_store_that_is_not_used_are_refused() {
+        let etcd = Etcd {
+            user: Some("u".to_owned()),
+            ..Etcd::default()
+        };
+        assert!(
+            Settings {
+                etcd,
+                ..Settings::default()
+            }
+            .store_choice()
+            .is_err()
+        );
+    }
+}

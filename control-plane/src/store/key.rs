@@ -1,0 +1,102 @@
+//! The layout of the store: every key that is ever written, and who reads it.
+//!
+//! ```text
+//! /gatehouse/v1/head                              the state in force
+//! /gatehouse/v1/log/00000000000000000012          what revision 12 did: change id, chunks, hash, author, time
+//! /gatehouse/v1/change/ID/000000                  its chunks, staged before the flip, never changed
+//! /gatehouse/v1/checkpoint/00000000000000000256/0 a whole state, so that a start reads few logs
+//! /gatehouse/v1/checkpoint-latest                 which of them is complete
+//! /gatehouse/v1/side/ca                           what is no configuration: CA, join tokens, endpoints
+//! ```
+//!
+//! Revisions are padded so that keys sort as the numbers do.
+
+/// The state in force.
+pub const HEAD: &str = "/gatehouse/v1/head";
+/// All logs.
+pub const LOGS: &str = "/gatehouse/v1/log/";
+/// All chunks of all changes.
+pub const CHANGES: &str = "/gatehouse/v1/change/";
+/// All chunks of all checkpoints.
+pub const CHECKPOINTS: &str = "/gatehouse/v1/checkpoint/";
+/// Names the newest complete checkpoint.
+pub const CHECKPOINT_LATEST: &str = "/gatehouse/v1/checkpoint-latest";
+/// The certificate authority.
+pub const CA: &str = "/gatehouse/v1/side/ca";
+/// Join tokens, by hash.
+pub const JOIN_TOKENS: &str = "/gatehouse/v1/side/join/";
+/// Where sidecars are, by node.
+pub const ENDPOINTS: &str = "/gatehouse/v1/side/endpoint/";
+/// Everything; what a watch of the store covers.
+pub const ALL: &str = "/gatehouse/v1/";
+
+/// The log of one revision.
+pub fn log(revision: u64) -> String {
+    format!("{LOGS}{revision:020}")
+}
+
+/// The revision that a log's key names.
+#[cfg(test)]
+pub(crate) fn revision_of_log(key: &str) -> Option<u64> {
+    key.strip_prefix(LOGS)?.parse().ok()
+}
+
+/// All chunks of one change.
+pub fn change(id: &str) -> String {
+    format!("{CHANGES}{id}/")
+}
+
+/// One chunk of a change.
+pub fn change_chunk(id: &str, n: usize) -> String {
+    format!("{CHANGES}{id}/{n:06}")
+}
+
+/// The change that a chunk's key belongs to.
+pub fn change_of_chunk(key: &str) -> Option<&str> {
+    key.strip_prefix(CHANGES)?.split('/').next()
+}
+
+/// All chunks of one checkpoint.
+pub fn checkpoint(revision: u64) -> String {
+    format!("{CHECKPOINTS}{revision:020}/")
+}
+
+/// One chunk of a checkpoint.
+pub fn checkpoint_chunk(revision: u64, n: usize) -> String {
+    format!("{CHECKPOINTS}{revision:020}/{n:06}")
+}
+
+/// The revision that a checkpoint chunk's key names.
+pub fn revision_of_checkpoint(key: &str) -> Option<u64> {
+    key.strip_prefix(CHECKPOINTS)?
+        .split('/')
+        .next()?
+        .parse()
+        .ok()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use super::*;
+
+    #[test]
+    fn what_is_put_into_a_key_is_read_from_it() {
+        assert_eq!(revision_of_log(&log(42)), Some(42));
+        assert_eq!(change_of_chunk(&change_chunk("abc", 3)), Some("abc"));
+        assert_eq!(revision_of_checkpoint(&checkpoint_chunk(256, 0)), Some(256));
+        assert!(change_chunk("abc", 3).starts_with(&change("abc")));
+        assert!(checkpoint_chunk(256, 1).starts_with(&checkpoint(256)));
+    }
+
+    #[test]
+    fn keys_sort_as_their_numbers() {
+        assert!(log(9) < log(10));
+        assert!(change_chunk("a", 9) < change_chunk("a", 10));
+    }
+
+    #[test]
+    fn the_pointer_is_no_checkpoint() {
+        assert!(!CHECKPOINT_LATEST.starts_with(CHECKPOINTS));
+    }
+}

@@ -1,0 +1,109 @@
+//! Bodies: requests read with a cap, replies that close their record before they end.
+
+mod events;
+mod forward;
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::StatusCode;
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
+
+pub use self::events::{EventBody, Screened};
+pub use self::forward::{ForwardedBody, ForwardedEvents};
+use crate::answer::Refused;
+
+/// How long a client may take to send a message, once its headers are here.
+const RECEIVE: Duration = Duration::from_secs(30);
+
+/// A reply that cannot be completed; the connection is closed, so that nobody takes it for whole.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The record of the call could not be closed.
+    #[error("the audit record cannot be written")]
+    Unrecorded,
+    /// The next hop broke off.
+    #[error("the reply broke off: {0}")]
+    Broken(String),
+}
+
+/// The body of a reply.
+#[derive(Debug)]
+pub enum ReplyBody {
+    /// Whole, its record closed before it was made. `None`: already sent.
+    Full(Option<Bytes>),
+    /// The next hop's, passed on unseen.
+    Forwarded(ForwardedBody),
+    /// The next hop's event stream, each event written anew.
+    ForwardedEvents(Box<ForwardedEvents>),
+    /// Our own event stream.
+    Events(Box<EventBody>),
+}
+
+impl ReplyBody {
+    /// A whole body.
+    pub fn full(bytes: Bytes) -> Self {
+        Self::Full((!bytes.is_empty()).then_some(bytes))
+    }
+}
+
+impl Body for ReplyBody {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        match self.get_mut() {
+            Self::Full(bytes) => Poll::Ready(bytes.take().map(|b| Ok(Frame::data(b)))),
+            Self::Forwarded(body) => body.poll(cx),
+            Self::ForwardedEvents(body) => body.poll(cx),
+            Self::Events(body) => body.poll(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Full(bytes) => bytes.is_none(),
+            Self::Forwarded(body) => body.is_done(),
+            Self::ForwardedEvents(_) | Self::Events(_) => false,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Full(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
+            Self::Forwarded(body) => body.size_hint(),
+            Self::ForwardedEvents(_) | Self::Events(_) => SizeHint::default(),
+        }
+    }
+}
+
+/// Reads a request's body, up to `bytes_max`.
+pub async fn read(body: Incoming, bytes_max: usize) -> Result<Bytes, Refused> {
+    let too_large = || {
+        let message = format!("the message is larger than {bytes_max} bytes");
+        Refused::new(StatusCode::PAYLOAD_TOO_LARGE, message)
+    };
+    if body.size_hint().lower() > bytes_max as u64 {
+        return Err(too_large());
+    }
+    let whole = tokio::time::timeout(RECEIVE, Limited::new(body, bytes_max).collect()).await;
+    match whole {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(too_large()),
+        Ok(Err(_)) => Err(Refused::new(
+            StatusCode::BAD_REQUEST,
+            "the message broke off",
+        )),
+        Err(_) => Err(Refused::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "the message took too long",
+        )),
+    }
+}

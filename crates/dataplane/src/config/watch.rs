@@ -1,0 +1,305 @@
+//! The node's stream to the control plane: takes pushes, answers each with ACK or NACK, and comes back
+//! after every loss, with what it has.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lc_rs::rand;
+use model::name::ServerName;
+use proto::v1 as pb;
+use proto::v1::node_client::NodeClient;
+use proto::v1::node_message::Kind;
+use runtime::drain::Drain;
+use runtime::net::ClientTls;
+use runtime::tls::{self, Identity};
+use tokio::sync::{mpsc, watch};
+use tokio_stream::wrappers::ReceiverStream;
+
+use super::disk::Disk;
+use super::endpoints::Endpoints;
+use super::held::Held;
+use super::live::{Config, Live};
+use super::node::control_plane_name;
+
+/// The node says that it lives so often; after three times it counts as silent.
+const HEARTBEAT: Duration = Duration::from_secs(5);
+/// Messages on their way to the control plane. The sender waits where it is full: it is one task.
+const OUTBOX: usize = 16;
+/// The names of the two files.
+const CONFIG_FILE: &str = "config";
+const ENDPOINTS_FILE: &str = "endpoints";
+
+/// What a node is, and where it belongs.
+#[derive(Debug)]
+pub struct Node {
+    /// Edge or sidecar.
+    pub kind: pb::NodeKind,
+    /// The server that a sidecar stands before.
+    pub server: Option<ServerName>,
+    /// Where it can be reached.
+    pub addresses: Vec<String>,
+    /// Who it is.
+    pub identity: Identity,
+    /// Control planes, `host:port`, tried in turn.
+    pub control: Vec<String>,
+    /// Where its last good configuration lies.
+    pub data_dir: PathBuf,
+}
+
+/// Takes a sidecar's status for the control plane. Only the latest one is kept.
+#[derive(Debug, Clone)]
+pub struct StatusSender(watch::Sender<Option<pb::ServerStatus>>);
+
+impl StatusSender {
+    /// Replaces the status.
+    pub fn send(&self, status: pb::ServerStatus) {
+        self.0.send_replace(Some(status));
+    }
+}
+
+/// Loads the last good configuration and keeps the stream from then on, in a task that ends with `drain`.
+///
+/// # Errors
+/// Where the identity cannot be used.
+pub fn start(node: Node, drain: &Drain) -> Result<(Live, StatusSender), tls::Error> {
+    let tls = ClientTls {
+        config: tls::client_config(&node.identity, &[tls::H2])?,
+        server_name: control_plane_name(),
+    };
+    let key = node.identity.node_key()?;
+    let disk = match Disk::new(&node.data_dir, &key) {
+        Ok(disk) => Some(Arc::new(disk)),
+        Err(error) => {
+            tracing::error!(%error, "no snapshot is kept on disk");
+            None
+        }
+    };
+    let live = Live::default();
+    let (status, statuses) = watch::channel(None);
+    let mut link = Link {
+        node,
+        tls,
+        disk,
+        live: live.clone(),
+        held: Held::default(),
+        statuses,
+    };
+    link.load();
+    let draining = drain.clone();
+    drain.spawn("config stream", async move {
+        tokio::select! {
+            () = link.run() => {}
+            () = draining.signaled() => {}
+        }
+    });
+    Ok((live, StatusSender(status)))
+}
+
+/// The one task that takes pushes, and what it knows.
+struct Link {
+    node: Node,
+    tls: ClientTls,
+    disk: Option<Arc<Disk>>,
+    live: Live,
+    held: Held,
+    statuses: watch::Receiver<Option<pb::ServerStatus>>,
+}
+
+impl Link {
+    /// Puts in force what lies on disk, where it is whole and ours.
+    fn load(&mut self) {
+        let Some(disk) = &self.disk else { return };
+        match disk.load::<pb::ConfigPush>(CONFIG_FILE) {
+            Ok(Some(push)) => match self.prepare(&push) {
+                Ok((held, config)) => {
+                    tracing::info!(revision = %held.revision, "starting from the snapshot on disk");
+                    self.held = held;
+                    self.live.swap(config);
+                }
+                Err(faults) => tracing::error!(?faults, "the snapshot on disk is refused"),
+            },
+            Ok(None) => {}
+            Err(error) => tracing::error!(%error, "the snapshot on disk is refused"),
+        }
+        match disk.load::<pb::EndpointPush>(ENDPOINTS_FILE) {
+            Ok(Some(push)) => self.live.swap_endpoints(Endpoints::of(&push)),
+            Ok(None) => {}
+            Err(error) => tracing::error!(%error, "the endpoints on disk are refused"),
+        }
+    }
+
+    /// Connects again and again, to one control plane after the other.
+    async fn run(&mut self) {
+        let mut backoff = Backoff::default();
+        let control = self.node.control.clone();
+        for address in control.iter().cycle() {
+            match self.stream(address, &mut backoff).await {
+                Ok(()) => tracing::info!(%address, "the control plane closed the stream"),
+                Err(status) => {
+                    tracing::warn!(%address, code = ?status.code(), message = status.message(),
+                        "no stream to the control plane");
+                }
+            }
+            backoff.wait().await;
+        }
+    }
+
+    async fn stream(&mut self, address: &str, backoff: &mut Backoff) -> Result<(), tonic::Status> {
+        let channel = runtime::net::channel(address, Some(self.tls.clone()))
+            .map_err(|error| tonic::Status::invalid_argument(error.to_string()))?;
+        let mut client = NodeClient::new(channel).max_decoding_message_size(usize::MAX);
+        let (outbox, messages) = mpsc::channel(OUTBOX);
+        send(&outbox, Kind::Hello(self.hello())).await?;
+        let mut inbox = client
+            .sync(ReceiverStream::new(messages))
+            .await?
+            .into_inner();
+        tracing::info!(%address, "connected to the control plane");
+        let mut heartbeat = tokio::time::interval(HEARTBEAT);
+        self.statuses.mark_changed();
+        loop {
+            tokio::select! {
+                message = inbox.message() => match message? {
+                    Some(message) => {
+                        backoff.reset();
+                        self.take(message, &outbox).await?;
+                    }
+                    None => return Ok(()),
+                },
+                _ = heartbeat.tick() => {
+                    let revision = self.held.revision.0;
+                    send(&outbox, Kind::Heartbeat(pb::Heartbeat { revision })).await?;
+                }
+                changed = self.statuses.changed() => {
+                    let status = self.statuses.borrow_and_update().clone();
+                    match (changed, status) {
+                        (Ok(()), Some(status)) => send(&outbox, Kind::ServerStatus(status)).await?,
+                        (Ok(()), None) => {}
+                        // The sender lives as long as the process does its work.
+                        (Err(_), _) => return Ok(()),
+                    }
+                }
+            }
+        }
+    }
+
+    fn hello(&self) -> pb::Hello {
+        pb::Hello {
+            kind: self.node.kind.into(),
+            server: self
+                .node
+                .server
+                .as_ref()
+                .map(ToString::to_string)
+                .unwrap_or_default(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            features: engine::FEATURES.iter().map(ToString::to_string).collect(),
+            revision: self.held.revision.0,
+            sha256: self.held.hash.map(|h| h.0.to_vec()).unwrap_or_default(),
+            known: self.held.known(),
+            addresses: self.node.addresses.clone(),
+        }
+    }
+
+    async fn take(
+        &mut self,
+        message: pb::ControlMessage,
+        outbox: &mpsc::Sender<pb::NodeMessage>,
+    ) -> Result<(), tonic::Status> {
+        match message.kind {
+            Some(pb::control_message::Kind::Config(push)) => {
+                let answer = self.apply(push).await;
+                send(outbox, answer).await
+            }
+            Some(pb::control_message::Kind::Endpoints(push)) => {
+                self.live.swap_endpoints(Endpoints::of(&push));
+                self.save(ENDPOINTS_FILE, push).await;
+                Ok(())
+            }
+            // A later control plane may say more than we know; what it must not say so is configuration.
+            None => Ok(()),
+        }
+    }
+
+    /// Checks a push aside, puts it in force, keeps it on disk, and says so; or keeps what was and says why.
+    async fn apply(&mut self, push: pb::ConfigPush) -> Kind {
+        let nonce = push.nonce;
+        match self.prepare(&push) {
+            Ok((held, config)) => {
+                self.held = held;
+                self.live.swap(config);
+                self.save(CONFIG_FILE, self.held.to_push()).await;
+                let revision = self.held.revision;
+                tracing::info!(%revision, "configuration in force");
+                let sha256 = self.held.hash.map(|h| h.0.to_vec()).unwrap_or_default();
+                Kind::Ack(pb::Ack {
+                    nonce,
+                    revision: revision.0,
+                    sha256,
+                })
+            }
+            Err(faults) => {
+                tracing::error!(revision = push.revision, ?faults, "configuration refused");
+                Kind::Nack(pb::Nack {
+                    nonce,
+                    revision: self.held.revision.0,
+                    faults,
+                })
+            }
+        }
+    }
+
+    fn prepare(&self, push: &pb::ConfigPush) -> Result<(Held, Arc<Config>), Vec<String>> {
+        let (held, snapshot) = self.held.after(push)?;
+        let config = Config::compile(Arc::new(snapshot))
+            .map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+        Ok((held, Arc::new(config)))
+    }
+
+    /// Keeps a message on disk. A failure costs the next start its snapshot, not this node its work.
+    async fn save(&self, name: &'static str, message: impl prost::Message + 'static) {
+        let Some(disk) = self.disk.clone() else {
+            return;
+        };
+        let saved = tokio::task::spawn_blocking(move || disk.save(name, &message)).await;
+        match saved {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "the snapshot is not kept on disk"),
+            Err(error) => tracing::error!(%error, "the snapshot is not kept on disk"),
+        }
+    }
+}
+
+async fn send(outbox: &mpsc::Sender<pb::NodeMessage>, kind: Kind) -> Result<(), tonic::Status> {
+    outbox
+        .send(pb::NodeMessage { kind: Some(kind) })
+        .await
+        .map_err(|_| tonic::Status::unavailable("the stream is gone"))
+}
+
+/// Pauses between tries: from 100 ms, doubled up to 10 s, each cut by up to a half at random, so that nodes
+/// that lost the same control plane do not all come back in the same moment.
+#[derive(Debug, Default)]
+pub struct Backoff(u32);
+
+impl Backoff {
+    const FIRST_MS: u64 = 100;
+    const LONGEST_MS: u64 = 10_000;
+
+    /// After a success: the next pause is a short one again.
+    pub fn reset(&mut self) {
+        self.0 = 0;
+    }
+
+    /// Waits, longer each time.
+    pub async fn wait(&mut self) {
+        let full = (Self::FIRST_MS << self.0.min(10)).min(Self::LONGEST_MS);
+        self.0 = self.0.saturating_add(1);
+        let mut random = [0; 2];
+        // Without randomness the pause is a full one.
+        let _ = rand::fill(&mut random);
+        let cut = full / 2 * u64::from(u16::from_be_bytes(random)) / u64::from(u16::MAX);
+        tokio::time::sleep(Duration::from_millis(full - cut)).await;
+    }
+}

@@ -1,0 +1,241 @@
+//! What a hop adds to the pipeline: who may knock, what a session is, and where a call goes next.
+//!
+//! Two real implementations: the edge (API keys, sealed sessions, on to a sidecar) and the sidecar
+//! (statements, on to the server).
+
+pub mod http;
+
+use std::fmt;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use ::http::request::Parts;
+use bytes::Bytes;
+use hyper::body::Incoming;
+use mcp::envelope::Kind;
+use mcp::error::RpcError;
+use mcp::revision::Revision;
+use model::decision::Reason;
+use model::name::ServerName;
+use model::principal::Principal;
+use model::record;
+use model::record::CallId;
+use runtime::tls::Peer;
+use tokio::sync::mpsc;
+
+use crate::answer::Refused;
+use crate::call::Call;
+use crate::config::live::Config;
+
+/// One of the two hops.
+pub trait Hop: Send + Sync + 'static {
+    /// Which one it is.
+    const HOP: record::Hop;
+
+    /// Who calls, from the connection and the headers alone, before the message is read.
+    fn admit(
+        &self,
+        config: &Config,
+        peer: &Connection,
+        parts: &Parts,
+        server: &ServerName,
+    ) -> Result<Admitted, Refused>;
+
+    /// Opens the session id that a legacy client carries.
+    fn session(
+        &self,
+        config: &Config,
+        admitted: &Admitted,
+        server: &ServerName,
+        header: &str,
+    ) -> Result<Session, Refused>;
+
+    /// Takes the call where it has to go. The pipeline has decided that it may.
+    ///
+    /// Dropping the future, or the reply, is how the pipeline says that the client is gone.
+    fn deliver(&self, call: &Call<'_>) -> impl Future<Output = Result<Reply, Fault>> + Send;
+}
+
+/// Where a request came from.
+#[derive(Debug, Clone)]
+pub struct Connection {
+    /// The other end.
+    pub remote: SocketAddr,
+    /// Whether our own end is a loopback address.
+    pub on_loopback: bool,
+    /// Who the other end is, where it showed a certificate. Read once a connection.
+    pub identity: Option<Arc<PeerIdentity>>,
+}
+
+/// A peer's certificate, as far as it matters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeerIdentity {
+    /// Its name.
+    pub peer: Peer,
+    /// Its public key, as `runtime::tls::verify` takes it.
+    pub public_key: Vec<u8>,
+}
+
+impl PeerIdentity {
+    /// The node's id, where the peer is an edge.
+    pub fn edge_node(&self) -> Option<&str> {
+        match &self.peer {
+            Peer::Edge { node } => Some(node),
+            _ => None,
+        }
+    }
+}
+
+/// A caller that was let in.
+#[derive(Debug, Clone)]
+pub struct Admitted {
+    /// Who calls.
+    pub principal: Arc<Principal>,
+    /// The id that the hop before gave the call. `None`: this is the first hop.
+    pub call_id: Option<CallId>,
+}
+
+/// A legacy session, as its id says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    /// The revision that was agreed on; `None` where the id does not say, and the header must.
+    pub revision: Option<Revision>,
+    /// The sidecar's handle.
+    pub handle: String,
+    /// The client application, for display only.
+    pub client: Arc<str>,
+}
+
+/// What came back.
+pub enum Reply {
+    /// One whole response.
+    Whole(Message),
+    /// Notifications, then the response.
+    Events(Events),
+    /// A notification was taken.
+    Accepted,
+    /// The next hop's answer, still unread.
+    Forwarded(Forwarded),
+}
+
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Whole(_) => "Whole",
+            Self::Events(_) => "Events",
+            Self::Accepted => "Accepted",
+            Self::Forwarded(_) => "Forwarded",
+        })
+    }
+}
+
+/// One complete JSON-RPC message for the client: its own id, its own era.
+#[derive(Debug, Clone)]
+pub struct Message {
+    /// The message, on one line.
+    pub body: Bytes,
+    /// What it is.
+    pub kind: Kind,
+    /// The JSON-RPC error code. 0: none.
+    pub error_code: i64,
+    /// Whether the result says `isError`.
+    pub tool_error: bool,
+    /// The HTTP status where this is the whole answer.
+    pub status: u16,
+    /// The handle of the session that it begins.
+    pub session: Option<String>,
+}
+
+/// An answer in several messages.
+pub struct Events {
+    /// What has come already.
+    pub first: Message,
+    /// What will come; the response is the last.
+    pub rest: mpsc::Receiver<Message>,
+    /// Dropped when the client is gone, or the answer is complete.
+    pub guard: Box<dyn Send>,
+}
+
+impl fmt::Debug for Events {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Events")
+            .field("first", &self.first)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The next hop's answer.
+#[derive(Debug)]
+pub struct Forwarded {
+    /// Status and headers as they came, the body still to come.
+    pub response: ::http::Response<Incoming>,
+    /// The session id for the client, where the call began a session.
+    pub session: Option<String>,
+}
+
+/// A call that could not be delivered.
+#[derive(Debug)]
+pub struct Fault {
+    /// From the closed list.
+    pub reason: Reason,
+    /// What happened, for the caller.
+    pub message: String,
+    /// When it is worth trying again, in seconds.
+    pub retry_after_s: Option<u32>,
+    /// Answered instead of -31011.
+    pub rpc: Option<RpcError>,
+}
+
+impl Fault {
+    fn new(reason: Reason, message: impl Into<String>) -> Self {
+        Self {
+            reason,
+            message: message.into(),
+            retry_after_s: None,
+            rpc: None,
+        }
+    }
+
+    /// The server is not there.
+    pub fn unavailable(message: impl Into<String>) -> Self {
+        Self::new(Reason::Unavailable, message)
+    }
+
+    /// The server took too long.
+    pub fn timeout(message: impl Into<String>) -> Self {
+        Self::new(Reason::Timeout, message)
+    }
+
+    /// Too much is going on.
+    pub fn overloaded(message: impl Into<String>) -> Self {
+        Self {
+            retry_after_s: Some(1),
+            ..Self::new(Reason::Overloaded, message)
+        }
+    }
+
+    /// The client asked to have it ended.
+    pub fn cancelled(message: impl Into<String>) -> Self {
+        Self::new(Reason::Cancelled, message)
+    }
+
+    /// The two eras cannot be brought together for this.
+    pub fn not_bridgeable(message: impl Into<String>) -> Self {
+        Self::new(Reason::NotBridgeable, message)
+    }
+
+    /// The message is not valid, in a way that only delivery could see.
+    pub fn invalid(rpc: RpcError) -> Self {
+        Self {
+            rpc: Some(rpc),
+            ..Self::new(Reason::Invalid, "the message is not valid")
+        }
+    }
+
+    /// Worth trying again after so many seconds.
+    pub fn retry_after(mut self, seconds: u32) -> Self {
+        self.retry_after_s = Some(seconds);
+        self
+    }
+}

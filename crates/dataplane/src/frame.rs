@@ -1,0 +1,153 @@
+//! What edge and sidecar do alike when they start: the audit log with its exporters, the admin page, and
+//! the wait for the first configuration.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use runtime::admin::{self, Sources};
+use runtime::audit::export::{self, Destination, Exporter};
+use runtime::audit::{Log, LogSettings};
+use runtime::drain::Drain;
+use runtime::metrics::Metrics;
+use runtime::readiness::Readiness;
+use runtime::settings::{self, Secret};
+use runtime::tls::Identity;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::config::live::Live;
+
+/// Where a node's records go. They are written to its own log first, and sent from there.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AuditSettings {
+    /// The control plane's own store, `host:port`, over mTLS. Empty: none.
+    pub store: String,
+    /// Further OTLP/gRPC receivers, as URLs.
+    pub otlp: Vec<String>,
+    /// Bytes of the log on disk; when records that no receiver has taken fill it, calls are refused.
+    pub log_bytes_max: u64,
+}
+
+impl Default for AuditSettings {
+    fn default() -> Self {
+        Self {
+            store: "127.0.0.1:7702".to_owned(),
+            otlp: Vec::new(),
+            log_bytes_max: 1 << 30,
+        }
+    }
+}
+
+/// Opens the node's log and begins to send from it.
+///
+/// # Errors
+/// Where the log cannot be opened, or a receiver's address is none.
+pub fn open_audit(
+    settings: &AuditSettings,
+    data_dir: &Path,
+    identity: &Identity,
+    drain: &Drain,
+) -> anyhow::Result<Log> {
+    let node = identity.node()?;
+    let mut log_settings = LogSettings::new(data_dir.join("audit"), node);
+    log_settings.total_bytes_max = settings.log_bytes_max;
+    let mut destinations = Vec::new();
+    if !settings.store.is_empty() {
+        destinations.push(Destination::control_plane(&settings.store, identity)?);
+    }
+    for url in &settings.otlp {
+        destinations.push(Destination::collector(url, Vec::new(), None)?);
+    }
+    destinations.extend(export::destinations_from_env()?);
+    let (log, recovered) = Log::open(log_settings)?;
+    if recovered.closed > 0 {
+        tracing::warn!(
+            calls = recovered.closed,
+            "calls that a crash cut off are closed on record"
+        );
+    }
+    for destination in destinations {
+        Exporter::spawn(drain, &log, destination)?;
+    }
+    Ok(log)
+}
+
+/// Serves the admin port; answers with where it listens. `setting` is named where the address is taken.
+///
+/// # Errors
+/// Where the address is taken.
+pub async fn serve_admin(
+    address: &str,
+    setting: &str,
+    readiness: &Readiness,
+    live: &Live,
+    metrics: &Metrics,
+    drain: &Drain,
+) -> anyhow::Result<SocketAddr> {
+    let (live, metrics) = (live.clone(), metrics.clone());
+    let config = move || match live.load() {
+        Some(config) => json!({
+            "revision": config.engine.revision().0,
+            "servers": config.engine.snapshot().servers.len(),
+        }),
+        None => json!({"revision": null}),
+    };
+    let sources = Sources {
+        readiness: readiness.clone(),
+        metrics: Arc::new(move || metrics.render()),
+        config: Arc::new(config),
+    };
+    Ok(admin::serve(address, setting, sources, drain).await?)
+}
+
+/// Marks the node ready with its first configuration, in a task that ends with it or with `drain`.
+pub fn await_configuration(live: &Live, readiness: &Readiness, drain: &Drain) {
+    let (mut changed, live, readiness) = (live.changed(), live.clone(), readiness.clone());
+    let draining = drain.clone();
+    drain.spawn("first configuration", async move {
+        while live.load().is_none() {
+            tokio::select! {
+                changed = changed.changed() => if changed.is_err() { return },
+                () = draining.signaled() => return,
+            }
+        }
+        readiness.done("configuration");
+    });
+}
+
+/// A token as given, or the content of the file that `@FILE` names: secrets do not stand in command lines.
+///
+/// # Errors
+/// Where the file cannot be read.
+pub fn read_token(token: &Secret) -> anyhow::Result<String> {
+    let Some(path) = token.expose().strip_prefix('@') else {
+        return Ok(token.expose().to_owned());
+    };
+    let path = PathBuf::from(path);
+    let text = std::fs::read_to_string(&path)
+        .with_context(|| format!("the join token file {} cannot be read", path.display()))?;
+    Ok(text.trim().to_owned())
+}
+
+/// How long calls under way may take when a node is told to stop.
+pub const DRAIN: Duration = Duration::from_secs(20);
+
+/// Prints the settings in force, without secrets: what `--print-config` shows.
+///
+/// # Errors
+/// Where standard output is closed.
+pub fn print_settings<T: Serialize>(settings: &T) -> anyhow::Result<()> {
+    std::io::stdout().write_all(settings::print(settings).as_bytes())?;
+    Ok(())
+}
+
+/// Says on standard error why a process ends; its log may not have begun yet.
+pub fn complain(process: &str, error: &anyhow::Error) {
+    // Where standard error is closed, the exit code has to say it.
+    let _ = writeln!(std::io::stderr(), "{process}: {error:#}");
+}

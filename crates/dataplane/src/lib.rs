@@ -1,0 +1,25 @@
+//! What edge and sidecar share: the pipeline that a call walks, its stages, and the configuration by which
+//! they decide.
+//!
+//! ```text
+//! listen -> door -> pipeline ------------------------------------------------> deliver (the hop's own)
+//!                     | decode, admit, authorize, filter, record (open)             |
+//!                     | record (close), list, filter  <-----------------------------+
+//! control plane -> config::watch -> config::live (compile aside, swap, ack) -> config::disk
+//! ```
+//!
+//! Start from [`pipeline::handle`], which reads like the life of a request. This crate must not know which
+//! of the two hops it serves beyond the trait [`deliver::Hop`], and it never asks anybody while a call
+//! waits: every decision is made from memory, on one snapshot per call.
+
+pub mod answer;
+pub mod auth;
+pub mod body;
+pub mod call;
+pub mod config;
+pub mod deliver;
+pub mod door;
+pub mod frame;
+pub mod listen;
+pub mod pipeline;
+pub mod stage;

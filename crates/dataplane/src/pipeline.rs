@@ -1,0 +1,442 @@
+//! The life of a request at one hop. [`handle`] is the parent: it reads from top to bottom as a call walks.
+//!
+//! Both hops run this code; they differ in [`Hop`] alone. One snapshot is taken at the start and kept to
+//! the end: never two revisions in one decision.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderValue, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use mcp::envelope::{self, Envelope, Kind, Limits};
+use mcp::era::{self, Caller};
+use mcp::error::RpcError;
+use mcp::headers::MCP_SESSION_ID;
+use mcp::method;
+use mcp::revision::Revision;
+use model::decision::{Decision, Reason};
+use model::filter::Direction;
+use model::name::ServerName;
+use model::record::{CallId, Hop as HopKind};
+use runtime::audit::Log;
+use tokio::sync::Semaphore;
+
+use crate::answer::{self, Refused};
+use crate::body;
+use crate::body::ReplyBody;
+use crate::call::{self, Accept, Call};
+use crate::config::live::{Config, Live};
+use crate::deliver::{Admitted, Connection, Fault, Hop};
+use crate::door::{self, Route};
+use crate::stage::authorize::{Denied, authorize};
+use crate::stage::filter::{Rejected, Screen};
+use crate::stage::record::{Recording, Unrecorded};
+
+mod reply;
+
+/// Everything that the calls of one listener share.
+#[derive(Debug)]
+pub struct Shared<H> {
+    /// What this hop adds.
+    pub hop: Arc<H>,
+    /// The configuration in force.
+    pub live: Live,
+    /// Where calls are recorded.
+    pub audit: Log,
+    /// Which hosts and origins are answered.
+    pub guard: door::Guard,
+    /// Largest message, in bytes.
+    pub body_bytes_max: usize,
+    /// A permit for each call under way; where there is none, calls are refused as `overloaded`.
+    pub permits: Arc<Semaphore>,
+    /// Answers what is no MCP call: health and metadata.
+    pub pages: fn(&Shared<H>, &Route) -> Response<ReplyBody>,
+}
+
+impl<H> Shared<H> {
+    /// Whether there is a configuration to decide by.
+    pub fn is_ready(&self) -> bool {
+        self.live.load().is_some()
+    }
+}
+
+/// The way goes on, or the call ends here.
+type Ended<T> = Result<T, Box<Halt>>;
+
+/// Why a call ends here: what the client hears, and what goes on record.
+struct Halt {
+    response: Response<ReplyBody>,
+    decision: Decision,
+    reason: Reason,
+    error_code: i64,
+}
+
+impl Halt {
+    fn rpc(error: &RpcError, id: Option<&[u8]>, decision: Decision, reason: Reason) -> Box<Self> {
+        let response = answer::rpc(error, id);
+        Box::new(Self {
+            response,
+            decision,
+            reason,
+            error_code: error.code,
+        })
+    }
+
+    fn invalid(error: &RpcError, id: Option<&[u8]>) -> Box<Self> {
+        Self::rpc(error, id, Decision::Error, Reason::Invalid)
+    }
+
+    fn refused(refused: &Refused) -> Box<Self> {
+        let reason = refused.reason.unwrap_or(Reason::Invalid);
+        let decision = if reason == Reason::NoRule {
+            Decision::Deny
+        } else {
+            Decision::Error
+        };
+        Box::new(Self {
+            response: refused.response(),
+            decision,
+            reason,
+            error_code: 0,
+        })
+    }
+
+    fn fault(fault: &Fault, id: Option<&[u8]>) -> Box<Self> {
+        let response = answer::fault(fault, id);
+        let error_code = answer::rpc_of(fault).code;
+        let (decision, reason) = (Decision::Error, fault.reason);
+        Box::new(Self {
+            response,
+            decision,
+            reason,
+            error_code,
+        })
+    }
+
+    fn denied(denied: &Denied, id: Option<&[u8]>) -> Box<Self> {
+        Self::rpc(&denied.error, id, Decision::Deny, denied.reason)
+    }
+
+    fn rejected(rejected: &Rejected, id: Option<&[u8]>) -> Box<Self> {
+        Self::rpc(&rejected.error, id, Decision::Deny, rejected.reason)
+    }
+
+    fn unrecorded(id: Option<&[u8]>) -> Box<Self> {
+        let mut fault = Fault::unavailable(Unrecorded.to_string());
+        fault.reason = Reason::AuditUnavailable;
+        Self::fault(&fault, id)
+    }
+}
+
+/// Serves one request.
+pub async fn handle<H: Hop>(
+    shared: &Shared<H>,
+    peer: &Connection,
+    request: Request<Incoming>,
+) -> Response<ReplyBody> {
+    let (parts, body) = request.into_parts();
+    let server = match door::route(&parts, &shared.guard, peer) {
+        Ok(Route::Mcp(server)) => server,
+        Ok(page) => return (shared.pages)(shared, &page),
+        Err(refused) => return refused.response(),
+    };
+    let Some(config) = shared.live.load() else {
+        let fault = Fault::overloaded("the configuration has not come yet").retry_after(1);
+        return answer::fault(&fault, None);
+    };
+    let admitted = match shared.hop.admit(&config, peer, &parts, &server) {
+        Ok(admitted) => admitted,
+        Err(refused) => return refused.response(),
+    };
+    let mut recording = Some(begin::<H>(shared, &config, &admitted, &server, &parts));
+    let request = Incall {
+        shared,
+        peer,
+        config: &config,
+        admitted: &admitted,
+        server: &server,
+    };
+    match request.walk(&parts, body, &mut recording).await {
+        Ok(response) => response,
+        Err(halt) => end(*halt, recording),
+    }
+}
+
+fn begin<H: Hop>(
+    shared: &Shared<H>,
+    config: &Config,
+    admitted: &Admitted,
+    server: &ServerName,
+    parts: &Parts,
+) -> Recording {
+    let id = admitted.call_id.unwrap_or_default();
+    let parent = parts
+        .headers
+        .get(call::TRACEPARENT)
+        .and_then(|v| v.to_str().ok());
+    let trace = call::trace(parent, id);
+    let who = (&*admitted.principal, server);
+    Recording::begin(
+        &shared.audit,
+        H::HOP,
+        id,
+        trace,
+        who,
+        config.engine.revision(),
+    )
+}
+
+/// Closes the record of a call that ended early, and lets the answer go.
+fn end(halt: Halt, recording: Option<Recording>) -> Response<ReplyBody> {
+    if let Some(mut recording) = recording {
+        recording.decide(halt.decision, Some(halt.reason));
+        recording.outcome(halt.response.status().as_u16(), halt.error_code, false);
+        if recording.close().is_err() {
+            return Halt::unrecorded(None).response;
+        }
+    }
+    halt.response
+}
+
+/// A request whose caller is known.
+struct Incall<'r, H> {
+    shared: &'r Shared<H>,
+    peer: &'r Connection,
+    config: &'r Arc<Config>,
+    admitted: &'r Admitted,
+    server: &'r ServerName,
+}
+
+/// The client's revision and session, as its headers and message say.
+struct Stance<'a> {
+    revision: Revision,
+    handle: Option<String>,
+    client: Arc<str>,
+    parent: Option<&'a str>,
+}
+
+impl<H: Hop> Incall<'_, H> {
+    async fn walk(
+        &self,
+        parts: &Parts,
+        body: Incoming,
+        recording: &mut Option<Recording>,
+    ) -> Ended<Response<ReplyBody>> {
+        if !self
+            .config
+            .engine
+            .may_use(&self.admitted.principal, self.server)
+        {
+            return Err(Halt::refused(&Refused::not_found()));
+        }
+        let accept = accept(parts)?;
+        let Ok(permit) = self.shared.permits.clone().try_acquire_owned() else {
+            return Err(Halt::fault(
+                &Fault::overloaded("too many calls are under way"),
+                None,
+            ));
+        };
+        let body = body::read(body, self.shared.body_bytes_max).await;
+        let body = body.map_err(|refused| Halt::refused(&refused))?;
+        let message = envelope::scan(&body, &Limits::REQUEST)
+            .map_err(|fault| Halt::invalid(&RpcError::from(&fault), fault.id()))?;
+        let id = message.id.as_ref().map(|id| id.raw);
+        let stance = self.stance(parts, &message)?;
+        self.describe(recording, &message, &stance);
+        let call = Call {
+            id: recording.as_ref().map_or_else(CallId::new, Recording::id),
+            server: self.server,
+            principal: &self.admitted.principal,
+            config: self.config,
+            body: &body,
+            message: &message,
+            revision: stance.revision,
+            session: stance.handle.as_deref(),
+            trace: self.trace(recording, &stance),
+            sse: accept.sse,
+            headers: &parts.headers,
+            client: &stance.client,
+        };
+        match message.kind {
+            Kind::Request => self.request(&call, id, recording, permit).await,
+            Kind::Notification => self.notification(&call, recording).await,
+            Kind::Response => {
+                let error = RpcError::invalid_request("no request of ours awaits this response");
+                Err(Halt::invalid(&error, None))
+            }
+        }
+    }
+
+    /// Decides, records, delivers, and lets the reply go.
+    async fn request(
+        &self,
+        call: &Call<'_>,
+        id: Option<&[u8]>,
+        slot: &mut Option<Recording>,
+        permit: tokio::sync::OwnedSemaphorePermit,
+    ) -> Ended<Response<ReplyBody>> {
+        if !method::from_client(call.method(), call.revision) {
+            let error = RpcError::method_not_found(call.method(), call.revision.era());
+            return Err(Halt::invalid(&error, id));
+        }
+        let decided = authorize(call);
+        if let Some(recording) = slot {
+            let rule = match &decided {
+                Ok(rule) => rule.as_ref(),
+                Err(denied) => denied.rule.as_ref(),
+            };
+            recording.rule(rule);
+        }
+        decided.map_err(|denied| Halt::denied(&denied, id))?;
+        let screen = self.filter_request(call, id, slot)?;
+        let Some(recording) = slot else {
+            return Err(Halt::unrecorded(id));
+        };
+        recording.open().map_err(|_| Halt::unrecorded(id))?;
+        let delivered = self.shared.hop.deliver(call).await;
+        let reply = delivered.map_err(|fault| Halt::fault(&fault, id))?;
+        let Some(recording) = slot.take() else {
+            return Err(Halt::unrecorded(id));
+        };
+        Ok(reply::finish(call, id, reply, screen, recording, permit).await)
+    }
+
+    /// Runs the request filters, where this hop delivers to the server; answers with the screen for the
+    /// response.
+    fn filter_request(
+        &self,
+        call: &Call<'_>,
+        id: Option<&[u8]>,
+        slot: &mut Option<Recording>,
+    ) -> Ended<Option<Screen>> {
+        if H::HOP != HopKind::Sidecar {
+            return Ok(None);
+        }
+        if let Some(screen) = Screen::of(call, Direction::Request) {
+            if let Some(recording) = slot {
+                recording.filters(screen.names());
+            }
+            screen
+                .check(call.body)
+                .map_err(|rejected| Halt::rejected(&rejected, id))?;
+        }
+        let screen = Screen::of(call, Direction::Response);
+        if let (Some(screen), Some(recording)) = (&screen, slot) {
+            recording.filters(screen.names());
+        }
+        Ok(screen)
+    }
+
+    /// A notification is no call: it is passed on where it means something, and is not on record.
+    async fn notification(
+        &self,
+        call: &Call<'_>,
+        slot: &mut Option<Recording>,
+    ) -> Ended<Response<ReplyBody>> {
+        if let Some(recording) = slot.take() {
+            recording.forget();
+        }
+        let meant = matches!(call.method(), method::INITIALIZED | method::CANCELLED);
+        if meant && !call.is_modern() {
+            match self.shared.hop.deliver(call).await {
+                Ok(_) => {}
+                Err(fault) => return Ok(answer::fault(&fault, None)),
+            }
+        }
+        let mut response = Response::new(ReplyBody::full(Bytes::new()));
+        *response.status_mut() = StatusCode::ACCEPTED;
+        Ok(response)
+    }
+
+    /// The era of the caller and, for a legacy one, its session (PROTOCOL 3.1).
+    fn stance<'m>(&self, parts: &'m Parts, message: &'m Envelope<'_>) -> Ended<Stance<'m>> {
+        let id = message.id.as_ref().map(|id| id.raw);
+        let caller = era::classify(&parts.headers, message)
+            .map_err(|fault| Halt::invalid(&RpcError::from(&fault), id))?;
+        let meta = message.meta.as_ref();
+        let parent = meta.and_then(|m| m.traceparent.as_deref());
+        let stance = |revision, handle, client: &str| Stance {
+            revision,
+            handle,
+            client: client.into(),
+            parent,
+        };
+        match caller {
+            Caller::Modern { revision } => {
+                let client = meta
+                    .and_then(|m| m.client_name.as_deref())
+                    .unwrap_or_default();
+                Ok(stance(revision, None, client))
+            }
+            Caller::LegacyInitialize { negotiated, .. } => {
+                let named = message
+                    .initialize
+                    .as_ref()
+                    .and_then(|i| i.client_name.as_deref());
+                Ok(stance(negotiated, None, named.unwrap_or_default()))
+            }
+            Caller::LegacySession { session, revision } => {
+                let opened = self
+                    .shared
+                    .hop
+                    .session(self.config, self.admitted, self.server, session)
+                    .map_err(|refused| Halt::refused(&refused))?;
+                let agreed = opened
+                    .revision
+                    .or(revision)
+                    .unwrap_or(Revision::V2025_03_26);
+                if revision.is_some_and(|said| said != agreed) {
+                    let error = RpcError::invalid_request(format!(
+                        "the session speaks {agreed}, the MCP-Protocol-Version header says otherwise"
+                    ));
+                    return Err(Halt::invalid(&error, id));
+                }
+                Ok(stance(agreed, Some(opened.handle), &opened.client))
+            }
+        }
+    }
+
+    fn describe(&self, slot: &mut Option<Recording>, message: &Envelope<'_>, stance: &Stance<'_>) {
+        let Some(recording) = slot else { return };
+        let id = message.id.as_ref().map(|id| id.raw);
+        let method = message.method.as_deref().unwrap_or_default();
+        recording.describe(method, message.target.as_deref(), id);
+        recording.client(&stance.client);
+        let address = (H::HOP == HopKind::Edge).then(|| self.peer.remote.to_string());
+        recording.peer(stance.revision.as_str(), address);
+    }
+
+    /// The trace goes on from the message's own `_meta`, else from the header (PROTOCOL 2.14). Between the
+    /// hops the header alone counts: the edge has written it.
+    fn trace(&self, slot: &mut Option<Recording>, stance: &Stance<'_>) -> model::record::Trace {
+        let Some(recording) = slot else {
+            return call::trace(None, CallId::new());
+        };
+        if let (HopKind::Edge, Some(parent)) = (H::HOP, stance.parent) {
+            recording.trace(call::trace(Some(parent), recording.id()));
+        }
+        recording.current_trace()
+    }
+}
+
+/// The media types must be those of the protocol, both ways.
+fn accept(parts: &Parts) -> Ended<Accept> {
+    door::media(&parts.headers).map_err(|refused| Halt::refused(&refused))?;
+    let accept = Accept::of(&parts.headers);
+    if accept.json {
+        return Ok(accept);
+    }
+    let refused = Refused::new(
+        StatusCode::NOT_ACCEPTABLE,
+        "the Accept header must list application/json and text/event-stream",
+    );
+    Err(Halt::refused(&refused))
+}
+
+/// Sets the header by which a legacy client learns its session id.
+fn begin_session(response: &mut Response<ReplyBody>, session: Option<&str>) {
+    if let Some(value) = session.and_then(|s| HeaderValue::from_str(s).ok()) {
+        response.headers_mut().insert(MCP_SESSION_ID, value);
+    }
+}

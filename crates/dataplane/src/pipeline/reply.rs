@@ -1,0 +1,206 @@
+//! The way back: filter, cut lists, close the record, let the answer go.
+
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
+use http_body_util::{BodyExt, Limited};
+use mcp::envelope::{self, Kind, Limits};
+use mcp::method::ListKind;
+use mcp::sse;
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::{Halt, begin_session, end};
+use crate::answer;
+use crate::body::{EventBody, ForwardedBody, ForwardedEvents, ReplyBody, Screened};
+use crate::call::Call;
+use crate::deliver::{Events, Fault, Forwarded, Message, Reply};
+use crate::stage::filter::Screen;
+use crate::stage::list;
+use crate::stage::record::Recording;
+
+/// Tells proxies on the way not to hold events back (PROTOCOL 2.6).
+const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+/// Turns what came back into the answer to the client.
+pub(super) async fn finish(
+    call: &Call<'_>,
+    id: Option<&[u8]>,
+    reply: Reply,
+    screen: Option<Screen>,
+    mut recording: Recording,
+    permit: OwnedSemaphorePermit,
+) -> Response<ReplyBody> {
+    recording.hold(permit);
+    let screened = Screened {
+        screen,
+        id: id.unwrap_or(b"null").to_vec(),
+    };
+    match reply {
+        Reply::Whole(message) => whole(call, id, message, &screened, recording),
+        Reply::Events(events) => stream(call, events, screened, recording),
+        Reply::Forwarded(forwarded) => forward(call, id, forwarded, recording).await,
+        Reply::Accepted => {
+            let fault = Fault::unavailable("the server took the request for a notification");
+            end(*Halt::fault(&fault, id), Some(recording))
+        }
+    }
+}
+
+/// One message: all that must see it sees it, then its record is closed, then it goes.
+fn whole(
+    call: &Call<'_>,
+    id: Option<&[u8]>,
+    message: Message,
+    screened: &Screened,
+    mut recording: Recording,
+) -> Response<ReplyBody> {
+    recording.answered();
+    let session = message.session.clone();
+    let Some(message) = screened.pass(message, &mut recording) else {
+        let fault = Fault::unavailable("the server's answer is no response");
+        return end(*Halt::fault(&fault, id), Some(recording));
+    };
+    let body = match mcp::method::is_list(call.method()) {
+        Some(kind) => match list::cut(call, kind, message.body) {
+            Ok(body) => body,
+            Err(error) => {
+                let fault = Fault::unavailable(error.to_string());
+                return end(*Halt::fault(&fault, id), Some(recording));
+            }
+        },
+        None => message.body,
+    };
+    recording.outcome(message.status, message.error_code, message.tool_error);
+    if recording.close().is_err() {
+        return Halt::unrecorded(id).response;
+    }
+    let status = StatusCode::from_u16(message.status).unwrap_or(StatusCode::OK);
+    let mut response = answer::json(status, body);
+    begin_session(&mut response, session.as_deref());
+    response
+}
+
+/// Several messages, of which the last is the response.
+fn stream(
+    call: &Call<'_>,
+    mut events: Events,
+    screened: Screened,
+    recording: Recording,
+) -> Response<ReplyBody> {
+    if mcp::method::is_list(call.method()).is_some() {
+        // A list is answered whole, so that it can be cut; what else was said on the way is not passed on.
+        events.rest.close();
+        let fault = Fault::unavailable("the server answered a list with a stream");
+        return end(*Halt::fault(&fault, Some(&screened.id)), Some(recording));
+    }
+    match EventBody::new(events, screened, recording) {
+        Ok(body) => event_stream(ReplyBody::Events(Box::new(body))),
+        Err(_) => Halt::unrecorded(None).response,
+    }
+}
+
+/// The next hop's answer: seen only where it is a list.
+async fn forward(
+    call: &Call<'_>,
+    id: Option<&[u8]>,
+    forwarded: Forwarded,
+    mut recording: Recording,
+) -> Response<ReplyBody> {
+    let (parts, incoming) = forwarded.response.into_parts();
+    recording.outcome(parts.status.as_u16(), 0, false);
+    let is_stream = parts
+        .headers
+        .get(CONTENT_TYPE)
+        .is_some_and(|t| t.as_bytes().starts_with(b"text/event-stream"));
+    let list_kind = mcp::method::is_list(call.method()).filter(|_| parts.status.is_success());
+    if let Some(kind) = list_kind {
+        return forward_list(call, id, kind, incoming, is_stream, recording).await;
+    }
+    recording.answered();
+    let mut response = if is_stream {
+        event_stream(ReplyBody::ForwardedEvents(Box::new(ForwardedEvents::new(
+            incoming, recording,
+        ))))
+    } else {
+        let body = ReplyBody::Forwarded(ForwardedBody::new(incoming, recording));
+        let mut response = Response::new(body);
+        response
+            .headers_mut()
+            .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        response
+            .headers_mut()
+            .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response
+    };
+    *response.status_mut() = parts.status;
+    if let Some(value) = parts.headers.get(http::header::RETRY_AFTER) {
+        response
+            .headers_mut()
+            .insert(http::header::RETRY_AFTER, value.clone());
+    }
+    begin_session(&mut response, forwarded.session.as_deref());
+    response
+}
+
+/// A list is read whole, cut, and then goes as JSON.
+async fn forward_list(
+    call: &Call<'_>,
+    id: Option<&[u8]>,
+    kind: ListKind,
+    incoming: hyper::body::Incoming,
+    is_stream: bool,
+    mut recording: Recording,
+) -> Response<ReplyBody> {
+    let broken = |why: &str, recording| {
+        let fault = Fault::unavailable(format!("the server's list cannot be shown: {why}"));
+        end(*Halt::fault(&fault, id), Some(recording))
+    };
+    let collected = Limited::new(incoming, Limits::RESPONSE.bytes)
+        .collect()
+        .await;
+    recording.answered();
+    let body = match collected {
+        Ok(collected) => collected.to_bytes(),
+        Err(error) => return broken(&error.to_string(), recording),
+    };
+    let body = if is_stream {
+        last_response(&body)
+    } else {
+        Some(body)
+    };
+    let Some(body) = body else {
+        return broken("it never came", recording);
+    };
+    let body = match list::cut(call, kind, body) {
+        Ok(body) => body,
+        Err(error) => return broken(&error.to_string(), recording),
+    };
+    if recording.close().is_err() {
+        return Halt::unrecorded(id).response;
+    }
+    answer::json(StatusCode::OK, body)
+}
+
+/// The response among the events of a finished stream.
+fn last_response(stream: &[u8]) -> Option<Bytes> {
+    let mut decoder = sse::Decoder::default();
+    decoder.push(stream);
+    let mut found = None;
+    while let Some(event) = decoder.next_event() {
+        let event = event.ok()?;
+        let data: &[u8] = event.data.as_ref();
+        if envelope::scan(data, &Limits::RESPONSE).is_ok_and(|m| m.kind == Kind::Response) {
+            found = Some(Bytes::copy_from_slice(data));
+        }
+    }
+    found
+}
+
+fn event_stream(body: ReplyBody) -> Response<ReplyBody> {
+    let mut response = Response::new(body);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
+    response
+}

@@ -1,0 +1,50 @@
+//! May this caller do this? Asks the engine, and says no in the words that the client may hear.
+
+use engine::Action;
+use mcp::error::{RefusedBy, RpcError};
+use mcp::method::Target;
+use model::decision::{Decision, Reason};
+use model::name::RuleName;
+
+use crate::call::Call;
+
+/// A refusal: what the client hears, and what goes on record.
+#[derive(Debug)]
+pub struct Denied {
+    /// For the client.
+    pub error: RpcError,
+    /// For the record.
+    pub reason: Reason,
+    /// The rule that denies. `None`: no rule allows.
+    pub rule: Option<RuleName>,
+}
+
+/// Decides on one call. `Ok` names the rule that allows it, where one had to.
+///
+/// A target that the caller may not see is answered as one that does not exist (CONTRACT section 4): who
+/// may not use a tool shall not learn that there is one.
+pub fn authorize(call: &Call<'_>) -> Result<Option<RuleName>, Denied> {
+    let action = Action::of(call.method(), call.target());
+    let verdict = call
+        .config
+        .engine
+        .decide(call.principal, call.server, &action);
+    if verdict.is_allowed() {
+        return Ok(verdict.rule.cloned());
+    }
+    let reason = verdict.reason.unwrap_or(Reason::NoRule);
+    let error = match (call.message.target_kind, call.target()) {
+        (Target::None, _) | (_, None) => {
+            let by = verdict
+                .rule
+                .map_or(RefusedBy::Nothing, |r| RefusedBy::Rule(r.as_str()));
+            RpcError::refused(reason.as_str(), by, Decision::Deny.as_str())
+        }
+        (kind, Some(name)) => RpcError::unknown_target(kind, name, call.revision.era()),
+    };
+    Err(Denied {
+        error,
+        reason,
+        rule: verdict.rule.cloned(),
+    })
+}

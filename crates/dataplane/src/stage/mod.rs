@@ -1,0 +1,6 @@
+//! The stages of the pipeline, one file each. A stage decides or changes; only the pipeline orders them.
+
+pub mod authorize;
+pub mod filter;
+pub mod list;
+pub mod record;

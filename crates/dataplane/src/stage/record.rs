@@ -1,0 +1,227 @@
+//! Puts a call on record: open before it goes on, close before the last byte of its reply.
+//!
+//! A recording that is dropped unfinished closes itself as `cancelled`: the client left, or the reply
+//! broke. Nothing that was begun is missing from the log.
+
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use model::decision::{Decision, Reason};
+use model::name::{RuleName, ServerName};
+use model::principal::Principal;
+use model::record::{CallId, Hop, Phase, Record, Trace};
+use model::snapshot::Revision;
+use runtime::audit::Log;
+use tokio::sync::OwnedSemaphorePermit;
+
+/// Longest name (tool, prompt, URI) that a record keeps, in bytes; a longer one is cut.
+const NAME_BYTES_MAX: usize = 512;
+
+/// The record cannot be written; the call must not go on, or its reply must not end well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the audit record cannot be written")]
+pub struct Unrecorded;
+
+/// One call's record in the making.
+#[derive(Debug)]
+pub struct Recording {
+    log: Log,
+    /// Boxed: a recording is handed on several times, and a record is large.
+    record: Box<Record>,
+    began: Instant,
+    asked: Option<Instant>,
+    closed: bool,
+    /// Given back when the reply is over.
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Recording {
+    /// Begins with what is known at the door: who calls which server.
+    pub fn begin(
+        log: &Log,
+        hop: Hop,
+        id: CallId,
+        trace: Trace,
+        who: (&Principal, &ServerName),
+        revision: Revision,
+    ) -> Self {
+        let nothing: Arc<str> = "".into();
+        let (principal, server) = who;
+        let record = Record {
+            call_id: id,
+            time_unix_ns: now_unix_ns(),
+            hop,
+            user: principal.user.clone(),
+            groups: principal.groups.clone(),
+            client: principal.client.clone().unwrap_or_else(|| nothing.clone()),
+            credential: principal.credential.clone(),
+            server: Some(server.clone()),
+            method: nothing.clone(),
+            name: nothing.clone(),
+            request_id: nothing.clone(),
+            mcp_revision: "",
+            decision: Decision::Allow,
+            reason: None,
+            rule: None,
+            filters: Vec::new(),
+            revision,
+            duration_ns: 0,
+            upstream_ns: 0,
+            trace,
+            error_code: 0,
+            tool_error: false,
+            http_status: 0,
+            client_address: nothing,
+        };
+        let record = Box::new(record);
+        Self {
+            log: log.clone(),
+            record,
+            began: Instant::now(),
+            asked: None,
+            closed: false,
+            permit: None,
+        }
+    }
+
+    /// The call's id.
+    pub fn id(&self) -> CallId {
+        self.record.call_id
+    }
+
+    /// The trace that it stands in.
+    pub fn current_trace(&self) -> Trace {
+        self.record.trace
+    }
+
+    /// Keeps the call's permit for as long as the reply lasts.
+    pub fn hold(&mut self, permit: OwnedSemaphorePermit) {
+        self.permit = Some(permit);
+    }
+
+    /// Leaves no record: the message turned out to be no call.
+    pub fn forget(mut self) {
+        self.closed = true;
+    }
+
+    /// Adds what the message says.
+    pub fn describe(&mut self, method: &str, target: Option<&str>, id: Option<&[u8]>) {
+        self.record.method = cut(method, NAME_BYTES_MAX).into();
+        if let Some(target) = target {
+            self.record.name = cut(target, NAME_BYTES_MAX).into();
+        }
+        if let Some(id) = id {
+            let text = String::from_utf8_lossy(id);
+            self.record.request_id = cut(text.trim_matches('"'), NAME_BYTES_MAX).into();
+        }
+    }
+
+    /// Adds the client's own words about itself, where its credential says nothing.
+    pub fn client(&mut self, client: &str) {
+        if self.record.client.is_empty() {
+            self.record.client = cut(client, 64).into();
+        }
+    }
+
+    /// Adds the client's revision and, at the first hop, its address.
+    pub fn peer(&mut self, revision: &'static str, address: Option<String>) {
+        self.record.mcp_revision = revision;
+        if let Some(address) = address {
+            self.record.client_address = address.into();
+        }
+    }
+
+    /// Continues another trace than the one that was begun.
+    pub fn trace(&mut self, trace: Trace) {
+        self.record.trace = trace;
+    }
+
+    /// Names the rule that decided.
+    pub fn rule(&mut self, rule: Option<&RuleName>) {
+        self.record.rule = rule.cloned();
+    }
+
+    /// Adds filters that ran, in their order; one that is there already is not named twice.
+    pub fn filters<'a>(&mut self, names: impl IntoIterator<Item = &'a str>) {
+        for name in names {
+            if !self.record.filters.iter().any(|f| &**f == name) {
+                self.record.filters.push(name.into());
+            }
+        }
+    }
+
+    /// Says what was decided, where it is not simply allowed.
+    pub fn decide(&mut self, decision: Decision, reason: Option<Reason>) {
+        self.record.decision = decision;
+        self.record.reason = reason;
+    }
+
+    /// Writes the open record. The call goes on only where this is `Ok`.
+    pub fn open(&mut self) -> Result<(), Unrecorded> {
+        self.write(Phase::Open)?;
+        self.asked = Some(Instant::now());
+        Ok(())
+    }
+
+    /// The server has answered: what comes now is our own time.
+    pub fn answered(&mut self) {
+        if let Some(asked) = self.asked.take() {
+            self.record.upstream_ns = nanos(asked);
+        }
+    }
+
+    /// Says how the reply turned out.
+    pub fn outcome(&mut self, http_status: u16, error_code: i64, tool_error: bool) {
+        self.record.http_status = http_status;
+        self.record.error_code = error_code;
+        self.record.tool_error = tool_error;
+    }
+
+    /// Writes the close record. The reply's last byte may go only where this is `Ok`.
+    pub fn close(&mut self) -> Result<(), Unrecorded> {
+        if self.closed {
+            return Ok(());
+        }
+        self.closed = true;
+        self.answered();
+        self.record.duration_ns = nanos(self.began);
+        self.write(Phase::Close)
+    }
+
+    fn write(&self, phase: Phase) -> Result<(), Unrecorded> {
+        self.log
+            .append(phase, &self.record)
+            .map(drop)
+            .map_err(|error| {
+                tracing::error!(%error, call_id = %self.record.call_id, "audit record not written");
+                Unrecorded
+            })
+    }
+}
+
+impl Drop for Recording {
+    fn drop(&mut self) {
+        if !self.closed {
+            self.decide(Decision::Error, Some(Reason::Cancelled));
+            // Nobody is left to tell; the log has said so itself.
+            let _ = self.close();
+        }
+    }
+}
+
+fn nanos(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Unix nanoseconds now.
+fn now_unix_ns() -> i64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
+}
+
+/// Cuts at a character's boundary.
+fn cut(text: &str, bytes_max: usize) -> &str {
+    &text[..text.floor_char_boundary(bytes_max)]
+}

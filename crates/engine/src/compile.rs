@@ -1,0 +1,135 @@
+//! What only the whole shows: references between resources, and bounds over all of them.
+
+use std::fmt;
+
+use model::fault::{DANGLING, MATCHES_NOTHING, TOO_MUCH};
+use model::name::Glob;
+use model::snapshot::{ResourceKey, Snapshot};
+use model::wire::{ACCESS_RULE, FILTER};
+
+/// Most rules that an engine takes.
+pub const RULES_MAX: usize = 1_000_000;
+
+/// How near a name must be to be offered, from 0 to 1 (Jaro-Winkler).
+const SIMILAR_MIN: f64 = 0.8;
+
+/// What is wrong with one resource, seen together with the others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// Whose.
+    pub resource: ResourceKey,
+    /// Where in it, as users write it: `spec.servers[1]`.
+    pub path: String,
+    /// A code of [`model::fault::CODES`].
+    pub code: &'static str,
+    /// What is wrong, with the value that is.
+    pub message: String,
+    /// What mends it, where that is known.
+    pub fix: Option<String>,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}: {}", self.resource, self.path, self.message)
+    }
+}
+
+impl std::error::Error for Fault {}
+
+/// Servers that rules and filters name and that are not in the snapshot. Only who holds the whole may ask:
+/// control plane and command line. So a server that a rule names cannot be deleted before the rule.
+pub fn check_references(snapshot: &Snapshot) -> Vec<Fault> {
+    let dangling = |glob: &Glob| glob.is_literal() && !snapshot.servers.contains_key(glob.as_str());
+    let fault = |(resource, path, glob): Place<'_>| Fault {
+        resource,
+        path,
+        code: DANGLING,
+        message: format!("no server is named {:?}", glob.as_str()),
+        fix: nearest(snapshot, glob.as_str()).map(|name| format!("did you mean `{name}`?")),
+    };
+    places(snapshot)
+        .filter(|(_, _, glob)| dangling(glob))
+        .map(fault)
+        .collect()
+}
+
+/// What works but may not be meant: globs that match no server yet. Only who holds the whole may ask.
+pub fn warnings(snapshot: &Snapshot) -> Vec<Fault> {
+    let idle = |glob: &Glob| {
+        !glob.is_literal()
+            && !glob.is_any()
+            && !snapshot
+                .servers
+                .keys()
+                .any(|name| glob.matches(name.as_str()))
+    };
+    let warning = |(resource, path, glob): Place<'_>| Fault {
+        resource,
+        path,
+        code: MATCHES_NOTHING,
+        message: format!("{:?} matches no server yet", glob.as_str()),
+        fix: None,
+    };
+    places(snapshot)
+        .filter(|(_, _, glob)| idle(glob))
+        .map(warning)
+        .collect()
+}
+
+/// Bounds that no single resource can break.
+pub(crate) fn check_bounds(snapshot: &Snapshot) -> Vec<Fault> {
+    let over = snapshot.rules.len() > RULES_MAX;
+    let last = snapshot.rules.keys().next_back().filter(|_| over);
+    let fault = |name: &model::name::RuleName| Fault {
+        resource: ResourceKey::new(ACCESS_RULE, name.as_str()),
+        path: String::new(),
+        code: TOO_MUCH,
+        message: format!(
+            "{} rules are over the {RULES_MAX} that an engine takes",
+            snapshot.rules.len()
+        ),
+        fix: None,
+    };
+    last.map(fault).into_iter().collect()
+}
+
+/// A server's name or glob in some resource: whose, where, which.
+type Place<'s> = (ResourceKey, String, &'s Glob);
+
+fn places(snapshot: &Snapshot) -> impl Iterator<Item = Place<'_>> {
+    let rules = snapshot.rules.values().flat_map(|rule| {
+        let place = move |(i, glob)| {
+            (
+                ResourceKey::new(ACCESS_RULE, rule.name.as_str()),
+                format!("spec.servers[{i}]"),
+                glob,
+            )
+        };
+        rule.servers.iter().enumerate().map(place)
+    });
+    let filters = snapshot.filters.values().flat_map(|filter| {
+        let place = move |(i, glob)| {
+            (
+                ResourceKey::new(FILTER, filter.name.as_str()),
+                format!("spec.match.servers[{i}]"),
+                glob,
+            )
+        };
+        filter.matches.servers.iter().enumerate().map(place)
+    });
+    rules.chain(filters)
+}
+
+fn nearest<'s>(snapshot: &'s Snapshot, wanted: &str) -> Option<&'s str> {
+    let names = snapshot
+        .servers
+        .keys()
+        .map(|name| (strsim::jaro_winkler(wanted, name.as_str()), name.as_str()));
+    names
+        .filter(|(score, _)| *score >= SIMILAR_MIN)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, name)| name)
+}
+
+#[cfg(test)]
+mod tests;

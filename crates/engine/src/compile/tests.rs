@@ -1,0 +1,118 @@
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+//! References between resources.
+
+use std::sync::Arc;
+
+use model::access::{AccessRule, Effect, Subjects, Targets};
+use model::filter::{Direction, Filter, Kind, Match, OnError};
+use model::name::{FilterName, RuleName, ServerName};
+use model::server::{Limits, Runtime, Server, Tenancy};
+
+use super::*;
+use crate::Engine;
+
+fn snapshot(servers: &[&str], named: &[&str]) -> Snapshot {
+    let globs: Vec<Glob> = named.iter().map(|text| Glob::new(text).unwrap()).collect();
+    let mut snapshot = Snapshot::default();
+    for name in servers {
+        let name = ServerName::new(name).unwrap();
+        let server = Server {
+            name: name.clone(),
+            labels: Default::default(),
+            title: String::new(),
+            description: String::new(),
+            tenancy: Tenancy::Shared,
+            runtime: Runtime::Command {
+                argv: vec!["/bin/true".to_owned()],
+            },
+            env: Default::default(),
+            limits: Limits::default(),
+        };
+        snapshot.servers.insert(name, Arc::new(server));
+    }
+    let rule = AccessRule {
+        name: RuleName::new("r").unwrap(),
+        effect: Effect::Allow,
+        subjects: Subjects::Everyone,
+        servers: globs.clone(),
+        targets: Targets::All,
+    };
+    snapshot.rules.insert(rule.name.clone(), Arc::new(rule));
+    let filter = Filter {
+        name: FilterName::new("f").unwrap(),
+        matches: Match {
+            servers: globs,
+            methods: vec![],
+            tools: vec![],
+            direction: Direction::Both,
+        },
+        kind: Kind::Keywords {
+            words: vec!["x".to_owned()],
+            fold: false,
+        },
+        on_error: OnError::Deny,
+        order: 0,
+    };
+    snapshot
+        .filters
+        .insert(filter.name.clone(), Arc::new(filter));
+    snapshot
+}
+
+#[test]
+fn a_name_of_no_server_is_a_fault_with_the_nearest_name() {
+    let faults = check_references(&snapshot(
+        &["everything", "time"],
+        &["time", "evrything", "docs-*", "*"],
+    ));
+    let shown: Vec<String> = faults
+        .iter()
+        .map(|f| format!("{} {f} {:?}", f.code, f.fix.as_deref()))
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            "GH2001 AccessRule/r spec.servers[1]: no server is named \"evrything\" Some(\"did you mean `everything`?\")",
+            "GH2001 Filter/f spec.match.servers[1]: no server is named \"evrything\" Some(\"did you mean `everything`?\")",
+        ]
+    );
+}
+
+#[test]
+fn a_glob_that_matches_nothing_yet_is_a_warning() {
+    let warnings = warnings(&snapshot(&["time"], &["t*", "docs-*", "*", "gone"]));
+    let places: Vec<(String, &str)> = warnings
+        .iter()
+        .map(|w| (w.resource.to_string(), w.path.as_str()))
+        .collect();
+    assert_eq!(
+        places,
+        [
+            ("AccessRule/r".to_owned(), "spec.servers[1]"),
+            ("Filter/f".to_owned(), "spec.match.servers[1]")
+        ]
+    );
+}
+
+#[test]
+fn a_snapshot_cut_to_one_server_compiles() {
+    let cut = snapshot(&["time"], &["time", "everything"]);
+    assert_eq!(check_references(&cut).len(), 2);
+    let engine = Engine::compile(Arc::new(cut)).unwrap();
+    assert!(engine.server("time").is_some() && engine.server("everything").is_none());
+}
+
+#[test]
+fn too_many_words_are_a_fault_of_their_filter() {
+    let mut big = snapshot(&[], &[]);
+    let filter = Arc::make_mut(big.filters.values_mut().next().unwrap());
+    filter.kind = Kind::Keywords {
+        words: vec!["x".repeat(256); 2_000],
+        fold: true,
+    };
+    let faults = Engine::compile(Arc::new(big)).unwrap_err();
+    assert_eq!(
+        (faults[0].code, faults[0].resource.to_string()),
+        (TOO_MUCH, "Filter/f".to_owned())
+    );
+}

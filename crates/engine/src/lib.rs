@@ -1,0 +1,123 @@
+//! Pure decisions, compiled from a snapshot: who may do what, and which filters look at a message.
+//!
+//! ```text
+//! Snapshot --compile--> Engine --decide / visible / may_use--> Verdict
+//!                          \----filters().select--> Selection --check--> Outcome
+//! ```
+//!
+//! Both hops, the control plane (before it stores) and the command line (offline) run this same code, so that an
+//! explanation is never about another decision. It must not know tasks, sockets, clocks or the environment: all that
+//! it decides by comes in as arguments. Start from [`Engine`].
+
+pub mod access;
+pub mod action;
+pub mod compile;
+mod explain;
+pub mod filter;
+mod index;
+pub mod reference;
+mod trace;
+
+use std::sync::Arc;
+
+use model::name::ServerName;
+use model::principal::Principal;
+use model::server::Server;
+use model::snapshot::{Revision, Snapshot};
+
+pub use access::Verdict;
+pub use action::{Action, Target};
+pub use explain::{EXPLAIN_RULES_MAX, Explanation, RuleTrace};
+
+/// What this engine knows how to run rightly; a node sends it in Hello. See `model::wire::features_of`.
+pub const FEATURES: &[&str] = &[
+    "access.methods/1",
+    "access/1",
+    "api-key/1",
+    "filter.keywords/1",
+    "key-ring/1",
+    "server.stdio/1",
+];
+
+/// One revision of all configuration, ready to decide. Never changed, only replaced; shared by all tasks.
+#[derive(Debug)]
+pub struct Engine {
+    snapshot: Arc<Snapshot>,
+    access: access::Access,
+    filters: filter::Chain,
+}
+
+impl Engine {
+    /// Compiles a snapshot, whole or cut to one node's scope.
+    ///
+    /// # Errors
+    /// All that cannot be compiled. Names of servers that the snapshot does not hold are no fault here, as a sidecar
+    /// holds one server only: see [`compile::check_references`].
+    pub fn compile(snapshot: Arc<Snapshot>) -> Result<Self, Vec<compile::Fault>> {
+        let mut faults = compile::check_bounds(&snapshot);
+        let access = access::Access::compile(&snapshot);
+        match filter::Chain::compile(&snapshot) {
+            Ok(filters) if faults.is_empty() => Ok(Self {
+                snapshot,
+                access,
+                filters,
+            }),
+            Ok(_) => Err(faults),
+            Err(more) => {
+                faults.extend(more);
+                Err(faults)
+            }
+        }
+    }
+
+    /// What it was compiled from.
+    pub fn snapshot(&self) -> &Arc<Snapshot> {
+        &self.snapshot
+    }
+
+    /// Which state of all configuration this is.
+    pub fn revision(&self) -> Revision {
+        self.snapshot.revision
+    }
+
+    /// A server of the catalog.
+    pub fn server(&self, name: &str) -> Option<&Arc<Server>> {
+        self.snapshot.servers.get(name)
+    }
+
+    /// Whether `principal` may use `server` at all: some rule allows something there, and none denies everything.
+    /// To whom it is refused the server does not exist.
+    pub fn may_use(&self, principal: &Principal, server: &ServerName) -> bool {
+        self.access.may_use(principal, server)
+    }
+
+    /// Decides one action. See [`access`] for what matches what. Does not allocate.
+    pub fn decide(
+        &self,
+        principal: &Principal,
+        server: &ServerName,
+        action: &Action<'_>,
+    ) -> Verdict<'_> {
+        self.access.decide(principal, server, action)
+    }
+
+    /// Whether `principal` is to see the action's target in a list: exactly where [`Self::decide`] would allow it.
+    pub fn visible(&self, principal: &Principal, server: &ServerName, action: &Action<'_>) -> bool {
+        self.decide(principal, server, action).is_allowed()
+    }
+
+    /// The decision with its grounds: rules that matched or came near, and the filters that would look.
+    pub fn explain(
+        &self,
+        principal: &Principal,
+        server: &ServerName,
+        action: &Action<'_>,
+    ) -> Explanation<'_> {
+        explain::explain(self, principal, server, action)
+    }
+
+    /// What inspects messages.
+    pub fn filters(&self) -> &filter::Chain {
+        &self.filters
+    }
+}

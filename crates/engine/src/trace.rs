@@ -1,0 +1,89 @@
+//! How near one rule came to one call, in words.
+
+use model::access::{AccessRule, Effect, Subjects, Targets};
+use model::name::{Glob, ServerName};
+use model::principal::Principal;
+
+use crate::action::{Action, Target};
+use crate::reference::{any, is_subject, is_target};
+
+/// Most entries of a list that are written out.
+const SHOWN_MAX: usize = 5;
+
+/// Why `rule` did not match: one line for each of subject, server and target that failed. Empty: it matched.
+pub(crate) fn misses(
+    rule: &AccessRule,
+    principal: &Principal,
+    server: &ServerName,
+    action: &Action<'_>,
+) -> Vec<String> {
+    let mut misses = Vec::new();
+    if !is_subject(&rule.subjects, principal) {
+        misses.push(format!("is about {}", subjects(&rule.subjects)));
+    }
+    if !any(&rule.servers, server.as_str()) {
+        misses.push(format!("is about servers {}", list(&rule.servers)));
+    }
+    if !is_target(rule, action) {
+        misses.push(target(rule, action));
+    }
+    misses
+}
+
+fn target(rule: &AccessRule, action: &Action<'_>) -> String {
+    let verb = if rule.effect == Effect::Allow {
+        "allows"
+    } else {
+        "denies"
+    };
+    let Targets::Some {
+        tools,
+        prompts,
+        resources,
+        methods,
+    } = &rule.targets
+    else {
+        return format!("{verb} everything");
+    };
+    let (kind, globs) = match action.target {
+        Target::Tool(_) => ("tools", tools),
+        Target::Prompt(_) => ("prompts", prompts),
+        Target::Resource(_) => ("resources", resources),
+        Target::None => ("methods", methods),
+    };
+    if globs.is_empty() {
+        format!("names no {kind}")
+    } else {
+        format!("{verb} {kind} {}", list(globs))
+    }
+}
+
+fn subjects(subjects: &Subjects) -> String {
+    let Subjects::Any(subjects) = subjects else {
+        return "everyone".to_owned();
+    };
+    let one = |subject: &model::access::Subject| {
+        let parts = [
+            ("user", &subject.user),
+            ("group", &subject.group),
+            ("client", &subject.client),
+        ];
+        let given = parts
+            .iter()
+            .filter_map(|(kind, text)| text.as_ref().map(|text| format!("{kind} {text}")));
+        given.collect::<Vec<_>>().join(" and ")
+    };
+    cut(subjects.iter().map(one), subjects.len(), "; ")
+}
+
+fn list(globs: &[Glob]) -> String {
+    cut(globs.iter().map(Glob::to_string), globs.len(), ", ")
+}
+
+fn cut(entries: impl Iterator<Item = String>, length: usize, between: &str) -> String {
+    let mut shown = entries.take(SHOWN_MAX).collect::<Vec<_>>().join(between);
+    if length > SHOWN_MAX {
+        shown.push_str(&format!(" and {} more", length - SHOWN_MAX));
+    }
+    shown
+}

@@ -1,0 +1,69 @@
+//! Access rules: who may do what.
+
+use crate::name::{Glob, RuleName};
+
+/// One rule. Nothing is allowed that no rule allows; deny beats allow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccessRule {
+    /// Its name.
+    pub name: RuleName,
+    /// What it does.
+    pub effect: Effect,
+    /// Whom it is about.
+    pub subjects: Subjects,
+    /// Servers, by name or glob; ORed, never empty.
+    pub servers: Vec<Glob>,
+    /// What it is about on those servers.
+    pub targets: Targets,
+}
+
+/// What a rule does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Effect {
+    /// Allows what it matches.
+    Allow,
+    /// Denies what it matches, whatever allows it.
+    Deny,
+}
+
+/// Whom a rule is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Subjects {
+    /// Everyone who proved who they are.
+    Everyone,
+    /// Any of these; never empty.
+    Any(Vec<Subject>),
+}
+
+/// One subject: all parts that are given must match; at least one is given. No globs here: a user's id may
+/// hold any character.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Subject {
+    /// The user's id.
+    pub user: Option<String>,
+    /// A group that the user is in.
+    pub group: Option<String>,
+    /// The client application that the credential was made for.
+    pub client: Option<String>,
+}
+
+/// What a rule is about on the servers that it selects.
+///
+/// A call is matched where its *method* is in `methods`, or its *target* is in the list of its kind
+/// (CONTRACT section 5: none given is everything; any given, and what is left out matches nothing).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Targets {
+    /// Everything on the server.
+    All,
+    /// What one of these lists names; a list that was not given is empty.
+    Some {
+        /// Tools, by name.
+        tools: Vec<Glob>,
+        /// Prompts, by name.
+        prompts: Vec<Glob>,
+        /// Resources, by URI.
+        resources: Vec<Glob>,
+        /// MCP methods.
+        methods: Vec<Glob>,
+    },
+}

@@ -1,0 +1,17 @@
+//! The nouns of Gatehouse: what is configured, who calls, what was decided, what is recorded.
+//!
+//! Pure data. This crate knows the wire contract in [`wire`] only, and YAML in [`yaml`] only; it knows no
+//! sockets, no clock and no store. Start from [`snapshot::Snapshot`]: all configuration at one revision.
+
+pub mod access;
+pub mod decision;
+pub mod fault;
+pub mod filter;
+pub mod key;
+pub mod name;
+pub mod principal;
+pub mod record;
+pub mod server;
+pub mod snapshot;
+pub mod wire;
+pub mod yaml;

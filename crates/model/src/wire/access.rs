@@ -1,0 +1,187 @@
+//! Access rules. A rule that could never take effect is refused: its writer meant something by it.
+
+use proto::v1 as pb;
+
+use super::{Faults, LIST_MAX};
+use crate::access::{AccessRule, Effect, Subject, Subjects, Targets};
+use crate::fault::{BAD_GLOB, BAD_VALUE, MISSING, NEVER_MATCHES, ONE_OF};
+use crate::name::{Glob, NAME_BYTES_MAX, RuleName};
+
+pub(super) fn convert(
+    name: &str,
+    spec: &pb::AccessRuleSpec,
+    faults: &mut Faults,
+) -> Option<AccessRule> {
+    let effect = effect(spec, faults);
+    let subjects = subjects(spec, faults);
+    let servers = servers(&spec.servers, faults);
+    let targets = targets(spec.targets.as_ref(), faults);
+    if !spec.when.is_empty() {
+        faults.unsupported("spec.when", "a condition");
+    }
+    Some(AccessRule {
+        name: RuleName::new(name).ok()?,
+        effect: effect?,
+        subjects: subjects?,
+        servers,
+        targets,
+    })
+}
+
+fn effect(spec: &pb::AccessRuleSpec, faults: &mut Faults) -> Option<Effect> {
+    match pb::Effect::try_from(spec.effect) {
+        Ok(pb::Effect::Allow) => return Some(Effect::Allow),
+        Ok(pb::Effect::Deny) => return Some(Effect::Deny),
+        Ok(pb::Effect::Approve) => faults.unsupported("spec.effect", "effect approve"),
+        Ok(pb::Effect::Unspecified) => {
+            faults.push("spec.effect", MISSING, "is missing: allow or deny")
+        }
+        Err(_) => faults.push(
+            "spec.effect",
+            BAD_VALUE,
+            format!("{} is not an effect", spec.effect),
+        ),
+    }
+    None
+}
+
+fn subjects(spec: &pb::AccessRuleSpec, faults: &mut Faults) -> Option<Subjects> {
+    match (spec.everyone, spec.subjects.is_empty()) {
+        (true, true) => return Some(Subjects::Everyone),
+        (true, false) => {
+            faults.push("spec.subjects", ONE_OF, "subjects and everyone: keep one");
+            return None;
+        }
+        (false, true) => {
+            faults.push(
+                "spec.subjects",
+                ONE_OF,
+                "one of subjects, everyone is wanted",
+            );
+            return None;
+        }
+        (false, false) => {}
+    }
+    faults.check_length("spec.subjects", spec.subjects.len());
+    let part = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    let mut subjects = Vec::new();
+    for (i, subject) in spec.subjects.iter().take(LIST_MAX).enumerate() {
+        for (field, text) in [
+            ("user", &subject.user),
+            ("group", &subject.group),
+            ("client", &subject.client),
+        ] {
+            faults.check_text(&format!("spec.subjects[{i}].{field}"), text);
+        }
+        let subject = Subject {
+            user: part(&subject.user),
+            group: part(&subject.group),
+            client: part(&subject.client),
+        };
+        if subject
+            == (Subject {
+                user: None,
+                group: None,
+                client: None,
+            })
+        {
+            faults.push(
+                format!("spec.subjects[{i}]"),
+                MISSING,
+                "names nobody: give user, group or client",
+            );
+        }
+        subjects.push(subject);
+    }
+    Some(Subjects::Any(subjects))
+}
+
+fn servers(selectors: &[pb::ServerSelector], faults: &mut Faults) -> Vec<Glob> {
+    use pb::server_selector::Kind;
+    if selectors.is_empty() {
+        faults.push(
+            "spec.servers",
+            MISSING,
+            "is missing: names or globs of servers are wanted, or \"*\"",
+        );
+    }
+    faults.check_length("spec.servers", selectors.len());
+    let mut globs = Vec::new();
+    for (i, selector) in selectors.iter().take(LIST_MAX).enumerate() {
+        let path = format!("spec.servers[{i}]");
+        match &selector.kind {
+            None => faults.push(path, MISSING, "names no server"),
+            Some(Kind::Labels(_)) => faults.unsupported(path, "selecting servers by labels"),
+            Some(Kind::Glob(text)) => globs.extend(server_glob(path, text, faults)),
+        }
+    }
+    globs
+}
+
+/// A glob over server names. One that holds what no server name does could never match.
+pub(super) fn server_glob(path: String, text: &str, faults: &mut Faults) -> Option<Glob> {
+    let glob = glob(path.clone(), text, faults)?;
+    let possible = text
+        .bytes()
+        .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-*?".contains(&b))
+        && text.bytes().filter(|b| *b != b'*').count() <= NAME_BYTES_MAX;
+    if !possible {
+        let message =
+            format!("{text:?} can never match: names of servers are 1 to 40 of a-z, 0-9 and -");
+        faults.push(path, NEVER_MATCHES, message);
+    }
+    Some(glob)
+}
+
+pub(super) fn glob(path: String, text: &str, faults: &mut Faults) -> Option<Glob> {
+    Glob::new(text)
+        .map_err(|bad| faults.push(path, BAD_GLOB, format!("{text:?} is refused: {bad}")))
+        .ok()
+}
+
+fn targets(targets: Option<&pb::Targets>, faults: &mut Faults) -> Targets {
+    let Some(targets) = targets else {
+        return Targets::All;
+    };
+    let lists = [
+        ("spec.tools", &targets.tools),
+        ("spec.prompts", &targets.prompts),
+        ("spec.resources", &targets.resources),
+        ("spec.methods", &targets.methods),
+    ];
+    let mut given = lists
+        .iter()
+        .filter_map(|(path, list)| list.as_ref().map(|list| (path, list)))
+        .peekable();
+    let Some((first, _)) = given.peek().copied() else {
+        return Targets::All;
+    };
+    if given.all(|(_, list)| list.globs.is_empty()) {
+        faults.push(
+            *first,
+            NEVER_MATCHES,
+            "is empty, and nothing else is given: the rule can never match",
+        );
+    }
+    let [tools, prompts, resources, methods] = lists.map(|(path, list)| match list {
+        Some(list) => globs(path, &list.globs, faults),
+        None => Vec::new(),
+    });
+    Targets::Some {
+        tools,
+        prompts,
+        resources,
+        methods,
+    }
+}
+
+pub(super) fn globs(path: &str, texts: &[String], faults: &mut Faults) -> Vec<Glob> {
+    faults.check_length(path, texts.len());
+    let one = |(i, text): (usize, &String)| glob(format!("{path}[{i}]"), text, faults);
+    texts
+        .iter()
+        .take(LIST_MAX)
+        .enumerate()
+        .filter_map(one)
+        .collect()
+}

@@ -1,0 +1,241 @@
+//! Proto messages to domain types: the only place that turns `gatehouse.v1` resources into [`crate`]'s nouns.
+//!
+//! ```text
+//! Resource --convert--> Item --insert--> Snapshot
+//!                 \--> every Fault at once, each with the path that its writer knows
+//! ```
+//!
+//! What a version does not act on is refused here, so that files, the admin API and pushes are held to one
+//! measure. Knows nothing of files and lines, of other resources (a name of something that is not there is found by
+//! the engine's `check_references`), or of the store. Start from [`convert`].
+
+mod access;
+mod features;
+mod filter;
+mod key;
+mod metadata;
+mod package;
+mod server;
+
+use std::sync::Arc;
+
+use proto::v1 as pb;
+
+use crate::access::AccessRule;
+pub use crate::fault::Fault;
+use crate::fault::{MISSING, UNSUPPORTED};
+use crate::filter::Filter;
+use crate::key::{ApiKey, KeyRing};
+use crate::server::Server;
+use crate::snapshot::{ResourceKey, Snapshot};
+
+pub use features::features_of;
+
+/// Most entries of any list in a resource.
+pub const LIST_MAX: usize = 1_000;
+
+/// Longest text of a field, in bytes.
+pub const TEXT_BYTES_MAX: usize = 32 * 1024;
+
+/// A kind of resource as users write it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kind {
+    /// `Server`, `AccessRule`, …
+    pub name: &'static str,
+    /// Whether this version acts on it.
+    pub supported: bool,
+}
+
+const fn kind(name: &'static str, supported: bool) -> Kind {
+    Kind { name, supported }
+}
+
+/// Kinds that users write (CONTRACT section 5), those of later versions included.
+pub const KINDS: &[Kind] = &[
+    kind(SERVER, true),
+    kind(ACCESS_RULE, true),
+    kind(FILTER, true),
+    kind(VIRTUAL_SERVER, false),
+    kind("Limit", false),
+    kind("Group", false),
+    kind("Secret", false),
+    kind("IdentityProvider", false),
+    kind("CatalogSource", false),
+    kind("ModelProvider", false),
+    kind("NodePool", false),
+];
+
+/// A server of the catalog.
+pub const SERVER: &str = "Server";
+/// Several servers behind one name.
+pub const VIRTUAL_SERVER: &str = "VirtualServer";
+/// Who may do what.
+pub const ACCESS_RULE: &str = "AccessRule";
+/// What inspects messages.
+pub const FILTER: &str = "Filter";
+/// An API key; made by the control plane, never applied.
+pub const API_KEY: &str = "ApiKey";
+/// The edges' keys; made by the control plane, never applied.
+pub const KEY_RING: &str = "KeyRing";
+
+/// A converted resource.
+#[derive(Debug, Clone)]
+pub enum Item {
+    /// A server.
+    Server(Arc<Server>),
+    /// A rule.
+    AccessRule(Arc<AccessRule>),
+    /// A filter.
+    Filter(Arc<Filter>),
+    /// An API key, by its id.
+    ApiKey(String, Arc<ApiKey>),
+    /// The key ring.
+    KeyRing(Arc<KeyRing>),
+}
+
+/// Turns one resource into what the rest of Gatehouse works with.
+///
+/// # Errors
+/// All faults of the resource, not the first alone. Features of later versions are [`UNSUPPORTED`].
+pub fn convert(resource: &pb::Resource) -> Result<Item, Vec<Fault>> {
+    use pb::resource::Spec;
+    let mut faults = Faults::default();
+    let name = metadata::name(resource, &mut faults);
+    let item = match &resource.spec {
+        None => {
+            faults.push("spec", MISSING, "is missing");
+            None
+        }
+        Some(Spec::Server(spec)) => {
+            server::convert(name, metadata::labels(resource), spec, &mut faults)
+                .map(|s| Item::Server(Arc::new(s)))
+        }
+        Some(Spec::AccessRule(spec)) => {
+            access::convert(name, spec, &mut faults).map(|r| Item::AccessRule(Arc::new(r)))
+        }
+        Some(Spec::Filter(spec)) => {
+            filter::convert(name, spec, &mut faults).map(|f| Item::Filter(Arc::new(f)))
+        }
+        Some(Spec::ApiKey(spec)) => key::api_key(name, spec, &mut faults)
+            .map(|k| Item::ApiKey(name.to_owned(), Arc::new(k))),
+        Some(Spec::KeyRing(spec)) => {
+            key::ring(spec, &mut faults).map(|r| Item::KeyRing(Arc::new(r)))
+        }
+        Some(Spec::VirtualServer(_)) => {
+            faults.unsupported("kind", VIRTUAL_SERVER);
+            None
+        }
+    };
+    match item {
+        Some(item) if faults.0.is_empty() => Ok(item),
+        _ => Err(faults.0),
+    }
+}
+
+/// The kind of a resource as users write it. `None` where a newer program made one that this one does not know.
+pub fn kind_of(resource: &pb::Resource) -> Option<&'static str> {
+    use pb::resource::Spec;
+    Some(match resource.spec.as_ref()? {
+        Spec::Server(_) => SERVER,
+        Spec::VirtualServer(_) => VIRTUAL_SERVER,
+        Spec::AccessRule(_) => ACCESS_RULE,
+        Spec::Filter(_) => FILTER,
+        Spec::ApiKey(_) => API_KEY,
+        Spec::KeyRing(_) => KEY_RING,
+    })
+}
+
+/// What names a resource. `None` where it has no spec that is known, or no metadata.
+pub fn key_of(resource: &pb::Resource) -> Option<ResourceKey> {
+    let kind = kind_of(resource)?;
+    let name = &resource.metadata.as_ref()?.name;
+    Some(ResourceKey::new(kind, name))
+}
+
+/// Puts an item into a snapshot, in the place of one with the same key.
+pub fn insert(snapshot: &mut Snapshot, item: Item) {
+    match item {
+        Item::Server(server) => {
+            snapshot.servers.insert(server.name.clone(), server);
+        }
+        Item::AccessRule(rule) => {
+            snapshot.rules.insert(rule.name.clone(), rule);
+        }
+        Item::Filter(filter) => {
+            snapshot.filters.insert(filter.name.clone(), filter);
+        }
+        Item::ApiKey(id, key) => {
+            snapshot.api_keys.insert(id, key);
+        }
+        Item::KeyRing(ring) => snapshot.key_ring = Some(ring),
+    }
+}
+
+/// Takes a resource out of a snapshot. One that is not there changes nothing.
+pub fn remove(snapshot: &mut Snapshot, key: &ResourceKey) {
+    let name = key.name.as_str();
+    match key.kind.as_str() {
+        SERVER => drop(snapshot.servers.remove(name)),
+        ACCESS_RULE => drop(snapshot.rules.remove(name)),
+        FILTER => drop(snapshot.filters.remove(name)),
+        API_KEY => drop(snapshot.api_keys.remove(name)),
+        KEY_RING => snapshot.key_ring = None,
+        _ => {}
+    }
+}
+
+/// Collects faults, so that one does not hide the next.
+#[derive(Debug, Default)]
+struct Faults(Vec<Fault>);
+
+impl Faults {
+    fn push(&mut self, path: impl Into<String>, code: &'static str, message: impl Into<String>) {
+        self.0.push(Fault::new(path, code, message));
+    }
+
+    /// `what` as its writer knows it: `tenancy per-user`, `when`.
+    fn unsupported(&mut self, path: impl Into<String>, what: &str) {
+        self.push(
+            path,
+            UNSUPPORTED,
+            format!("{what} is not supported by this version"),
+        );
+    }
+
+    /// Refuses control characters, and text over [`TEXT_BYTES_MAX`]. Line breaks and tabs are no harm in text for people.
+    fn check_text(&mut self, path: &str, text: &str) {
+        if text.len() > TEXT_BYTES_MAX {
+            self.push(
+                path,
+                crate::fault::BAD_VALUE,
+                format!(
+                    "{} bytes are over the {TEXT_BYTES_MAX} that a text may have",
+                    text.len()
+                ),
+            );
+        } else if text
+            .chars()
+            .any(|c| c.is_control() && !matches!(c, '\n' | '\t'))
+        {
+            self.push(
+                path,
+                crate::fault::BAD_VALUE,
+                format!("{text:?} holds control characters"),
+            );
+        }
+    }
+
+    /// Refuses a list over [`LIST_MAX`]. What goes through its entries stops there, too.
+    fn check_length(&mut self, path: &str, length: usize) {
+        if length > LIST_MAX {
+            self.push(
+                path,
+                crate::fault::BAD_VALUE,
+                format!("{length} entries are over the {LIST_MAX} that a list may have"),
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,188 @@
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+//! What files cannot say: resources as the admin API and pushes bring them.
+
+use super::*;
+
+fn resource(name: &str, spec: pb::resource::Spec) -> pb::Resource {
+    pb::Resource {
+        metadata: Some(pb::Metadata {
+            name: name.to_owned(),
+            ..Default::default()
+        }),
+        spec: Some(spec),
+    }
+}
+
+fn api_key() -> pb::ApiKeySpec {
+    pb::ApiKeySpec {
+        hash: vec![1; 32],
+        user: "ana@example.com".to_owned(),
+        groups: vec!["ops".to_owned(), "dev".to_owned(), "ops".to_owned()],
+        client: String::new(),
+        servers: vec!["time".to_owned()],
+        expires_unix_ms: 5,
+        internal: false,
+    }
+}
+
+fn paths(resource: &pb::Resource) -> Vec<String> {
+    convert(resource)
+        .unwrap_err()
+        .into_iter()
+        .map(|fault| fault.path)
+        .collect()
+}
+
+#[test]
+fn an_api_key_becomes_a_principal() {
+    let resource = resource("k1", pb::resource::Spec::ApiKey(api_key()));
+    let Item::ApiKey(id, key) = convert(&resource).unwrap() else {
+        panic!("not a key")
+    };
+    assert_eq!(id, "k1");
+    let principal =
+        crate::principal::Principal::new("ana@example.com", &["dev", "ops"], None, "k1");
+    assert_eq!(*key.principal, principal);
+    assert!(key.is_good(&key.servers[0], 4) && !key.is_good(&key.servers[0], 5));
+    assert_eq!(features_of(&resource), ["api-key/1"]);
+}
+
+#[test]
+fn a_bad_api_key_tells_all_its_faults() {
+    let spec = pb::ApiKeySpec {
+        hash: vec![1; 31],
+        user: String::new(),
+        groups: vec![String::new()],
+        servers: vec!["A".to_owned()],
+        ..api_key()
+    };
+    let found = paths(&resource("k 1", pb::resource::Spec::ApiKey(spec)));
+    assert_eq!(
+        found,
+        [
+            "metadata.name",
+            "spec.hash",
+            "spec.user",
+            "spec.groups[0]",
+            "spec.servers[0]"
+        ]
+    );
+}
+
+#[test]
+fn a_key_ring_must_be_open_and_whole() {
+    let ring = pb::KeyRingSpec {
+        purpose: "edge".to_owned(),
+        session_keys: vec![pb::SealingKey {
+            id: 2,
+            key: vec![7; 32],
+            created_unix_ms: 0,
+        }],
+        api_key_pepper: vec![9; 32],
+        sealed: Vec::new(),
+    };
+    let good = resource("edge", pb::resource::Spec::KeyRing(ring.clone()));
+    let Item::KeyRing(converted) = convert(&good).unwrap() else {
+        panic!("not a ring")
+    };
+    assert_eq!(
+        (converted.session_keys[0].id, converted.api_key_pepper),
+        (2, [9; 32])
+    );
+    let double = pb::KeyRingSpec {
+        session_keys: vec![ring.session_keys[0].clone(); 2],
+        ..ring
+    };
+    assert_eq!(
+        paths(&resource("edge", pb::resource::Spec::KeyRing(double))),
+        ["spec.sessionKeys[1].id"]
+    );
+    let sealed = pb::KeyRingSpec {
+        purpose: "edge".to_owned(),
+        sealed: vec![1],
+        ..Default::default()
+    };
+    assert_eq!(
+        paths(&resource("edge", pb::resource::Spec::KeyRing(sealed))),
+        ["spec.sealed"]
+    );
+}
+
+#[test]
+fn what_no_program_of_this_version_made_fails_closed() {
+    let unknown = pb::Resource {
+        metadata: Some(pb::Metadata::default()),
+        spec: None,
+    };
+    assert_eq!(paths(&unknown), ["metadata.name", "spec"]);
+    assert_eq!(features_of(&unknown), ["unknown/1"]);
+    assert_eq!(key_of(&unknown), None);
+    let enums = pb::FilterSpec {
+        r#match: Some(pb::FilterMatch {
+            direction: 9,
+            ..Default::default()
+        }),
+        on_error: 9,
+        mode: 9,
+        ..Default::default()
+    };
+    let found = paths(&resource("f", pb::resource::Spec::Filter(enums)));
+    assert_eq!(
+        found,
+        [
+            "spec.match.direction",
+            "spec.keywords",
+            "spec.onError",
+            "spec.mode"
+        ]
+    );
+}
+
+#[test]
+fn features_name_what_a_rule_asks_for() {
+    let rule = pb::AccessRuleSpec {
+        effect: pb::Effect::Approve.into(),
+        when: "x".to_owned(),
+        targets: Some(pb::Targets {
+            methods: Some(pb::GlobList::default()),
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    let features = features_of(&resource("r", pb::resource::Spec::AccessRule(rule)));
+    assert_eq!(
+        features,
+        [
+            "access.approve/1",
+            "access.methods/1",
+            "access.when/1",
+            "access/1"
+        ]
+    );
+}
+
+#[test]
+fn lists_have_a_bound() {
+    let words = vec!["x".to_owned(); LIST_MAX + 1];
+    let keywords = pb::filter_spec::Kind::Keywords(pb::KeywordFilter { words, fold: false });
+    let spec = pb::FilterSpec {
+        kind: Some(keywords),
+        ..Default::default()
+    };
+    assert_eq!(
+        paths(&resource("f", pb::resource::Spec::Filter(spec))),
+        ["spec.keywords.words"]
+    );
+}
+
+#[test]
+fn a_snapshot_takes_items_and_gives_them_up() {
+    let mut snapshot = Snapshot::default();
+    let key = resource("k1", pb::resource::Spec::ApiKey(api_key()));
+    insert(&mut snapshot, convert(&key).unwrap());
+    assert_eq!(snapshot.api_keys.len(), 1);
+    remove(&mut snapshot, &ResourceKey::new(SERVER, "k1"));
+    assert_eq!(snapshot.api_keys.len(), 1, "another kind of the same name");
+    remove(&mut snapshot, &key_of(&key).unwrap());
+    assert!(snapshot.api_keys.is_empty());
+}

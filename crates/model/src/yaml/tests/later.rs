@@ -1,0 +1,99 @@
+//! What is part of the format and not yet acted on: refused as such, each once.
+
+use super::{faults_of, filter, rule};
+
+#[test]
+fn what_later_versions_do_is_refused_as_such() {
+    let text = "apiVersion: gatehouse.dev/v1
+kind: Server
+metadata: {name: crm}
+spec:
+  tenancy: per-user
+  runtime: {remote: {url: \"https://mcp.example.com/mcp\"}}
+  config:
+    - {key: API_TOKEN, title: Token, from: user, secret: true, required: true, as: header}
+    - {key: L, from: secret, secretName: crm, as: file}
+  upstreamAuth: {oauth: {}}
+  limits: {memory: 512Mi, cpu: \"0.5\", processes: 64, idle: 15m}
+  egress: [api.example.com]
+  tools: {pin: review, overrides: [{name: echo, rename: say}]}
+";
+    let faults = faults_of(text);
+    assert!(
+        faults.iter().all(|f| f.starts_with("GH2002 ")),
+        "{faults:#?}"
+    );
+    let paths: Vec<&str> = faults
+        .iter()
+        .map(|f| f.split("» ").nth(1).unwrap().split(':').next().unwrap())
+        .collect();
+    assert_eq!(
+        paths,
+        [
+            "spec.tenancy",
+            "spec.runtime.remote",
+            "spec.config[0].from",
+            "spec.config[0].as",
+            "spec.config[1].from",
+            "spec.config[1].as",
+            "spec.upstreamAuth",
+            "spec.limits.memory",
+            "spec.limits.cpu",
+            "spec.limits.processes",
+            "spec.limits.idle",
+            "spec.egress",
+            "spec.tools.pin",
+            "spec.tools.overrides",
+        ]
+    );
+}
+
+#[test]
+fn filters_of_later_versions_are_refused_once() {
+    let later = |spec: &str| faults_of(&filter(spec));
+    assert_eq!(
+        later("  regex: {pattern: x}\n"),
+        ["GH2002 f.yaml:5:3 «regex» spec.regex: regex is not supported by this version"]
+    );
+    assert_eq!(
+        later(
+            "  webhook: {url: \"https://x\", timeout: 500ms}\n  mode: observe\n  mayChange: true\n"
+        ),
+        [
+            "GH2002 f.yaml:5:3 «webhook» spec.webhook: a webhook is not supported by this version",
+            "GH2002 f.yaml:6:9 «observe» spec.mode: mode observe is not supported by this version",
+            "GH2002 f.yaml:7:14 «true» spec.mayChange: a filter that changes messages is not supported by this version",
+        ]
+    );
+    assert_eq!(
+        later("  keyword: {words: [a]}\n").len(),
+        1,
+        "a misspelt kind of filter is one fault"
+    );
+    assert_eq!(
+        later("  match: {servers: [], methods: [tools/list], tools: [x]}\n"),
+        [
+            "GH1003 f.yaml:4:1 «spec» spec.keywords is missing: without it the filter does nothing",
+            "GH1002 f.yaml:5:20 «[]» spec.match.servers is empty: leave it out to mean all",
+            "GH2004 f.yaml:5:47 «tools» spec.match.tools: the filter can never match: tools are called by tools/call, \
+             which methods leave out",
+        ]
+    );
+}
+
+#[test]
+fn labels_and_approval_are_refused() {
+    let text = rule(
+        "  effect: approve\n  everyone: true\n  servers: [{labels: {team: platform}}, {label: {}}]\n",
+    );
+    assert_eq!(
+        faults_of(&text),
+        [
+            "GH2002 f.yaml:5:11 «approve» spec.effect: effect approve is not supported by this version",
+            "GH2002 f.yaml:7:13 «{labels: {team: platform}}» spec.servers[0]: selecting servers by labels is not \
+             supported by this version",
+            "GH1001 f.yaml:7:42 «label» spec.servers[1].label is not a field of AccessRule | did you mean `labels`? \
+             | fields here: labels",
+        ]
+    );
+}

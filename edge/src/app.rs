@@ -1,0 +1,268 @@
+//! Composition root of an edge: settings in, a running edge out. Nothing is decided here.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context;
+use dataplane::auth::statement::Signer;
+use dataplane::config::node::{self, NodeSettings};
+use dataplane::config::watch::{self, Node};
+use dataplane::door::Guard;
+use dataplane::frame::{self, AuditSettings};
+use dataplane::listen;
+use dataplane::pipeline::Shared;
+use proto::v1::NodeKind;
+use runtime::drain::Drain;
+use runtime::metrics::Metrics;
+use runtime::net;
+use runtime::readiness::Readiness;
+use runtime::settings::Secret;
+use runtime::tls;
+use serde::{Deserialize, Serialize};
+use tokio::sync::{Semaphore, oneshot};
+
+use crate::hop::Edge;
+use crate::pages;
+use crate::route::Routes;
+
+/// Settings of an edge: defaults, then file, environment (`GATEHOUSE_EDGE__…`) and flags.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Where clients connect, `host:port`.
+    pub listen: String,
+    /// Where clients reach the edges, the same on all of them, the first canonical. Empty: the listen address.
+    pub public_urls: Vec<String>,
+    /// Origins of web pages that may call, besides those of the public URLs.
+    pub allowed_origins: Vec<String>,
+    /// Whether a proxy in front does TLS; else plain HTTP is served on loopback addresses only.
+    pub behind_tls_proxy: bool,
+    /// Certificate and key for clients.
+    pub tls: Option<TlsFiles>,
+    /// Health, metrics and configuration, `host:port`.
+    pub admin_listen: String,
+    /// Control planes, `host:port`, tried in turn.
+    pub control: Vec<String>,
+    /// PEM file of the roots to trust while joining.
+    pub control_ca: PathBuf,
+    /// Where the edge keeps its identity, its last good configuration and its audit log.
+    pub data_dir: PathBuf,
+    /// A join token, or `@FILE`. Needed at the first start only.
+    pub join: Option<Secret>,
+    /// Largest message from a client, in bytes.
+    pub body_bytes_max: usize,
+    /// Most calls under way; further ones are refused as overloaded.
+    pub calls_max: usize,
+    /// Where records go.
+    pub audit: AuditSettings,
+}
+
+/// Certificate and key, as PEM files.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsFiles {
+    /// The chain, leaf first.
+    pub cert: PathBuf,
+    /// The private key.
+    pub key: PathBuf,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:7800".to_owned(),
+            public_urls: Vec::new(),
+            allowed_origins: Vec::new(),
+            behind_tls_proxy: false,
+            tls: None,
+            admin_listen: "127.0.0.1:7809".to_owned(),
+            control: vec!["127.0.0.1:7700".to_owned()],
+            control_ca: PathBuf::from("ca.pem"),
+            data_dir: PathBuf::from("edge-data"),
+            join: None,
+            body_bytes_max: 4 << 20,
+            calls_max: 4096,
+            audit: AuditSettings::default(),
+        }
+    }
+}
+
+/// Where a started edge listens.
+#[derive(Debug, Clone)]
+pub struct Started {
+    /// For clients.
+    pub listen: std::net::SocketAddr,
+    /// For operators.
+    pub admin: std::net::SocketAddr,
+    /// Its node id.
+    pub node: Arc<str>,
+}
+
+/// Runs an edge until `drain` starts. `started` is told once it listens.
+///
+/// # Errors
+/// Whatever keeps it from starting, with what to do about it.
+pub async fn run(
+    settings: Settings,
+    drain: Drain,
+    started: Option<oneshot::Sender<Started>>,
+) -> anyhow::Result<()> {
+    let readiness = Readiness::new(&["identity", "configuration"]);
+    let listener = net::listen(&settings.listen, "edge.listen").await?;
+    let address = listener.local_addr()?;
+    let public_urls = public_urls(&settings, address)?;
+    let tls = match &settings.tls {
+        Some(files) => Some(tls::public_server_config(&files.cert, &files.key)?),
+        None if net::is_loopback(&address) || settings.behind_tls_proxy => None,
+        None => anyhow::bail!(
+            "edge.listen {address} is not a loopback address: set tls.cert and tls.key, or \
+             behind_tls_proxy where a proxy in front does TLS"
+        ),
+    };
+
+    let belongs = NodeSettings {
+        control: settings.control.clone(),
+        control_ca: settings.control_ca.clone(),
+        data_dir: settings.data_dir.clone(),
+        join: settings.join.as_ref().map(frame::read_token).transpose()?,
+        hosts: Vec::new(),
+    };
+    let draining = drain.clone();
+    let identity = tokio::select! {
+        identity = node::identity(NodeKind::Edge, None, &belongs) => identity?,
+        () = draining.signaled() => return Ok(()),
+    };
+    readiness.done("identity");
+    let name = identity.node()?;
+    let audit = frame::open_audit(&settings.audit, &settings.data_dir, &identity, &drain)
+        .context("the audit log cannot be opened")?;
+
+    let signer = Signer::new(&name, identity.node_key()?);
+    let routes = Routes::new(tls::client_config(&identity, &[tls::HTTP1])?);
+    let (live, _) = watch::start(
+        Node {
+            kind: NodeKind::Edge,
+            server: None,
+            addresses: public_urls.clone(),
+            identity,
+            control: settings.control.clone(),
+            data_dir: settings.data_dir.clone(),
+        },
+        &drain,
+    )?;
+    let metrics = Metrics::new();
+    let admin = frame::serve_admin(
+        &settings.admin_listen,
+        "edge.admin_listen",
+        &readiness,
+        &live,
+        &metrics,
+        &drain,
+    )
+    .await?;
+    frame::await_configuration(&live, &readiness, &drain);
+
+    let shared = Arc::new(Shared {
+        hop: Arc::new(Edge {
+            public_urls: public_urls.clone(),
+            live: live.clone(),
+            signer,
+            routes,
+        }),
+        live,
+        audit,
+        guard: guard(&public_urls, &settings.allowed_origins),
+        body_bytes_max: settings.body_bytes_max,
+        permits: Arc::new(Semaphore::new(settings.calls_max)),
+        pages: pages::page,
+    });
+    tracing::info!(%address, node = %name, "edge listens");
+    if let Some(started) = started {
+        // Nobody may be waiting any more; the edge runs all the same.
+        let _ = started.send(Started {
+            listen: address,
+            admin,
+            node: name,
+        });
+    }
+    listen::serve(listener, tls, shared, drain).await;
+    Ok(())
+}
+
+/// The public URLs without a trailing slash; the listen address where none are set.
+fn public_urls(settings: &Settings, address: std::net::SocketAddr) -> anyhow::Result<Vec<String>> {
+    if settings.public_urls.is_empty() {
+        let scheme = if settings.tls.is_some() {
+            "https"
+        } else {
+            "http"
+        };
+        return Ok(vec![format!("{scheme}://{address}")]);
+    }
+    settings
+        .public_urls
+        .iter()
+        .map(|url| {
+            let uri: http::Uri = url
+                .parse()
+                .with_context(|| format!("edge.public_urls: {url:?} is no URL"))?;
+            let good = matches!(uri.scheme_str(), Some("http" | "https"))
+                && uri.authority().is_some_and(|a| !a.as_str().contains('@'))
+                && matches!(uri.path(), "" | "/")
+                && uri.query().is_none();
+            anyhow::ensure!(
+                good,
+                "edge.public_urls: {url:?} must be http(s)://HOST[:PORT]"
+            );
+            Ok(url.trim_end_matches('/').to_owned())
+        })
+        .collect()
+}
+
+/// Hosts and origins that this edge answers to.
+fn guard(public_urls: &[String], allowed_origins: &[String]) -> Guard {
+    let hosts = public_urls
+        .iter()
+        .filter_map(|url| url.parse::<http::Uri>().ok())
+        .filter_map(|uri| uri.authority().map(|a| a.as_str().to_ascii_lowercase()))
+        .collect();
+    let origins = public_urls.iter().chain(allowed_origins);
+    Guard {
+        hosts,
+        origins: origins.map(|o| o.to_ascii_lowercase()).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use super::*;
+
+    #[test]
+    fn public_urls_are_origins() {
+        let of = |urls: &[&str]| {
+            let settings = Settings {
+                public_urls: urls.iter().map(ToString::to_string).collect(),
+                ..Settings::default()
+            };
+            public_urls(&settings, "127.0.0.1:7800".parse().unwrap())
+        };
+        assert_eq!(of(&[]).unwrap(), ["http://127.0.0.1:7800"]);
+        assert_eq!(
+            of(&["https://mcp.example.com/"]).unwrap(),
+            ["https://mcp.example.com"]
+        );
+        for bad in [
+            "mcp.example.com",
+            "https://a@b",
+            "https://a/x",
+            "ftp://a",
+            "https://a/?x",
+        ] {
+            assert!(of(&[bad]).is_err(), "{bad}");
+        }
+        let guard = guard(&of(&["https://MCP.example.com:8443"]).unwrap(), &[]);
+        assert_eq!(guard.hosts, ["mcp.example.com:8443"]);
+        assert_eq!(guard.origins, ["https://mcp.example.com:8443"]);
+    }
+}

@@ -1,0 +1,230 @@
+//! The edge's part of the pipeline: who may knock, what a session is, and on to a sidecar.
+
+use std::time::Duration;
+
+use dataplane::answer::Refused;
+use dataplane::auth::statement::{self, Signer};
+use dataplane::call::{self, CALL_HEADER, Call, TRACEPARENT};
+use dataplane::config::live::{Config, Live};
+use dataplane::config::node::now_unix_s;
+use dataplane::deliver::http::{Error as HopError, Upstream};
+use dataplane::deliver::{Admitted, Connection, Fault, Forwarded, Hop, Reply, Session};
+use http::header::{ACCEPT, CONTENT_TYPE, HOST};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use mcp::headers::{MCP_METHOD, MCP_NAME, MCP_PARAM_PREFIX, MCP_PROTOCOL_VERSION, MCP_SESSION_ID};
+use mcp::method;
+use model::name::ServerName;
+use model::record;
+
+use crate::route::Routes;
+use crate::{authenticate, session};
+
+/// On top of a server's own time for a call: the way there and back, and the sidecar's say when it is over.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// What this hop adds to the pipeline.
+#[derive(Debug)]
+pub struct Edge {
+    /// Where clients reach this edge; the first is the canonical one.
+    pub public_urls: Vec<String>,
+    /// Where the sidecars are.
+    pub live: Live,
+    /// Says who calls.
+    pub signer: Signer,
+    /// Pools to the sidecars.
+    pub routes: Routes,
+}
+
+impl Hop for Edge {
+    const HOP: record::Hop = record::Hop::Edge;
+
+    fn admit(
+        &self,
+        config: &Config,
+        _: &Connection,
+        parts: &Parts,
+        server: &ServerName,
+    ) -> Result<Admitted, Refused> {
+        let url = self
+            .public_urls
+            .first()
+            .map(String::as_str)
+            .unwrap_or_default();
+        let principal = authenticate::principal(config, &parts.headers, server, url)?;
+        Ok(Admitted {
+            principal,
+            call_id: None,
+        })
+    }
+
+    fn session(
+        &self,
+        config: &Config,
+        admitted: &Admitted,
+        server: &ServerName,
+        header: &str,
+    ) -> Result<Session, Refused> {
+        let keys = config
+            .sessions
+            .as_ref()
+            .ok_or_else(Refused::session_ended)?;
+        session::open(keys, &admitted.principal, server, header)
+    }
+
+    async fn deliver(&self, call: &Call<'_>) -> Result<Reply, Fault> {
+        let endpoints = self.live.endpoints();
+        let mut last = None;
+        for endpoint in self
+            .routes
+            .candidates(&endpoints, call.server, call.session)
+        {
+            let Some(pool) = self.routes.pool(call.server, endpoint) else {
+                continue;
+            };
+            match self.send(call, &pool).await {
+                Ok(response) => return self.reply(call, response),
+                // Nothing was sent: the next sidecar may take it.
+                Err(Sent::Nothing(error)) => last = Some(error),
+                Err(Sent::Maybe(fault)) => return Err(fault),
+            }
+        }
+        Err(match last {
+            Some(error) => {
+                tracing::warn!(%error, server = %call.server, "no sidecar can be reached");
+                Fault::unavailable(format!("no sidecar of {} can be reached", call.server))
+                    .retry_after(1)
+            }
+            None => Fault::unavailable(format!(
+                "{} is not running: no sidecar has joined for it",
+                call.server
+            ))
+            .retry_after(2),
+        })
+    }
+}
+
+/// How far a request that failed had come.
+enum Sent {
+    /// It never left.
+    Nothing(HopError),
+    /// It may have been received; only the caller may repeat it.
+    Maybe(Fault),
+}
+
+impl Edge {
+    async fn send(&self, call: &Call<'_>, pool: &Upstream) -> Result<Response<Incoming>, Sent> {
+        let request = self.request(call).map_err(Sent::Maybe)?;
+        let within = call
+            .config
+            .engine
+            .server(call.server.as_str())
+            .map_or(GRACE, |server| server.limits.call + GRACE);
+        match tokio::time::timeout(within, pool.send(request)).await {
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(error @ HopError::Connect { .. })) => Err(Sent::Nothing(error)),
+            Ok(Err(error @ HopError::Broken { .. })) => {
+                tracing::warn!(%error, server = %call.server, "a call broke off");
+                Err(Sent::Maybe(Fault::unavailable(
+                    "the server's sidecar went away in mid-call",
+                )))
+            }
+            Err(_) => Err(Sent::Maybe(Fault::timeout(
+                "the server did not answer in time",
+            ))),
+        }
+    }
+
+    /// The call as the sidecar gets it: the client's own message and revision, our statement of who calls,
+    /// and no header that the client could have made up.
+    fn request(&self, call: &Call<'_>) -> Result<Request<Full<bytes::Bytes>>, Fault> {
+        let lost = |_| Fault::unavailable("who calls could not be stated");
+        let statement = self
+            .signer
+            .state(call.principal, call.server, now_unix_s())
+            .map_err(lost)?;
+        let host = format!("{}.sidecar.gatehouse.internal", call.server);
+        let uri = format!("https://{host}/mcp/{}", call.server);
+        let mut request = Request::new(Full::new(call.body.clone()));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = uri
+            .parse()
+            .map_err(|_| Fault::unavailable("the server's name is no host name"))?;
+        let headers = request.headers_mut();
+        let text = |text: &str| {
+            HeaderValue::from_str(text).map_err(|_| Fault::unavailable("a header is not text"))
+        };
+        headers.insert(HOST, text(&host)?);
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(
+            ACCEPT,
+            HeaderValue::from_static(if call.sse {
+                "application/json, text/event-stream"
+            } else {
+                "application/json"
+            }),
+        );
+        headers.insert(statement::HEADER, statement);
+        headers.insert(CALL_HEADER, text(&call.id.to_string())?);
+        headers.insert(TRACEPARENT, text(&call::traceparent(&call.trace))?);
+        if let Some(handle) = call.session {
+            headers.insert(MCP_SESSION_ID, text(handle)?);
+        }
+        if call.method() != method::INITIALIZE {
+            let revision = HeaderValue::from_static(call.revision.as_str());
+            headers.insert(MCP_PROTOCOL_VERSION, revision);
+        }
+        if call.is_modern() {
+            mirror(call.headers, headers);
+        }
+        Ok(request)
+    }
+
+    /// The session's handle goes back sealed, so that any edge can open it.
+    fn reply(&self, call: &Call<'_>, response: Response<Incoming>) -> Result<Reply, Fault> {
+        if call.message.kind == mcp::envelope::Kind::Notification {
+            return Ok(Reply::Accepted);
+        }
+        if matches!(
+            response.status(),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN
+        ) {
+            // The sidecar distrusts this edge: nothing that the client's own credential could mend.
+            tracing::error!(server = %call.server, status = %response.status(), "sidecar refuses us");
+            return Err(Fault::unavailable(
+                "the server's sidecar does not take calls from this edge",
+            ));
+        }
+        let handle = response
+            .headers()
+            .get(MCP_SESSION_ID)
+            .and_then(|v| v.to_str().ok());
+        let session = match handle {
+            Some(handle) if call.method() == method::INITIALIZE && !call.is_modern() => {
+                let session = Session {
+                    revision: Some(call.revision),
+                    handle: handle.to_owned(),
+                    client: call.client.into(),
+                };
+                let keys = call.config.sessions.as_ref();
+                let sealed =
+                    keys.and_then(|k| session::seal(k, call.principal, call.server, &session));
+                Some(sealed.ok_or_else(|| Fault::unavailable("no session could be begun"))?)
+            }
+            _ => None,
+        };
+        Ok(Reply::Forwarded(Forwarded { response, session }))
+    }
+}
+
+/// Copies the headers that mirror the body; they were compared with it at the door.
+fn mirror(from: &HeaderMap, to: &mut HeaderMap) {
+    let mirrored = |name: &HeaderName| {
+        name == MCP_METHOD || name == MCP_NAME || name.as_str().starts_with(MCP_PARAM_PREFIX)
+    };
+    for (name, value) in from.iter().filter(|(name, _)| mirrored(name)) {
+        to.insert(name.clone(), value.clone());
+    }
+}

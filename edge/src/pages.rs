@@ -1,0 +1,42 @@
+//! What an edge answers besides MCP: health for load balancers, and the metadata of protected resources.
+
+use bytes::Bytes;
+use dataplane::answer;
+use dataplane::body::ReplyBody;
+use dataplane::door::Route;
+use dataplane::pipeline::Shared;
+use http::{Response, StatusCode};
+use serde_json::json;
+
+use crate::hop::Edge;
+
+/// One page.
+pub(crate) fn page(shared: &Shared<Edge>, route: &Route) -> Response<ReplyBody> {
+    match route {
+        Route::ResourceMetadata(server) => metadata(shared, server.as_str()),
+        Route::Ready if !shared.is_ready() => {
+            let body = json!({"ready": false}).to_string();
+            answer::json(StatusCode::SERVICE_UNAVAILABLE, Bytes::from(body))
+        }
+        Route::Ready => answer::json(StatusCode::OK, Bytes::from_static(b"{\"ready\":true}")),
+        Route::Live | Route::Mcp(_) => {
+            answer::json(StatusCode::OK, Bytes::from_static(b"{\"live\":true}"))
+        }
+    }
+}
+
+/// RFC 9728, section 2. Served for every well-formed name, so that it tells nobody which servers there are.
+fn metadata(shared: &Shared<Edge>, server: &str) -> Response<ReplyBody> {
+    let url = shared
+        .hop
+        .public_urls
+        .first()
+        .map(String::as_str)
+        .unwrap_or_default();
+    let body = json!({
+        "resource": format!("{url}/mcp/{server}"),
+        "resource_name": server,
+        "bearer_methods_supported": ["header"],
+    });
+    answer::json(StatusCode::OK, Bytes::from(body.to_string()))
+}

@@ -1,0 +1,65 @@
+//! Which sidecar takes a call: the one that a session's handle names, else the next in turn.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use dashmap::DashMap;
+use dataplane::config::endpoints::{Endpoint, Endpoints};
+use dataplane::deliver::http::Upstream;
+use model::name::ServerName;
+use rustls::ClientConfig;
+use rustls_pki_types::ServerName as TlsName;
+
+/// Pools that are kept. A full map is emptied: pools of sidecars that are gone are dropped with it, and the
+/// others are made again.
+const POOLS_MAX: usize = 4096;
+
+/// Pools to sidecars, and whose turn it is.
+#[derive(Debug)]
+pub struct Routes {
+    tls: Arc<ClientConfig>,
+    pools: DashMap<(ServerName, Arc<str>), Upstream>,
+    turn: AtomicUsize,
+}
+
+impl Routes {
+    /// Routes over connections that show this edge's certificate.
+    pub fn new(tls: Arc<ClientConfig>) -> Self {
+        Self {
+            tls,
+            pools: DashMap::new(),
+            turn: AtomicUsize::new(0),
+        }
+    }
+
+    /// The sidecars that may take a call, the first choice first. A session stays with the sidecar that its
+    /// handle names as long as that one is there.
+    pub fn candidates<'e>(
+        &self,
+        endpoints: &'e Endpoints,
+        server: &ServerName,
+        session: Option<&str>,
+    ) -> impl Iterator<Item = &'e Endpoint> + use<'e> {
+        let all = endpoints.of_server(server.as_str());
+        let named = session
+            .and_then(|handle| handle.split_once('.'))
+            .and_then(|(node, _)| all.iter().position(|e| &*e.node == node));
+        let first = named.unwrap_or_else(|| self.turn.fetch_add(1, Ordering::Relaxed));
+        let count = all.len();
+        (0..count).map(move |step| &all[(first % count + step) % count])
+    }
+
+    /// The pool to one sidecar. `None` where its server's name is no DNS label.
+    pub fn pool(&self, server: &ServerName, endpoint: &Endpoint) -> Option<Upstream> {
+        let key = (server.clone(), endpoint.address.clone());
+        if let Some(pool) = self.pools.get(&key) {
+            return Some(pool.clone());
+        }
+        let name = TlsName::try_from(format!("{server}.sidecar.gatehouse.internal")).ok()?;
+        if self.pools.len() >= POOLS_MAX {
+            self.pools.clear();
+        }
+        let pool = Upstream::new(&endpoint.address, name, self.tls.clone());
+        Some(self.pools.entry(key).or_insert(pool).clone())
+    }
+}

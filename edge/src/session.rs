@@ -1,0 +1,144 @@
+//! Legacy session ids: sealed tokens that any edge opens.
+//!
+//! The token holds what the next request needs — the agreed revision, the sidecar's handle, the client's
+//! name — under keys that all edges share, bound to the user and the server. Possession proves nothing: a
+//! token opens only for the principal that it was made for, whose credential is checked on every request.
+
+use std::sync::Arc;
+
+use dataplane::answer::Refused;
+use dataplane::auth::seal::SessionKeys;
+use dataplane::deliver::Session;
+use mcp::revision::Revision;
+use model::name::ServerName;
+use model::principal::Principal;
+use serde::{Deserialize, Serialize};
+
+/// Longest client name that a token carries, in bytes.
+const CLIENT_BYTES_MAX: usize = 64;
+
+/// The token's content. Short keys: it travels with every request.
+#[derive(Debug, Serialize, Deserialize)]
+struct Content<'a> {
+    /// Revision of MCP.
+    r: &'a str,
+    /// The sidecar's handle.
+    h: &'a str,
+    /// The client's name for itself.
+    c: &'a str,
+}
+
+/// Makes the session id for a client. `None` where there are no keys, or the handle is too long to carry.
+pub fn seal(
+    keys: &SessionKeys,
+    principal: &Principal,
+    server: &ServerName,
+    session: &Session,
+) -> Option<String> {
+    let client = &session.client[..session.client.floor_char_boundary(CLIENT_BYTES_MAX)];
+    let content = Content {
+        r: session.revision?.as_str(),
+        h: &session.handle,
+        c: client,
+    };
+    let plain = serde_json::to_vec(&content).ok()?;
+    let sealed = keys.seal(&context(principal, server), &plain)?;
+    (sealed.len() <= dataplane::auth::seal::SEALED_BYTES_MAX).then_some(sealed)
+}
+
+/// Opens a session id that a client carries.
+///
+/// # Errors
+/// One and the same for every token that does not open: unknown, over, of another server, or somebody else's.
+pub fn open(
+    keys: &SessionKeys,
+    principal: &Principal,
+    server: &ServerName,
+    token: &str,
+) -> Result<Session, Refused> {
+    let plain = keys.open(&context(principal, server), token);
+    let plain = plain.ok_or_else(Refused::session_ended)?;
+    let content: Content<'_> =
+        serde_json::from_slice(&plain).map_err(|_| Refused::session_ended())?;
+    Ok(Session {
+        revision: Some(Revision::parse(content.r).ok_or_else(Refused::session_ended)?),
+        handle: content.h.to_owned(),
+        client: Arc::from(content.c),
+    })
+}
+
+/// What must be the same again: the purpose, the server, the user and the client application.
+fn context(principal: &Principal, server: &ServerName) -> Vec<u8> {
+    let mut context = b"session\0".to_vec();
+    for part in [
+        server.as_str(),
+        &principal.user,
+        principal.client.as_deref().unwrap_or_default(),
+    ] {
+        context.extend_from_slice(&(part.len() as u64).to_be_bytes());
+        context.extend_from_slice(part.as_bytes());
+    }
+    context
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use model::key::{KeyRing, SealingKey};
+
+    use super::*;
+
+    #[test]
+    fn a_token_opens_on_any_edge_but_for_one_principal_and_server_only() {
+        let ring = KeyRing {
+            session_keys: vec![SealingKey {
+                id: 1,
+                key: [5; 32],
+            }],
+            api_key_pepper: [0; 32],
+        };
+        let (a, b) = (
+            SessionKeys::of(&ring).unwrap(),
+            SessionKeys::of(&ring).unwrap(),
+        );
+        let ana = Principal::new("ana", &["x"], None, "k1");
+        let everything = ServerName::new("everything").unwrap();
+        let session = Session {
+            revision: Some(Revision::V2025_11_25),
+            handle: "node.abc".into(),
+            client: "cursor".into(),
+        };
+        let token = seal(&a, &ana, &everything, &session).unwrap();
+        assert!(token.bytes().all(|byte| byte.is_ascii_graphic()));
+        assert_eq!(open(&b, &ana, &everything, &token).unwrap(), session);
+        // A new key of the same user goes on with the session; another user, client or server does not.
+        assert!(
+            open(
+                &b,
+                &Principal::new("ana", &[], None, "k2"),
+                &everything,
+                &token
+            )
+            .is_ok()
+        );
+        assert!(
+            open(
+                &b,
+                &Principal::new("bob", &["x"], None, "k1"),
+                &everything,
+                &token
+            )
+            .is_err()
+        );
+        assert!(
+            open(
+                &b,
+                &Principal::new("ana", &[], Some("c"), "k1"),
+                &everything,
+                &token
+            )
+            .is_err()
+        );
+        assert!(open(&b, &ana, &ServerName::new("time").unwrap(), &token).is_err());
+    }
+}

@@ -1,0 +1,326 @@
+//! Composition root of a sidecar: settings in, a running sidecar out. Nothing is decided here.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context;
+use dataplane::answer;
+use dataplane::auth::statement::Verifier;
+use dataplane::body::ReplyBody;
+use dataplane::config::live::Live;
+use dataplane::config::node::{self, NodeSettings};
+use dataplane::config::watch::{self as config_watch, Node, StatusSender};
+use dataplane::door::{Guard, Route};
+use dataplane::frame::{self, AuditSettings};
+use dataplane::listen;
+use dataplane::pipeline::Shared;
+use http::{Response, StatusCode};
+use model::name::ServerName;
+use model::server::Server;
+use proto::v1::NodeKind;
+use runtime::drain::Drain;
+use runtime::net;
+use runtime::metrics::Metrics;
+use runtime::readiness::Readiness;
+use runtime::settings::Secret;
+use runtime::tls::{self, ClientAuth};
+use serde::{Deserialize, Serialize};
+use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::process::child::Launcher;
+use crate::process::command::Policy;
+use crate::process::installed::Installed;
+use crate::serve::Sidecar;
+use crate::upstream::session::{self, Supervisor};
+use crate::upstream::status::Status;
+
+/// Settings of a sidecar: defaults, then file, environment (`GATEHOUSE_SIDECAR__…`) and flags.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// The server that it stands before, by its name in the catalog.
+    pub server: String,
+    /// Where edges connect, `host:port`.
+    pub listen: String,
+    /// Where edges reach it, `host:port`. Empty: the listen address.
+    pub advertise: String,
+    /// Health, metrics and configuration, `host:port`.
+    pub admin_listen: String,
+    /// Control planes, `host:port`, tried in turn.
+    pub control: Vec<String>,
+    /// PEM file of the roots to trust while joining.
+    pub control_ca: PathBuf,
+    /// Where the sidecar keeps its identity, its last good configuration, its audit log, and the folder in
+    /// which the server runs.
+    pub data_dir: PathBuf,
+    /// A join token, or `@FILE`. Needed at the first start only.
+    pub join: Option<Secret>,
+    /// Whether the server may be a program by path (`command`).
+    pub allow_command: bool,
+    /// Folders in which `npx` and `uvx` are looked for first.
+    pub tools_path: Vec<PathBuf>,
+    /// Longest message of the server, in bytes.
+    pub line_bytes_max: usize,
+    /// Largest message from an edge, in bytes.
+    pub body_bytes_max: usize,
+    /// Most calls under way; further ones are refused as overloaded.
+    pub calls_max: usize,
+    /// Where records go.
+    pub audit: AuditSettings,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            server: String::new(),
+            listen: "127.0.0.1:7900".to_owned(),
+            advertise: String::new(),
+            admin_listen: "127.0.0.1:7909".to_owned(),
+            control: vec!["127.0.0.1:7700".to_owned()],
+            control_ca: PathBuf::from("ca.pem"),
+            data_dir: PathBuf::from("sidecar-data"),
+            join: None,
+            allow_command: false,
+            tools_path: Vec::new(),
+            line_bytes_max: 16 << 20,
+            body_bytes_max: 4 << 20,
+            calls_max: 4096,
+            audit: AuditSettings::default(),
+        }
+    }
+}
+
+/// Where a started sidecar listens.
+#[derive(Debug, Clone)]
+pub struct Started {
+    /// For edges.
+    pub listen: SocketAddr,
+    /// For operators.
+    pub admin: SocketAddr,
+    /// Its node id.
+    pub node: Arc<str>,
+}
+
+/// Runs a sidecar until `drain` starts; returns once its server's processes are gone. `launcher` plays the
+/// shim; `started` is told once the sidecar listens.
+///
+/// # Errors
+/// Whatever keeps it from starting, with what to do about it.
+pub async fn run(
+    settings: Settings,
+    launcher: Launcher,
+    drain: Drain,
+    started: Option<oneshot::Sender<Started>>,
+) -> anyhow::Result<()> {
+    let server = ServerName::new(&settings.server)
+        .context("sidecar.server must name the server that the sidecar stands before")?;
+    let readiness = Readiness::new(&["identity", "configuration"]);
+    let listener = net::listen(&settings.listen, "sidecar.listen").await?;
+    let address = listener.local_addr()?;
+    let advertise = advertise(&settings, address)?;
+
+    let belongs = belongs(&settings, &advertise)?;
+    let draining = drain.clone();
+    let identity = tokio::select! {
+        identity = node::identity(NodeKind::Sidecar, Some(&server), &belongs) => identity?,
+        () = draining.signaled() => return Ok(()),
+    };
+    readiness.done("identity");
+    let name = identity.node()?;
+    let tls = tls::server_config(&identity, ClientAuth::Required, &[tls::HTTP1, tls::H2])?;
+    let audit = frame::open_audit(&settings.audit, &settings.data_dir, &identity, &drain)
+        .context("the audit log cannot be opened")?;
+    let (live, reports) = config_watch::start(
+        Node {
+            kind: NodeKind::Sidecar,
+            server: Some(server.clone()),
+            addresses: vec![advertise],
+            identity,
+            control: settings.control.clone(),
+            data_dir: settings.data_dir.clone(),
+        },
+        &drain,
+    )?;
+    let (at, metrics) = (&settings.admin_listen, Metrics::new());
+    let admin = frame::serve_admin(at, "sidecar.admin_listen", &readiness, &live, &metrics, &drain);
+    let admin = admin.await?;
+    frame::await_configuration(&live, &readiness, &drain);
+
+    let stop = CancellationToken::new();
+    let wanted = follow(&live, &server, &drain);
+    let start = start_settings(&settings, launcher)?;
+    let (supervisor, upstream, statuses) = Supervisor::new(start, wanted, stop.clone());
+    report(statuses, reports, server.clone(), name.clone(), &drain);
+    // Owns the supervisor, and through it all processes. Not the drain's: it ends after the last call.
+    let mut upstreams = JoinSet::new();
+    upstreams.spawn(supervisor.run());
+
+    let shared = Arc::new(Shared {
+        hop: Arc::new(Sidecar {
+            server,
+            node: name.clone(),
+            verifier: Verifier::default(),
+            upstream,
+            drain: drain.clone(),
+        }),
+        live,
+        audit,
+        guard: Guard::default(),
+        body_bytes_max: settings.body_bytes_max,
+        permits: Arc::new(Semaphore::new(settings.calls_max)),
+        pages: page,
+    });
+    tracing::info!(%address, node = %name, "sidecar listens");
+    if let Some(started) = started {
+        // Nobody may be waiting any more; the sidecar runs all the same.
+        let _ = started.send(Started {
+            listen: address,
+            admin,
+            node: name,
+        });
+    }
+    listen::serve(listener, Some(tls), shared, drain.clone()).await;
+    drain.finish(frame::DRAIN).await;
+    stop.cancel();
+    upstreams.join_next().await;
+    Ok(())
+}
+
+/// Where edges reach the sidecar.
+fn advertise(settings: &Settings, address: SocketAddr) -> anyhow::Result<String> {
+    if !settings.advertise.is_empty() {
+        return Ok(settings.advertise.clone());
+    }
+    anyhow::ensure!(
+        !address.ip().is_unspecified(),
+        "sidecar.listen {address} is every address: set sidecar.advertise to the one where edges reach \
+         this sidecar, host:port"
+    );
+    Ok(address.to_string())
+}
+
+fn belongs(settings: &Settings, advertise: &str) -> anyhow::Result<NodeSettings> {
+    let host = advertise
+        .rsplit_once(':')
+        .map_or(advertise, |(host, _)| host);
+    Ok(NodeSettings {
+        control: settings.control.clone(),
+        control_ca: settings.control_ca.clone(),
+        data_dir: settings.data_dir.clone(),
+        join: settings.join.as_ref().map(frame::read_token).transpose()?,
+        hosts: vec![host.trim_matches(['[', ']']).to_owned()],
+    })
+}
+
+fn start_settings(settings: &Settings, launcher: Launcher) -> anyhow::Result<session::Settings> {
+    let directory = std::path::absolute(settings.data_dir.join("work"))?;
+    let made = std::fs::create_dir_all(&directory);
+    made.with_context(|| format!("the folder {} cannot be made", directory.display()))?;
+    let tools_path = settings.tools_path.iter().map(std::path::absolute);
+    Ok(session::Settings {
+        launcher,
+        policy: Policy {
+            allow_command: settings.allow_command,
+            tools_path: tools_path.collect::<Result<_, _>>()?,
+            inherited: inherited(),
+            directory,
+        },
+        installed: Installed::new(settings.data_dir.join("installed")),
+        line_bytes_max: settings.line_bytes_max,
+    })
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "not settings: what little of it servers are given"
+)]
+fn inherited() -> Vec<(std::ffi::OsString, std::ffi::OsString)> {
+    std::env::vars_os().collect()
+}
+
+/// The server as the configuration in force has it, in a task that ends with `drain`.
+fn follow(live: &Live, server: &ServerName, drain: &Drain) -> watch::Receiver<Option<Arc<Server>>> {
+    let (mut changed, live, server) = (live.changed(), live.clone(), server.clone());
+    let (wanted, receiver) = watch::channel(None);
+    let draining = drain.clone();
+    drain.spawn("wanted server", async move {
+        loop {
+            if let Some(config) = live.load() {
+                let now = config.engine.server(server.as_str()).cloned();
+                wanted.send_if_modified(|before| {
+                    let modified = *before != now;
+                    *before = now;
+                    modified
+                });
+            }
+            tokio::select! {
+                changed = changed.changed() => if changed.is_err() { return },
+                () = draining.signaled() => return,
+            }
+        }
+    });
+    receiver
+}
+
+/// Tells the control plane what the server does, in a task that ends with `drain`.
+fn report(
+    mut statuses: watch::Receiver<Status>,
+    reports: StatusSender,
+    server: ServerName,
+    node: Arc<str>,
+    drain: &Drain,
+) {
+    let draining = drain.clone();
+    drain.spawn("server status", async move {
+        loop {
+            reports.send(statuses.borrow_and_update().report(&server, &node));
+            tokio::select! {
+                changed = statuses.changed() => if changed.is_err() { return },
+                () = draining.signaled() => return,
+            }
+        }
+    });
+}
+
+/// Edges ask for MCP only; health is on the admin address.
+fn page(_: &Shared<Sidecar>, _: &Route) -> Response<ReplyBody> {
+    answer::Refused::new(StatusCode::NOT_FOUND, "there is no such page").response()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use super::*;
+
+    #[test]
+    fn edges_are_told_an_address_that_they_can_reach() {
+        let of = |advertise: &str, address: &str| {
+            let settings = Settings {
+                advertise: advertise.to_owned(),
+                ..Settings::default()
+            };
+            super::advertise(&settings, address.parse().unwrap())
+        };
+        assert_eq!(of("", "127.0.0.1:7900").unwrap(), "127.0.0.1:7900");
+        assert_eq!(
+            of("sidecar.example:1", "0.0.0.0:7900").unwrap(),
+            "sidecar.example:1"
+        );
+        assert!(
+            of("", "[::]:7900")
+                .unwrap_err()
+                .to_string()
+                .contains("sidecar.advertise")
+        );
+        let belongs = |advertise| {
+            super::belongs(&Settings::default(), advertise)
+                .unwrap()
+                .hosts
+        };
+        assert_eq!(belongs("[::1]:7900"), ["::1"]);
+        assert_eq!(belongs("sidecar.example:1"), ["sidecar.example"]);
+    }
+}

@@ -1,0 +1,133 @@
+//! From a command line to a running sidecar: what `gatehouse-sidecar` and `gatehouse sidecar` share.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use dataplane::frame;
+use runtime::drain::{self, Drain};
+use runtime::{settings, telemetry, tls};
+
+use crate::app::{self, Settings};
+use crate::process::child::Launcher;
+
+/// Flags of a sidecar. Each overrides the setting of the same name.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct Args {
+    /// Settings file (TOML).
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The server that it stands before, by its name in the catalog.
+    #[arg(long, value_name = "NAME")]
+    pub server: Option<String>,
+    /// Where edges connect.
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<String>,
+    /// Where edges reach it, if not at the listen address.
+    #[arg(long, value_name = "ADDR")]
+    pub advertise: Option<String>,
+    /// A control plane to connect to. May be given several times.
+    #[arg(long, value_name = "ADDR")]
+    pub control: Vec<String>,
+    /// Roots to trust while joining (PEM).
+    #[arg(long, value_name = "FILE")]
+    pub control_ca: Option<PathBuf>,
+    /// Where identity, configuration and audit log are kept.
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// A join token, or @FILE.
+    #[arg(long, value_name = "TOKEN")]
+    pub join: Option<String>,
+    /// Let the catalog name programs by path (`command`).
+    #[arg(long)]
+    pub allow_command: bool,
+    /// A folder in which npx and uvx are looked for first. May be given several times.
+    #[arg(long, value_name = "DIR")]
+    pub tools_path: Vec<PathBuf>,
+    /// Print the settings in force, without secrets, and exit.
+    #[arg(long)]
+    pub print_config: bool,
+    /// End when standard input ends: so a parent that is gone takes this process with it.
+    #[arg(long, hide = true)]
+    pub exit_with_stdin: bool,
+}
+
+impl Args {
+    fn flags(&self) -> toml::Table {
+        let mut flags = toml::Table::new();
+        let paths = [
+            ("control_ca", &self.control_ca),
+            ("data_dir", &self.data_dir),
+        ];
+        for (key, path) in paths {
+            if let Some(path) = path {
+                flags.insert(key.to_owned(), path.display().to_string().into());
+            }
+        }
+        let texts = [
+            ("server", &self.server),
+            ("listen", &self.listen),
+            ("advertise", &self.advertise),
+            ("join", &self.join),
+        ];
+        for (key, text) in texts {
+            if let Some(text) = text {
+                flags.insert(key.to_owned(), text.clone().into());
+            }
+        }
+        let tools: Vec<_> = self
+            .tools_path
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect();
+        for (key, list) in [("tools_path", &tools), ("control", &self.control)] {
+            if !list.is_empty() {
+                flags.insert(key.to_owned(), list.clone().into());
+            }
+        }
+        if self.allow_command {
+            flags.insert("allow_command".to_owned(), true.into());
+        }
+        flags
+    }
+}
+
+/// Runs a sidecar until it is told to stop.
+///
+/// The program that calls this must have called [`crate::process::shim::intercept`] before anything else.
+pub fn main(args: Args) -> ExitCode {
+    match start(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            frame::complain("gatehouse-sidecar", &error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start(args: &Args) -> anyhow::Result<()> {
+    let settings: Settings = settings::load("sidecar", args.config.as_deref(), args.flags())?;
+    if args.print_config {
+        return frame::print_settings(&settings);
+    }
+    tls::install_default();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let _telemetry = telemetry::init("gatehouse-sidecar", 0, &settings.audit.otlp)?;
+        let drain = Drain::new();
+        let stop = drain::wait_for_stop(args.exit_with_stdin);
+        let sidecar = app::run(settings, Launcher::this_program(), drain.clone(), None);
+        tokio::pin!(sidecar);
+        tokio::select! {
+            ended = &mut sidecar => ended?,
+            stopped = stop => {
+                stopped?;
+                drain.start();
+                sidecar.await?;
+            }
+        }
+        drain.finish(frame::DRAIN).await;
+        Ok(())
+    })
+}

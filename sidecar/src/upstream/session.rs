@@ -1,0 +1,419 @@
+//! The life of the one upstream session: what is wanted is started, what ends is started again after a
+//! wait that doubles, what is wanted no more is ended when its calls have finished.
+//!
+//! ```text
+//! absent -> installing | starting -> ready -> (ended) -> backoff -> starting ...
+//!                              \-> failed (until something changes)
+//! ```
+//!
+//! One task, [`Supervisor::run`], owns all processes and writes route and status; calls only read the
+//! route. A changed server is started beside the old one, which serves until the new one is ready.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mcp::revision::Era;
+use model::server::Server;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::backoff::Backoff;
+use super::handshake::Greeting;
+use super::link::Link;
+pub use super::start::Settings;
+use super::start::{Failed, Start};
+use super::status::{State, Status};
+use super::stdio::Running;
+
+/// How long calls on a replaced server may go on.
+const RETIRE_WITHIN: Duration = Duration::from_secs(10);
+/// Replaced servers that may be finishing at once; a further one is ended without delay.
+const RETIRING_MAX: usize = 4;
+/// Rubbish is reported at most so often.
+const NOISE_EVERY: Duration = Duration::from_secs(1);
+
+/// Where calls go: the reading end of what the supervisor knows. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Upstream(watch::Receiver<Route>);
+
+/// Where calls go now.
+#[derive(Debug, Clone)]
+pub enum Route {
+    /// To a server that is ready.
+    Ready(Arc<Ready>),
+    /// Nowhere.
+    Away(Away),
+}
+
+/// A server that takes calls.
+#[derive(Debug)]
+pub struct Ready {
+    /// The link to it.
+    pub link: Link,
+    /// What it is.
+    pub greeting: Greeting,
+}
+
+/// A server that takes none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Away {
+    /// Why.
+    pub state: State,
+    /// What to know about it.
+    pub message: String,
+    /// When it is worth trying again, seconds.
+    pub retry_after_s: u32,
+}
+
+impl Upstream {
+    /// Where calls go now.
+    pub fn route(&self) -> Route {
+        self.0.borrow().clone()
+    }
+
+    /// Waits until it is ready; false if it never will be.
+    pub async fn is_ready(&mut self) -> bool {
+        self.0
+            .wait_for(|route| matches!(route, Route::Ready(_)))
+            .await
+            .is_ok()
+    }
+}
+
+/// The task that keeps the session.
+#[derive(Debug)]
+pub struct Supervisor {
+    settings: Settings,
+    /// The server as it is configured; `None`: there is none. Written by whoever follows configuration.
+    wanted: watch::Receiver<Option<Arc<Server>>>,
+    route: watch::Sender<Route>,
+    status: watch::Sender<Status>,
+    stop: CancellationToken,
+    backoff: Backoff,
+    /// What serves now: the wanted server, or the one before it while the new one starts.
+    serving: Option<Serving>,
+    /// Replaced servers that finish their calls. Bounded by [`RETIRING_MAX`].
+    retiring: JoinSet<()>,
+    /// The era in which the server is greeted first: learned from the last time.
+    era: Era,
+    started: bool,
+}
+
+#[derive(Debug)]
+struct Serving {
+    running: Running,
+    server: Arc<Server>,
+    since: Instant,
+}
+
+/// Why the supervisor looks again at what is wanted.
+enum Woken {
+    Changed,
+    Stop,
+    Ended,
+    Time,
+}
+
+impl Supervisor {
+    /// A supervisor, and where its calls go. It works once [`Self::run`] is called, until `stop`.
+    pub fn new(
+        settings: Settings,
+        wanted: watch::Receiver<Option<Arc<Server>>>,
+        stop: CancellationToken,
+    ) -> (Self, Upstream, watch::Receiver<Status>) {
+        let away = Away {
+            state: State::Absent,
+            message: String::new(),
+            retry_after_s: 1,
+        };
+        let (route, routes) = watch::channel(Route::Away(away));
+        let (status, statuses) = watch::channel(Status::default());
+        let supervisor = Self {
+            settings,
+            wanted,
+            route,
+            status,
+            stop,
+            backoff: Backoff::default(),
+            serving: None,
+            retiring: JoinSet::new(),
+            era: Era::Legacy,
+            started: false,
+        };
+        (supervisor, Upstream(routes), statuses)
+    }
+
+    /// Keeps the session until it is told to stop; then ends all processes. Whoever calls it lets calls
+    /// finish first.
+    pub async fn run(mut self) {
+        loop {
+            while self.retiring.try_join_next().is_some() {}
+            let wanted = self.wanted.borrow_and_update().clone();
+            let woken = match wanted {
+                None => self.nothing().await,
+                Some(server) if self.serves(&server) => self.serve().await,
+                Some(server) => self.start(server).await,
+            };
+            match woken {
+                Woken::Stop => break,
+                // It served until now beside a new one that is not ready yet.
+                Woken::Ended => self.gone(),
+                Woken::Changed | Woken::Time => {}
+            }
+        }
+        self.end().await;
+    }
+
+    /// Whether what serves is what is wanted. Limits of calls are looked up call by call.
+    fn serves(&self, wanted: &Server) -> bool {
+        self.serving.as_ref().is_some_and(|serving| {
+            serving.server.runtime == wanted.runtime && serving.server.env == wanted.env
+        })
+    }
+
+    /// There is no server in the catalog: the one that runs is ended, until there is one.
+    async fn nothing(&mut self) -> Woken {
+        self.retire();
+        self.backoff.reset();
+        self.publish(None, |status| {
+            *status = Status {
+                last_exit: status.last_exit.clone(),
+                ..Status::default()
+            };
+            status.enter(State::Absent, "the catalog has no such server");
+        });
+        self.wait(None).await
+    }
+
+    /// Starts what is wanted, beside what serves.
+    async fn start(&mut self, server: Arc<Server>) -> Woken {
+        let settings = self.settings.clone();
+        let start = match Start::of(server.clone(), &settings) {
+            Ok(start) => start,
+            Err(error) => return self.failed(error.into(), Duration::ZERO).await,
+        };
+        let (state, message) = start.state();
+        self.publish(None, |status| {
+            status.enter(state, message);
+            status.argv.clone_from(&start.program.argv);
+            status.restarts += u32::from(self.started);
+            status.pid = 0;
+        });
+        self.started = true;
+        let era = self.era;
+        let began = Instant::now();
+        let mut run = std::pin::pin!(start.run(era));
+        let done = loop {
+            let woken = tokio::select! {
+                done = &mut run => break done,
+                woken = self.wait(None) => woken,
+            };
+            match woken {
+                Woken::Ended => self.gone(),
+                other => return other,
+            }
+        };
+        match done {
+            Ok((running, greeting)) => {
+                self.ready(running, greeting, server);
+                Woken::Changed
+            }
+            Err(failed) => self.failed(failed, began.elapsed()).await,
+        }
+    }
+
+    /// The new server takes over.
+    fn ready(&mut self, running: Running, greeting: Greeting, server: Arc<Server>) {
+        self.retire();
+        self.era = greeting.revision.era();
+        tracing::info!(
+            revision = %greeting.revision, info = %greeting.shown, "the server is ready"
+        );
+        self.publish(None, |status| {
+            status.enter(State::Ready, noise_message(&running));
+            status.observe(&running);
+            status.introduce(&greeting);
+        });
+        let ready = Ready {
+            link: running.link().clone(),
+            greeting,
+        };
+        self.serving = Some(Serving {
+            running,
+            server,
+            since: Instant::now(),
+        });
+        self.route.send_replace(Route::Ready(Arc::new(ready)));
+    }
+
+    /// Watches over what serves, until it ends or something else is wanted.
+    async fn serve(&mut self) -> Woken {
+        match self.wait(None).await {
+            Woken::Ended => {}
+            other => return other,
+        }
+        let Some(mut serving) = self.serving.take() else {
+            return Woken::Changed;
+        };
+        let exit = serving.running.ended().await; // Known already.
+        let up = serving.since.elapsed();
+        let wait = self.backoff.after(up);
+        tracing::warn!(%exit, up_s = up.as_secs(), "the server has ended");
+        let message = format!("the server {exit} after {} s", up.as_secs());
+        self.publish(Some(wait), |status| {
+            status.observe(&serving.running);
+            status.pid = 0;
+            status.last_exit = exit.to_string();
+            status.enter(State::Backoff, message);
+        });
+        self.wait(Some(wait)).await
+    }
+
+    /// A start did not work out: says so and waits.
+    async fn failed(&mut self, failed: Failed, up: Duration) -> Woken {
+        let mut message = failed.error.to_string();
+        tracing::warn!(error = %message, "the server did not start");
+        if self.serving.is_some() {
+            message.push_str("; as it was before the change, it goes on");
+        }
+        let wait = failed.error.may_pass().then(|| self.backoff.after(up));
+        self.publish(wait, |status| {
+            status.pid = 0;
+            status.stderr = failed.stderr;
+            status.rubbish_lines = failed.rubbish_lines;
+            if let Some(exit) = failed.exit {
+                status.last_exit = exit.to_string();
+            }
+            status.enter(
+                if wait.is_some() {
+                    State::Backoff
+                } else {
+                    State::Failed
+                },
+                message,
+            );
+        });
+        self.wait(wait).await
+    }
+
+    /// Waits for a change of what is wanted, the order to stop, the end of what serves, or `time`.
+    async fn wait(&mut self, time: Option<Duration>) -> Woken {
+        let Self {
+            wanted,
+            stop,
+            serving,
+            status,
+            ..
+        } = self;
+        let time = async {
+            match time {
+                Some(time) => sleep(time).await,
+                None => std::future::pending().await,
+            }
+        };
+        let ended = async {
+            match serving {
+                Some(serving) => watch_over(&mut serving.running, status).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => Woken::Stop,
+            // Without anybody who could want something else, all stays as it is.
+            Ok(()) = wanted.changed() => {
+                self.backoff.reset();
+                Woken::Changed
+            }
+            () = ended => Woken::Ended,
+            () = time => Woken::Time,
+        }
+    }
+
+    /// Lets what serves finish its calls and end, in the background.
+    fn retire(&mut self) {
+        let Some(old) = self.serving.take() else {
+            return;
+        };
+        let within = if self.retiring.len() < RETIRING_MAX {
+            RETIRE_WITHIN
+        } else {
+            Duration::ZERO
+        };
+        self.retiring.spawn(async move {
+            let exit = old.running.retire(within).await;
+            tracing::info!(%exit, "the replaced server has ended");
+        });
+    }
+
+    /// What served is gone: calls have nowhere to go until something is ready.
+    fn gone(&mut self) {
+        self.serving = None;
+        self.publish(None, |_| {});
+    }
+
+    /// Ends everything.
+    async fn end(mut self) {
+        let message = "the sidecar is stopping";
+        self.publish(None, |status| status.enter(State::Stopped, message));
+        if let Some(serving) = self.serving.take() {
+            serving.running.retire(Duration::ZERO).await;
+        }
+        while self.retiring.join_next().await.is_some() {}
+        self.publish(None, |status| status.pid = 0);
+    }
+
+    /// Changes the status, and the route with it where nothing serves. `again`: when it is tried again.
+    fn publish(&self, again: Option<Duration>, change: impl FnOnce(&mut Status)) {
+        self.status.send_modify(|status| {
+            change(status);
+            if let Some(wait) = again {
+                status.again_after(wait);
+            }
+        });
+        if self.serving.is_some() {
+            return;
+        }
+        let status = self.status.borrow();
+        let retry_after_s = again.map_or(1, |wait| wait.as_secs().saturating_add(1));
+        self.route.send_replace(Route::Away(Away {
+            state: status.state,
+            message: status.message.clone(),
+            retry_after_s: u32::try_from(retry_after_s).unwrap_or(u32::MAX),
+        }));
+    }
+}
+
+/// Waits for the end of a running server, and reports its rubbish meanwhile.
+async fn watch_over(running: &mut Running, status: &watch::Sender<Status>) {
+    let link = running.link().clone();
+    loop {
+        tokio::select! {
+            _ = running.ended() => return,
+            () = async {
+                link.noise().heard().await;
+                sleep(NOISE_EVERY).await;
+            } => {}
+        }
+        status.send_modify(|status| {
+            status.observe(running);
+            if status.state == State::Ready {
+                status.message = noise_message(running);
+            }
+        });
+    }
+}
+
+/// What to know about a server that is ready.
+fn noise_message(running: &Running) -> String {
+    let noise = running.link().noise();
+    match noise.rubbish_lines() {
+        0 => String::new(),
+        lines => format!(
+            "lines on its standard output that are no MCP message: {lines}, first: {}",
+            noise.sample()
+        ),
+    }
+}

@@ -1,0 +1,157 @@
+//! One call under way: its answer, its progress, its deadline, and what becomes of it without a caller.
+
+use std::future::pending;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep_until};
+
+use super::Error;
+use super::link::Link;
+use super::response::{Progress, Response};
+
+/// Progress gives a call more time, but never more than this many times its limit.
+const LIMIT_TIMES_MAX: u32 = 10;
+
+/// What a caller asks for besides its request.
+#[derive(Debug, Clone, Copy)]
+pub struct Ask {
+    /// Names the request for a later cancellation by message; see [`Link::origin`].
+    pub origin: Option<u64>,
+    /// Whether progress is wanted: the request's progress token is its id.
+    pub progress: bool,
+    /// How long the answer may take; begins anew with each progress.
+    pub limit: Duration,
+    /// What becomes of the call where the caller goes.
+    pub abandoned: Abandoned,
+}
+
+/// What becomes of a call whose caller has gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Abandoned {
+    /// The server is told to stop (2026-07-28: to go is to cancel).
+    Cancel,
+    /// The server finishes and its answer is dropped (before: to go is not to cancel).
+    Finish,
+}
+
+/// What comes of a call.
+#[derive(Debug)]
+pub enum Event {
+    /// Some of it is done.
+    Progress(Progress),
+    /// Its answer, which is the last event.
+    Response(Response),
+}
+
+/// A request that was sent. Dropped before its answer, it is abandoned.
+#[derive(Debug)]
+pub struct Ticket {
+    link: Link,
+    id: u64,
+    ask: Ask,
+    answer: oneshot::Receiver<Result<Response, Error>>,
+    progress: Option<mpsc::Receiver<Progress>>,
+    deadline: Instant,
+    latest: Instant,
+    state: State,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum State {
+    /// The server cannot know of it.
+    Queued,
+    Sent,
+    Over,
+}
+
+impl Ticket {
+    pub(super) fn new(
+        link: Link,
+        id: u64,
+        ask: Ask,
+        answer: oneshot::Receiver<Result<Response, Error>>,
+        progress: Option<mpsc::Receiver<Progress>>,
+    ) -> Self {
+        let now = Instant::now();
+        let (deadline, latest) = (now + ask.limit, now + ask.limit * LIMIT_TIMES_MAX);
+        Self {
+            link,
+            id,
+            ask,
+            answer,
+            progress,
+            deadline,
+            latest,
+            state: State::Queued,
+        }
+    }
+
+    pub(super) fn sent(&mut self) {
+        self.state = State::Sent;
+    }
+
+    /// Waits for what comes next. Loses nothing if it is dropped while it waits.
+    ///
+    /// # Errors
+    /// There will be no answer; see [`Error`].
+    pub async fn next(&mut self) -> Result<Event, Error> {
+        let progress = async {
+            match &mut self.progress {
+                Some(progress) => progress.recv().await,
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            // Progress first: it was sent before the answer.
+            biased;
+            Some(progress) = progress => {
+                self.deadline = (Instant::now() + self.ask.limit).min(self.latest);
+                Ok(Event::Progress(progress))
+            }
+            answer = &mut self.answer => {
+                self.state = State::Over;
+                match answer {
+                    Ok(answer) => answer.map(Event::Response),
+                    Err(_) => Err(Error::Gone("the server is gone".into())),
+                }
+            }
+            () = sleep_until(self.deadline) => {
+                self.state = State::Over;
+                self.link.forget(self.id, Some("it takes too long"));
+                Err(Error::Timeout(self.ask.limit))
+            }
+        }
+    }
+
+    /// Whether it is of no use once its caller is gone.
+    pub fn ends_with_its_caller(&self) -> bool {
+        self.ask.abandoned == Abandoned::Cancel
+    }
+
+    /// Waits for the answer, whatever comes before it.
+    ///
+    /// # Errors
+    /// As [`Self::next`].
+    pub async fn answer(mut self) -> Result<Response, Error> {
+        loop {
+            if let Event::Response(response) = self.next().await? {
+                return Ok(response);
+            }
+        }
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        match (&self.state, self.ask.abandoned) {
+            (State::Over, _) => {}
+            (State::Queued, _) => self.link.forget(self.id, None),
+            (State::Sent, Abandoned::Cancel) => {
+                self.link.forget(self.id, Some("the client is gone"))
+            }
+            // It stays in the table until its answer comes, or until its time is over and room is wanted.
+            (State::Sent, Abandoned::Finish) => {}
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! Resources as tests write them, and the servers of `tests/clients/python/servers`.
+//!
+//! Text, not types: what is applied is what an operator could have written.
+
+use serde_json::{Value, json};
+
+use crate::place;
+
+/// Many resources as one file.
+pub fn file(resources: &[Value]) -> String {
+    // JSON is YAML, too; a file of several documents needs only the lines between them.
+    resources
+        .iter()
+        .map(|resource| format!("---\n{resource:#}\n"))
+        .collect()
+}
+
+/// Any resource.
+pub fn resource(kind: &str, name: &str, spec: &Value) -> Value {
+    json!({"apiVersion": "gatehouse.dev/v1", "kind": kind, "metadata": {"name": name}, "spec": spec})
+}
+
+/// A server that is a program.
+pub fn command(name: &str, argv: &[String]) -> Value {
+    resource(
+        "Server",
+        name,
+        &json!({"tenancy": "shared", "runtime": {"command": {"argv": argv}}}),
+    )
+}
+
+/// A server that is one of our misbehaving fixtures: `fixture("slow", &[])`.
+pub fn fixture(name: &str, arguments: &[&str]) -> Value {
+    named_fixture(name, name, arguments)
+}
+
+/// The same under another name.
+pub fn named_fixture(name: &str, program: &str, arguments: &[&str]) -> Value {
+    let script = place::file(&format!("tests/clients/python/servers/{program}.py"));
+    let words = [place::python(), script];
+    let words = words.iter().map(|word| word.to_string_lossy().into_owned());
+    let argv: Vec<_> = words
+        .chain(arguments.iter().map(|&word| word.to_owned()))
+        .collect();
+    command(name, &argv)
+}
+
+/// The reference server that exercises all of MCP, from the packages of the test clients: no package manager stands
+/// before it, so that it starts at once.
+pub fn everything() -> Value {
+    let main =
+        "tests/clients/ts/node_modules/@modelcontextprotocol/server-everything/dist/index.js";
+    let main = place::installed(main).to_string_lossy().into_owned();
+    command("everything", &["node".to_owned(), main, "stdio".to_owned()])
+}
+
+/// A rule that allows a group all of some servers.
+pub fn allow(name: &str, group: &str, servers: &[&str]) -> Value {
+    let spec = json!({"effect": "allow", "subjects": [{"group": group}], "servers": servers});
+    resource("AccessRule", name, &spec)
+}
+
+/// A rule that denies a group one tool.
+pub fn deny_tool(name: &str, group: &str, server: &str, tool: &str) -> Value {
+    let subjects = json!([{"group": group}]);
+    let spec =
+        json!({"effect": "deny", "subjects": subjects, "servers": [server], "tools": [tool]});
+    resource("AccessRule", name, &spec)
+}
+
+/// A filter for words, in both directions.
+pub fn words(name: &str, words: &[&str]) -> Value {
+    let spec = json!({
+        "match": {"servers": ["*"], "methods": ["tools/call"], "direction": "both"},
+        "keywords": {"words": words, "fold": true},
+        "onError": "deny",
+        "mode": "enforce",
+    });
+    resource("Filter", name, &spec)
+}

@@ -1,0 +1,274 @@
+//! Replies: read whole, or message by message while they come.
+
+use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
+use http_body_util::{BodyExt as _, Limited};
+use hyper::body::Incoming;
+use serde_json::Value;
+
+use super::Broken;
+
+/// Largest reply that is read.
+const REPLY_BYTES_MAX: usize = 64 << 20;
+
+/// A reply whose body is still coming. Dropping it closes the connection.
+#[derive(Debug)]
+pub struct Open {
+    head: Response,
+    body: Incoming,
+    read: BytesMut,
+    _driver: Driver,
+}
+
+/// The task that moves a connection's bytes. It ends with the connection, or when this is dropped.
+#[derive(Debug)]
+pub(super) struct Driver(tokio::task::JoinHandle<()>);
+
+impl Driver {
+    pub(super) fn of(connection: impl Future<Output = hyper::Result<()>> + Send + 'static) -> Self {
+        Self(tokio::spawn(async move {
+            // What broke it is told to whoever reads the reply.
+            let _ = connection.await;
+        }))
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Open {
+    pub(super) fn new(response: http::Response<Incoming>, driver: Driver) -> Self {
+        let (head, body) = response.into_parts();
+        let head = Response {
+            status: head.status.as_u16(),
+            headers: head.headers,
+            body: Bytes::new(),
+        };
+        Self {
+            head,
+            body,
+            read: BytesMut::new(),
+            _driver: driver,
+        }
+    }
+
+    /// Waits until the first whole message of a stream of events is there, and answers with it.
+    ///
+    /// # Panics
+    /// Where the stream ends before, or none comes in time.
+    #[track_caller]
+    pub fn first_message(&mut self) -> Value {
+        let read = async {
+            loop {
+                let whole = self.read.windows(2).any(|pair| pair == b"\n\n");
+                let messages = if whole {
+                    self.so_far().messages()
+                } else {
+                    Vec::new()
+                };
+                if let Some(first) = messages.into_iter().next() {
+                    return first;
+                }
+                let frame = self
+                    .body
+                    .frame()
+                    .await
+                    .expect("a message before the end")
+                    .expect("no broken stream");
+                self.read
+                    .extend_from_slice(frame.data_ref().map_or(&[], |data| data));
+            }
+        };
+        let first =
+            super::runtime().block_on(async { tokio::time::timeout(super::DEADLINE, read).await });
+        first.expect("a message in time")
+    }
+
+    /// Reads the reply to its end.
+    ///
+    /// # Panics
+    /// Where it breaks off.
+    #[track_caller]
+    pub fn whole(self) -> Response {
+        super::runtime()
+            .block_on(self.rest())
+            .expect("the reply comes whole")
+    }
+
+    /// What has come so far, up to the last whole event.
+    fn so_far(&self) -> Response {
+        let end = self
+            .read
+            .windows(2)
+            .rposition(|pair| pair == b"\n\n")
+            .map_or(0, |at| at + 2);
+        Response {
+            body: Bytes::copy_from_slice(&self.read[..end]),
+            ..self.head.clone()
+        }
+    }
+
+    pub(super) async fn rest(self) -> Result<Response, Broken> {
+        let Self {
+            head,
+            body,
+            mut read,
+            _driver,
+        } = self;
+        let rest = Limited::new(body, REPLY_BYTES_MAX).collect().await;
+        read.extend_from_slice(&rest.map_err(|e| Broken::because(&*e))?.to_bytes());
+        Ok(Response {
+            body: read.freeze(),
+            ..head
+        })
+    }
+}
+
+/// A whole reply.
+#[derive(Debug, Clone)]
+pub struct Response {
+    /// The status.
+    pub status: u16,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Bytes,
+}
+
+impl Response {
+    /// A header's value; empty where there is none.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
+    }
+
+    /// The body as text.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// Itself, if the status is this one.
+    ///
+    /// # Panics
+    /// With the whole reply, where it is another one.
+    #[track_caller]
+    pub fn expect_status(self, status: u16) -> Self {
+        assert_eq!(self.status, status, "{self}");
+        self
+    }
+
+    /// All JSON-RPC messages of the reply, in order: the body, or the data of its events.
+    #[track_caller]
+    pub fn messages(&self) -> Vec<Value> {
+        let text = self.text();
+        let parse = |json: &str| {
+            serde_json::from_str(json).unwrap_or_else(|error| panic!("no JSON ({error}): {self}"))
+        };
+        if self.header("content-type").starts_with("text/event-stream") {
+            text.replace("\r\n", "\n")
+                .split("\n\n")
+                .filter_map(data)
+                .map(|data| parse(&data))
+                .collect()
+        } else {
+            vec![parse(&text)]
+        }
+    }
+
+    /// The JSON-RPC response, which comes last.
+    #[track_caller]
+    pub fn reply(&self) -> Value {
+        self.messages()
+            .pop()
+            .unwrap_or_else(|| panic!("no message: {self}"))
+    }
+
+    /// The result.
+    ///
+    /// # Panics
+    /// Where the reply is an error.
+    #[track_caller]
+    pub fn result(&self) -> Value {
+        match self.reply()["result"].take() {
+            Value::Null => panic!("no result: {self}"),
+            result => result,
+        }
+    }
+
+    /// The error.
+    ///
+    /// # Panics
+    /// Where the reply is a result.
+    #[track_caller]
+    pub fn error(&self) -> Value {
+        match self.reply()["error"].take() {
+            Value::Null => panic!("no error: {self}"),
+            error => error,
+        }
+    }
+
+    /// The error's code.
+    #[track_caller]
+    pub fn error_code(&self) -> i64 {
+        self.error()["code"]
+            .as_i64()
+            .unwrap_or_else(|| panic!("the error has no code: {self}"))
+    }
+
+    /// The error's code and reason, for the two codes of ours.
+    #[track_caller]
+    pub fn refusal(&self) -> (i64, String) {
+        let error = self.error();
+        (
+            self.error_code(),
+            error["data"]["reason"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned(),
+        )
+    }
+
+    /// All text blocks of a tool's result, joined.
+    #[track_caller]
+    pub fn content(&self) -> String {
+        let result = self.result();
+        let blocks = result["content"]
+            .as_array()
+            .unwrap_or_else(|| panic!("no content: {self}"));
+        blocks
+            .iter()
+            .filter_map(|block| block["text"].as_str())
+            .collect()
+    }
+}
+
+impl std::fmt::Display for Response {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "HTTP {} {:?}\n{}",
+            self.status,
+            self.headers,
+            self.text()
+        )
+    }
+}
+
+/// The data of one event; `None` for comments and events without data.
+fn data(event: &str) -> Option<String> {
+    let lines: Vec<_> = event
+        .lines()
+        .filter_map(|line| line.strip_prefix("data:"))
+        .collect();
+    let joined = lines
+        .iter()
+        .map(|line| line.strip_prefix(' ').unwrap_or(line))
+        .collect::<Vec<_>>()
+        .join("\n");
+    (!joined.is_empty()).then_some(joined)
+}

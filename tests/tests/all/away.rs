@@ -1,0 +1,111 @@
+//! The control plane is away: what edges and sidecars do by themselves.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tests::catalog;
+use tests::mesh::{Mesh, Running};
+use tests::rpc::{Modern, Session};
+use tests::wait;
+
+/// How long a part may take to serve again: longer than `up` waits between two tries.
+const SERVES: Duration = Duration::from_secs(45);
+
+#[test]
+fn without_the_control_plane_calls_go_on_rules_hold_and_parts_restart_from_disk() {
+    let resources = [
+        catalog::fixture("slow", &[]),
+        catalog::allow("all", "engineering", &["*"]),
+        catalog::deny_tool("no-counting", "engineering", "slow", "cancelled"),
+        catalog::words("no-hacking", &["hacking"]),
+    ];
+    let mesh = Mesh::new().with(&resources).start();
+    let key = mesh.key("ana@example.com", &["engineering"]).text;
+    let session = Session::begin(&mesh.url(0, "slow"), &key);
+    serves_as_ever(&mesh, &key);
+
+    let away = mesh.without_control_plane();
+    serves_as_ever(&mesh, &key);
+
+    mesh.kill9_part("edge", "");
+    serves_again(&mesh, &key);
+    serves_as_ever(&mesh, &key);
+    assert_eq!(
+        session.tools(),
+        ["sleep"],
+        "a session outlives the edge that began it"
+    );
+
+    mesh.kill9_part("sidecar", "slow");
+    serves_again(&mesh, &key);
+    serves_as_ever(&mesh, &key);
+
+    drop(away);
+    wait::until("the control plane to be back", SERVES, || {
+        let output = mesh.gatehouse(&["nodes"]);
+        if output.status == Some(0) {
+            Ok(())
+        } else {
+            Err(output.to_string())
+        }
+    });
+    mesh.apply(&[catalog::deny_tool(
+        "no-sleep",
+        "engineering",
+        "slow",
+        "sleep",
+    )]);
+    assert_eq!(
+        Modern::new(&mesh.url(0, "slow"), &key).tools(),
+        Vec::<String>::new()
+    );
+    // What was called meanwhile waited on disk and is on record now.
+    let rows = mesh.audit(&["--user", "ana@example.com", "--limit", "1000"]);
+    let calls = rows
+        .iter()
+        .filter(|row| row["name"] == "sleep" && row["decision"] == "allow")
+        .count();
+    assert!(calls >= 4, "one before, three while it was away: {rows:#?}");
+}
+
+#[track_caller]
+fn serves_as_ever(mesh: &Running, key: &str) {
+    let client = Modern::new(&mesh.url(0, "slow"), key);
+    assert_eq!(client.tools(), ["sleep"]);
+    assert_eq!(
+        client.call("sleep", json!({"seconds": 0})).content(),
+        "slept 0 s"
+    );
+    assert_eq!(
+        client.call("cancelled", json!({})).error_code(),
+        -32602,
+        "the deny rule holds"
+    );
+    let refused = client.call("sleep", json!({"seconds": "hacking"}));
+    assert_eq!(
+        refused.refusal(),
+        (-31010, "filter".to_owned()),
+        "the filter holds"
+    );
+    client
+        .request("tools/list", json!({}))
+        .with("authorization", "Bearer gh_no")
+        .send()
+        .expect_status(401);
+}
+
+#[track_caller]
+fn serves_again(mesh: &Running, key: &str) {
+    let client = Modern::new(&mesh.url(0, "slow"), key);
+    wait::until("the restarted part to serve from its disk", SERVES, || {
+        let call = client
+            .calling("sleep", json!({"seconds": 0}))
+            .deadline(Duration::from_secs(5));
+        let answer = call.try_send().map_err(|error| error.to_string())?;
+        if answer.status == 200 && answer.reply()["result"].is_object() {
+            Ok(())
+        } else {
+            Err(answer.to_string())
+        }
+    });
+}

@@ -1,0 +1,17 @@
+//! The behaviour tests of the whole: one module for each thing that Gatehouse promises, one test for each promise.
+//!
+//! One binary, as each would link the same again. The harness is the crate itself; see `tests/src/lib.rs`.
+
+mod access;
+mod audit;
+mod away;
+mod cli;
+mod crash;
+mod etcd;
+mod faults;
+mod files;
+mod input;
+mod keys;
+mod quickstart;
+mod readme;
+mod stage;
