@@ -193,7 +193,11 @@ mod tests {
     #[test]
     fn codes_are_sorted_unique_and_not_those_of_the_model() {
         assert!(CODES.windows(2).all(|pair| pair[0].0 < pair[1].0));
-        assert!(CODES.iter().all(|row| model::fault::look_up(row.0).is_none()));
+        assert!(
+            CODES
+                .iter()
+                .all(|row| model::fault::look_up(row.0).is_none())
+        );
     }
 
     #[test]

@@ -241,7 +241,8 @@ mod tests {
         assert_eq!(value["inputs"][0]["id"], "gatehouse-everything");
         assert_eq!(
             config(Client::Codex, "everything", URL, None).text(),
-            "[mcp_servers.everything]\nurl = \"http://127.0.0.1:7800/mcp/everything\"\nbearer_token_env_var = \"GATEHOUSE_KEY\""
+            "[mcp_servers.everything]\nbearer_token_env_var = \"GATEHOUSE_KEY\"\n\
+             url = \"http://127.0.0.1:7800/mcp/everything\""
         );
     }
 }

@@ -12,14 +12,13 @@ use proto::v1::node_server::NodeServer;
 use runtime::admin;
 use runtime::disk;
 use runtime::drain::Drain;
-use runtime::metrics::Metrics;
 use runtime::net;
 use runtime::readiness::Readiness;
 use runtime::tls::{self, ClientAuth};
-use serde_json::json;
 use tokio::sync::oneshot;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Server;
+use tonic::transport::server::Router;
 
 pub use crate::settings::Settings;
 
@@ -27,7 +26,6 @@ use crate::access::Access;
 use crate::backoff::Backoff;
 use crate::ca::{self, Ca};
 use crate::catalog::{self, Catalog};
-use crate::clock;
 use crate::endpoints::Endpoints;
 use crate::join::Desk;
 use crate::keys;
@@ -39,6 +37,7 @@ use crate::service::audit::AuditService;
 use crate::service::node::NodeService;
 use crate::serving::Serving;
 use crate::settings::StoreChoice;
+use crate::shown::{self, Shown};
 use crate::store::embedded::Embedded;
 use crate::store::etcd::Etcd;
 use crate::store::seal::{Sealer, make_private};
@@ -99,7 +98,7 @@ pub async fn run_reporting(
         .with_context(|| format!("data_dir {}", settings.data_dir.display()))?;
     let readiness = Readiness::new(&[STORE, LISTENERS]);
     let shown = Arc::new(OnceLock::new());
-    let sources = sources(readiness.clone(), shown.clone());
+    let sources = shown::sources(readiness.clone(), shown.clone());
     let admin_listen =
         admin::serve(&settings.admin_listen, "admin_listen", sources, &drain).await?;
 
@@ -112,78 +111,39 @@ pub async fn run_reporting(
     let sealer = Arc::new(Sealer::read(&master_key_file)?);
     let access = Access::read(&admin_token_file)?;
 
-    let Some(Opened { store, ca, catalog }) = open(&settings, &sealer, &readiness, &drain).await?
-    else {
+    let Some(opened) = open(&settings, &sealer, &readiness, &drain).await? else {
         return Ok(());
     };
     let ca_file = settings.data_dir.join("ca.pem");
-    disk::replace(&ca_file, ca.root_pem().as_bytes(), disk::PUBLIC)
+    disk::replace(&ca_file, opened.ca.root_pem().as_bytes(), disk::PUBLIC)
         .with_context(|| ca_file.display().to_string())?;
     readiness.done(STORE);
 
-    let nodes = Arc::new(Nodes::default());
-    let endpoints = Endpoints::new(store.clone());
-    let publisher = Publisher::new(&catalog);
-    let desk = Arc::new(Desk::new(store, ca.clone()));
-    let serving = Serving::new(ca, &settings.tls.hosts)?;
-    let records = Records::open_with(records::Settings {
-        dir: settings.data_dir.join("records"),
-        calls_max: settings.records.calls_max,
-    })?;
+    let parts = Parts::new(&settings, opened)?;
     // Read by the admin port from now on; set once.
-    let _ = shown.set(Shown {
-        catalog: catalog.clone(),
-        nodes: nodes.clone(),
-    });
-
-    drain.spawn("follow the store", catalog.clone().follow(drain.clone()));
-    drain.spawn("follow endpoints", endpoints.clone().follow(drain.clone()));
-    drain.spawn(
-        "follow the head",
-        follow_head(catalog.clone(), nodes.clone(), drain.clone()),
-    );
-    drain.spawn("renew certificate", serving.clone().renew(drain.clone()));
+    let _ = shown.set(Shown::new(parts.catalog.clone(), parts.nodes.clone()));
+    parts.spawn(&drain);
 
     let control = net::listen(&settings.listen, "listen").await?;
     let otlp = net::listen(&settings.otlp_listen, "otlp_listen").await?;
     let (listen, otlp_listen) = (control.local_addr()?, otlp.local_addr()?);
-
-    let admin = AdminServer::new(AdminService {
-        catalog,
-        nodes: nodes.clone(),
-        desk: desk.clone(),
-        drain: drain.clone(),
-    })
-    .max_decoding_message_size(ADMIN_MESSAGE_BYTES_MAX)
-    .max_encoding_message_size(usize::MAX);
-    let audit = AuditServer::new(AuditService::new(records.clone(), drain.clone()));
-    let node = NodeServer::new(NodeService {
-        desk,
-        publisher,
-        endpoints,
-        nodes,
-        drain: drain.clone(),
-    })
-    .max_decoding_message_size(NODE_MESSAGE_BYTES_MAX)
-    .max_encoding_message_size(usize::MAX);
     // A node that joins and an administrator have no certificate; a node's stream asks for it.
-    let api = server()
-        .add_service(InterceptedService::new(admin, access.clone().lenient()))
-        .add_service(InterceptedService::new(audit, access.strict()))
-        .add_service(node)
-        .serve_with_incoming_shutdown(
-            net::tls_incoming(control, serving.config(ClientAuth::Optional)?, &drain),
-            signaled(drain.clone()),
-        );
+    let with_or_without = parts.serving.config(ClientAuth::Optional)?;
+    let nodes_only = parts.serving.config(ClientAuth::Required)?;
+    let api = parts.api(access, &drain).serve_with_incoming_shutdown(
+        net::tls_incoming(control, with_or_without, &drain),
+        signaled(drain.clone()),
+    );
     let receiver = server()
-        .add_service(records.receiver())
+        .add_service(parts.records.receiver())
         .serve_with_incoming_shutdown(
-            net::tls_incoming(otlp, serving.config(ClientAuth::Required)?, &drain),
+            net::tls_incoming(otlp, nodes_only, &drain),
             signaled(drain.clone()),
         );
 
     readiness.done(LISTENERS);
-    tracing::info!(%listen, %otlp_listen, %admin_listen, store = settings.store, "control plane ready");
+    let store = &settings.store;
+    tracing::info!(%listen, %otlp_listen, %admin_listen, store, "control plane ready");
     // Nobody may have asked.
     let _ = started.send(Started {
         listen,
@@ -194,6 +154,74 @@ pub async fn run_reporting(
     });
     tokio::try_join!(api, receiver).context("a listener failed")?;
     Ok(())
+}
+
+/// Everything between the store and the listeners.
+struct Parts {
+    catalog: Arc<Catalog>,
+    nodes: Arc<Nodes>,
+    endpoints: Arc<Endpoints>,
+    publisher: Arc<Publisher>,
+    desk: Arc<Desk>,
+    serving: Arc<Serving>,
+    records: Records,
+}
+
+impl Parts {
+    fn new(settings: &Settings, opened: Opened) -> anyhow::Result<Self> {
+        let Opened { store, ca, catalog } = opened;
+        Ok(Self {
+            nodes: Arc::new(Nodes::default()),
+            endpoints: Endpoints::new(store.clone()),
+            publisher: Publisher::new(&catalog),
+            desk: Arc::new(Desk::new(store, ca.clone())),
+            serving: Serving::new(ca, &settings.tls.hosts)?,
+            records: Records::open_with(records::Settings {
+                dir: settings.data_dir.join("records"),
+                calls_max: settings.records.calls_max,
+            })?,
+            catalog,
+        })
+    }
+
+    /// Starts what runs by itself until the drain starts.
+    fn spawn(&self, drain: &Drain) {
+        let (catalog, endpoints) = (self.catalog.clone(), self.endpoints.clone());
+        let head = follow_head(self.catalog.clone(), self.nodes.clone(), drain.clone());
+        drain.spawn("follow the store", catalog.follow(drain.clone()));
+        drain.spawn("follow endpoints", endpoints.follow(drain.clone()));
+        drain.spawn("follow the head", head);
+        drain.spawn(
+            "renew certificate",
+            self.serving.clone().renew(drain.clone()),
+        );
+    }
+
+    /// The admin, audit and node API.
+    fn api(&self, access: Access, drain: &Drain) -> Router {
+        let admin = AdminServer::new(AdminService {
+            catalog: self.catalog.clone(),
+            nodes: self.nodes.clone(),
+            desk: self.desk.clone(),
+            drain: drain.clone(),
+        })
+        .max_decoding_message_size(ADMIN_MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(usize::MAX);
+        let audit = AuditServer::new(AuditService::new(self.records.clone(), drain.clone()));
+        let node = NodeServer::new(NodeService {
+            desk: self.desk.clone(),
+            publisher: self.publisher.clone(),
+            endpoints: self.endpoints.clone(),
+            nodes: self.nodes.clone(),
+            drain: drain.clone(),
+        })
+        .max_decoding_message_size(NODE_MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(usize::MAX);
+        server()
+            .add_service(InterceptedService::new(admin, access.clone().lenient()))
+            .add_service(InterceptedService::new(audit, access.strict()))
+            .add_service(node)
+    }
 }
 
 /// What must be read from the store before anything is served.
@@ -294,67 +322,6 @@ async fn follow_head(catalog: Arc<Catalog>, nodes: Arc<Nodes>, drain: Drain) {
         tokio::select! {
             () = drain.signaled() => return,
             changed = states.changed() => if changed.is_err() { return },
-        }
-    }
-}
-
-/// What the admin port shows once the store is loaded.
-struct Shown {
-    catalog: Arc<Catalog>,
-    nodes: Arc<Nodes>,
-}
-
-fn sources(readiness: Readiness, shown: Arc<OnceLock<Shown>>) -> admin::Sources {
-    let metrics = Metrics::new();
-    let for_metrics = shown.clone();
-    admin::Sources {
-        readiness,
-        metrics: Arc::new(move || {
-            if let Some(shown) = for_metrics.get() {
-                shown.measure(&metrics);
-            }
-            metrics.render()
-        }),
-        config: Arc::new(move || shown.get().map_or_else(|| json!({}), Shown::config)),
-    }
-}
-
-impl Shown {
-    fn config(&self) -> serde_json::Value {
-        let state = self.catalog.state();
-        json!({
-            "revision": state.revision(),
-            "sha256": state.sha256().hex(),
-            "age_ms": clock::now_ms() - state.since_unix_ms(),
-            "resources": state.resources().len(),
-            "store": self.catalog.store_kind(),
-        })
-    }
-
-    fn measure(&self, metrics: &Metrics) {
-        let number = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
-        let state = self.catalog.state();
-        let revision = i64::try_from(state.revision()).unwrap_or(i64::MAX);
-        metrics
-            .gauge(
-                "gatehouse_revision",
-                "Head revision of the configuration.",
-                &[],
-            )
-            .set(revision);
-        metrics
-            .gauge("gatehouse_resources", "Resources in the catalog.", &[])
-            .set(number(state.resources().len()));
-        let nodes = self.nodes.list();
-        for name in ["current", "behind", "rejected", "silent"] {
-            let count = nodes.iter().filter(|node| node.state == name).count();
-            metrics
-                .gauge(
-                    "gatehouse_nodes",
-                    "Nodes that are known, by state.",
-                    &[("state", name)],
-                )
-                .set(number(count));
         }
     }
 }

@@ -27,4 +27,5 @@ pub mod records;
 pub mod service;
 pub mod serving;
 pub mod settings;
+mod shown;
 pub mod store;

@@ -3,6 +3,7 @@
 //! ```text
 //! cargo metadata -> workspace -> picture (who depends on whom)   -> Report
 //!           *.rs -> Source    -> source  (what one file may hold) -> Report
+//!     generated pages, shown YAML -> docs (fresh, and accepted)   -> Report
 //! ```
 
 mod picture;
@@ -14,6 +15,8 @@ use std::path::Path;
 use anyhow::Result;
 
 use source::Source;
+
+use crate::docs;
 
 /// What was found. A fault fails the check; a note is for the reader to judge.
 #[derive(Debug, Default)]
@@ -47,5 +50,6 @@ pub(crate) fn run(root: &Path) -> Result<Report> {
         }
         picture::note_unused(each, &sources, &mut report);
     }
+    report.faults.extend(docs::check(root)?);
     Ok(report)
 }

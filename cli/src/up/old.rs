@@ -68,7 +68,13 @@ mod tests {
             .spawn()
             .unwrap();
         std::fs::write(pid_file(dir.path(), "edge-1"), child.id().to_string()).unwrap();
-        assert_eq!(running(dir.path()).len(), 1);
+        // The system shows a command line a moment after the program runs.
+        let seen = async {
+            while running(dir.path()).is_empty() {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        tokio::time::timeout(WAIT, seen).await.unwrap();
         drop(child.stdin.take());
         child.wait().unwrap();
         await_end(dir.path()).await;

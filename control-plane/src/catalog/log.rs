@@ -150,7 +150,7 @@ mod tests {
             kind: "Server".to_owned(),
             name: format!("s{n}"),
             version: 1,
-            resource: (n % 3 != 0).then(|| vec![0; (n % 7) * 40_000].into()),
+            resource: (!n.is_multiple_of(3)).then(|| vec![0; (n % 7) * 40_000].into()),
         };
         let ops: Vec<Op> = (0..3000).map(op).collect();
         let chunks = chunks(&ops);

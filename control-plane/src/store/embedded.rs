@@ -141,7 +141,10 @@ impl Shared {
         })?;
         match taken {
             Some(key) => Err(Error::Taken(key)),
-            None => Ok(self.bells.ring(batch.iter().map(|e| e.key.as_str()))),
+            None => {
+                self.bells.ring(batch.iter().map(|e| e.key.as_str()));
+                Ok(())
+            }
         }
     }
 

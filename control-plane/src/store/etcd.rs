@@ -351,7 +351,7 @@ impl Store for Etcd {
     }
 
     fn list<'a>(&'a self, prefix: &'a str) -> Future<'a, Vec<Entry>> {
-        Box::pin(self.scan(prefix, false, |key, value| Entry::new(key, value)))
+        Box::pin(self.scan(prefix, false, Entry::new))
     }
 
     fn keys<'a>(&'a self, prefix: &'a str) -> Future<'a, Vec<String>> {

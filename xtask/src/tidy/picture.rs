@@ -24,8 +24,9 @@ const PICTURE: &[(&str, &str)] = &[
     ),
     ("tests", ANYTHING),
     ("loadtest", ANYTHING),
-    // Looks at the rest as files, so that it runs where the rest does not compile.
-    ("xtask", ""),
+    // Makes the reference from these two, and looks at the rest as files, so that it runs where the rest does
+    // not compile.
+    ("xtask", "model proto"),
 ];
 const ANYTHING: &str = "*";
 

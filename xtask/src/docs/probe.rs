@@ -1,0 +1,277 @@
+//! What this version accepts, found by asking the model: documents with one thing more, or less, are parsed.
+//!
+//! So the reference cannot claim what the code does not do. Each kind has examples (`examples/KIND.yaml`) that
+//! hold every field which is supported; a field beside them must be refused as unsupported, or the generator
+//! stops and wants an example for it.
+
+use anyhow::{Context, Result, bail};
+use model::fault::{MISSING, ONE_OF, UNSUPPORTED};
+use model::yaml::{self, FileFault, Source};
+use serde_json::{Map, Value, json};
+
+/// One step into a document: a field, and whether it holds a list whose first entry is meant.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Step {
+    pub(super) field: &'static str,
+    pub(super) list: bool,
+}
+
+/// What it means to leave a field out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Need {
+    /// Nothing is wrong.
+    Optional,
+    /// It is missing.
+    Required,
+    /// One of some must be there: `one of subjects, everyone`.
+    OneOf(String),
+}
+
+/// Asks the model about one kind.
+#[derive(Debug)]
+pub(super) struct Probe {
+    /// Documents that are accepted.
+    examples: Vec<Value>,
+    /// Documents that are refused as unsupported, as ground for fields that only they can have.
+    later: Vec<Value>,
+}
+
+impl Probe {
+    /// With the examples of a kind.
+    ///
+    /// # Errors
+    /// Where an example is refused.
+    pub(super) fn new(kind: &str, examples: &str) -> Result<Self> {
+        let source = Source {
+            file: format!("{kind}.yaml"),
+            text: examples.into(),
+        };
+        let located = yaml::parse(&[source])
+            .map_err(|faults| anyhow::anyhow!("{}", list(&faults)))
+            .context("an example is refused")?;
+        let later = match kind {
+            model::wire::SERVER => {
+                vec![json!({"config": [{"key": "KEY", "from": "secret", "as": "env"}]})]
+            }
+            _ => Vec::new(),
+        };
+        let frame = |spec: Value| json!({"apiVersion": yaml::API_VERSION, "kind": kind, "metadata": {"name": "x"}, "spec": spec});
+        Ok(Self {
+            examples: located.iter().map(|l| yaml::to_json(&l.resource)).collect(),
+            later: later.into_iter().map(frame).collect(),
+        })
+    }
+
+    /// Whether an example has the field.
+    pub(super) fn has(&self, steps: &[Step]) -> bool {
+        self.examples
+            .iter()
+            .any(|example| find(example, steps).is_some())
+    }
+
+    /// Whether the field may have this value in any document.
+    ///
+    /// # Errors
+    /// Where every document is refused, and none as unsupported: then nothing is known.
+    pub(super) fn accepts(&self, steps: &[Step], value: &Value) -> Result<bool> {
+        let mut refusals = Vec::new();
+        for base in self.examples.iter().chain(&self.later) {
+            for alone_from in 0..=steps.len() {
+                let mut document = base.clone();
+                put(&mut document, steps, value, alone_from);
+                match parse(&document) {
+                    Ok(()) => return Ok(true),
+                    Err(faults) => refusals.extend(faults),
+                }
+            }
+        }
+        if refusals.iter().any(|fault| fault.fault.code == UNSUPPORTED) {
+            return Ok(false);
+        }
+        bail!(
+            "{}: {value} is refused, but not as unsupported; it wants an example: {}",
+            path(steps),
+            list(&refusals)
+        )
+    }
+
+    /// What it means to leave out a field that an example has.
+    pub(super) fn need(&self, steps: &[Step]) -> Need {
+        let mut need = Need::Optional;
+        for example in &self.examples {
+            let mut document = example.clone();
+            if !cut(&mut document, steps) {
+                continue;
+            }
+            let Err(faults) = parse(&document) else {
+                continue;
+            };
+            let Some(fault) = faults
+                .iter()
+                .map(|f| &f.fault)
+                .find(|f| [MISSING, ONE_OF].contains(&f.code))
+            else {
+                continue;
+            };
+            let own = steps.last().map_or("", |step| step.field);
+            need = match fault.message.strip_suffix(" is wanted") {
+                Some(one_of) if has_word(one_of, own) => Need::OneOf(one_of.to_owned()),
+                _ => Need::Required,
+            };
+        }
+        need
+    }
+}
+
+fn has_word(text: &str, word: &str) -> bool {
+    text.split([' ', ',']).any(|each| each == word)
+}
+
+fn parse(document: &Value) -> Result<(), Vec<FileFault>> {
+    let source = Source {
+        file: "probe.json".to_owned(),
+        text: document.to_string().into(),
+    };
+    yaml::parse(&[source]).map(|_| ())
+}
+
+fn list(faults: &[FileFault]) -> String {
+    let texts: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    texts.join("; ")
+}
+
+/// `spec.config[].key`.
+pub(super) fn path(steps: &[Step]) -> String {
+    let mut out = String::new();
+    for step in steps {
+        if !out.is_empty() {
+            out.push('.');
+        }
+        out.push_str(step.field);
+        if step.list {
+            out.push_str("[]");
+        }
+    }
+    out
+}
+
+fn find<'v>(document: &'v Value, steps: &[Step]) -> Option<&'v Value> {
+    let Some((step, rest)) = steps.split_first() else {
+        return Some(document);
+    };
+    match document.get(step.field)? {
+        Value::Array(items) if step.list => items.iter().find_map(|item| find(item, rest)),
+        value => find(value, rest),
+    }
+}
+
+/// Puts a value into a document. From the step `alone_from` on, nothing is left beside what is put: so that a field
+/// is seen without those that exclude it.
+fn put(at: &mut Value, steps: &[Step], value: &Value, alone_from: usize) {
+    let Some((step, rest)) = steps.split_first() else {
+        *at = value.clone();
+        return;
+    };
+    if !at.is_object() {
+        *at = Value::Object(Map::new());
+    }
+    let Value::Object(fields) = at else { return };
+    if alone_from == 0 {
+        fields.retain(|name, _| name == step.field);
+    }
+    let inner = fields.entry(step.field).or_insert(Value::Null);
+    let alone_from = alone_from.saturating_sub(1);
+    if !step.list || rest.is_empty() {
+        return put(inner, rest, value, alone_from);
+    }
+    if !matches!(inner, Value::Array(items) if !items.is_empty()) {
+        *inner = json!([{}]);
+    }
+    put(&mut inner[0], rest, value, alone_from);
+}
+
+/// Takes a field out of a document, in every entry of the lists on the way. Whether it was there.
+fn cut(at: &mut Value, steps: &[Step]) -> bool {
+    let Some((step, rest)) = steps.split_first() else {
+        return false;
+    };
+    if rest.is_empty() {
+        return at
+            .as_object_mut()
+            .is_some_and(|fields| fields.remove(step.field).is_some());
+    }
+    match at.get_mut(step.field) {
+        Some(Value::Array(items)) => items
+            .iter_mut()
+            .fold(false, |was, item| cut(item, rest) || was),
+        Some(value) => cut(value, rest),
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that cannot go on should end")]
+
+    use super::*;
+
+    const RULES: &str = "{apiVersion: gatehouse.dev/v1, kind: AccessRule, metadata: {name: a}, \
+                         spec: {effect: allow, everyone: true, servers: [\"*\"]}}";
+
+    fn steps(path: &[&'static str]) -> Vec<Step> {
+        path.iter()
+            .map(|field| Step {
+                field,
+                list: *field == "subjects",
+            })
+            .collect()
+    }
+
+    #[test]
+    fn what_is_unsupported_is_told_from_what_is_wrong() {
+        let probe = Probe::new("AccessRule", RULES).unwrap();
+        let effect = steps(&["spec", "effect"]);
+        assert!(probe.accepts(&effect, &json!("deny")).unwrap());
+        assert!(!probe.accepts(&effect, &json!("approve")).unwrap());
+        assert!(probe.accepts(&effect, &json!("perhaps")).is_err());
+        assert!(
+            !probe
+                .accepts(&steps(&["spec", "when"]), &json!("true"))
+                .unwrap()
+        );
+    }
+
+    #[test]
+    fn needs_are_found_by_leaving_out() {
+        let probe = Probe::new("AccessRule", RULES).unwrap();
+        assert_eq!(probe.need(&steps(&["spec", "effect"])), Need::Required);
+        let one_of = Need::OneOf("one of subjects, everyone".to_owned());
+        assert_eq!(probe.need(&steps(&["spec", "everyone"])), one_of);
+        assert_eq!(probe.need(&steps(&["metadata", "labels"])), Need::Optional);
+    }
+
+    #[test]
+    fn a_bad_example_stops_the_generator() {
+        assert!(Probe::new("AccessRule", &RULES.replace("allow", "perhaps")).is_err());
+    }
+
+    #[test]
+    fn put_reaches_into_lists_and_leaves_nothing_beside() {
+        let mut document = json!({"spec": {"subjects": [{"user": "a"}], "effect": "allow"}});
+        put(
+            &mut document,
+            &steps(&["spec", "subjects", "group"]),
+            &json!("g"),
+            1,
+        );
+        assert_eq!(
+            document,
+            json!({"spec": {"subjects": [{"user": "a", "group": "g"}]}})
+        );
+        assert!(cut(&mut document, &steps(&["spec", "subjects", "user"])));
+        assert_eq!(
+            find(&document, &steps(&["spec", "subjects", "group"])),
+            Some(&json!("g"))
+        );
+    }
+}
