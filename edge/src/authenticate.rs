@@ -6,8 +6,8 @@
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use dataplane::answer::Refused;
 use dataplane::config::live::Config;
+use dataplane::refusal::Refused;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use model::name::ServerName;

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use dataplane::answer::Refused;
 use dataplane::auth::statement::{self, Signer};
 use dataplane::call::{self, CALL_HEADER, Call, TRACEPARENT};
 use dataplane::config::live::{Config, Live};
 use dataplane::config::node::now_unix_s;
 use dataplane::deliver::http::{Error as HopError, Upstream};
-use dataplane::deliver::{Admitted, Connection, Fault, Forwarded, Hop, Reply, Session};
+use dataplane::deliver::{Admitted, Connection, Forwarded, Hop, Reply, Session};
+use dataplane::refusal::{Fault, Refused};
 use http::header::{ACCEPT, CONTENT_TYPE, HOST};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};

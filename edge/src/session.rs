@@ -6,9 +6,9 @@
 
 use std::sync::Arc;
 
-use dataplane::answer::Refused;
 use dataplane::auth::seal::SessionKeys;
 use dataplane::deliver::Session;
+use dataplane::refusal::Refused;
 use mcp::revision::Revision;
 use model::name::ServerName;
 use model::principal::Principal;

@@ -6,80 +6,28 @@ use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
 use mcp::error::RpcError;
-use model::decision::Reason;
 
 use crate::body::ReplyBody;
-use crate::deliver::Fault;
+use crate::refusal::{Fault, Refused};
 
-/// A request that is turned away before its message is looked at.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refused {
-    /// The status.
-    pub status: StatusCode,
-    /// What was wrong, for the client.
-    pub message: String,
-    /// The `WWW-Authenticate` challenge, with 401 and 403.
-    pub challenge: Option<String>,
-    /// Why, for the record. `None`: there is nobody to put on record.
-    pub reason: Option<Reason>,
-}
-
-impl Refused {
-    /// A refusal that says what was wrong.
-    pub fn new(status: StatusCode, message: impl Into<String>) -> Self {
-        Self {
-            status,
-            message: message.into(),
-            challenge: None,
-            reason: Some(Reason::Invalid),
-        }
+/// A refusal as a response. The body is a JSON-RPC error without an id, as no message was read.
+pub fn refused(refused: &Refused) -> Response<ReplyBody> {
+    let error = RpcError {
+        http_status: refused.status.as_u16(),
+        ..RpcError::invalid_request(&*refused.message)
+    };
+    let mut response = rpc(&error, None);
+    if let Some(challenge) = &refused.challenge
+        && let Ok(value) = HeaderValue::from_str(challenge)
+    {
+        response.headers_mut().insert(WWW_AUTHENTICATE, value);
     }
-
-    /// No credential, or a bad one: the same words for both.
-    pub fn unauthorized(challenge: String) -> Self {
-        Self {
-            status: StatusCode::UNAUTHORIZED,
-            message: "a credential for this server is needed".to_owned(),
-            challenge: Some(challenge),
-            reason: None,
-        }
-    }
-
-    /// A server that does not exist, or that the caller may not use: the same bytes for both.
-    pub fn not_found() -> Self {
-        Self {
-            reason: Some(Reason::NoRule),
-            ..Self::new(StatusCode::NOT_FOUND, "there is no such server")
-        }
-    }
-
-    /// A session that is unknown, over, or somebody else's (2025-11-25, basic/transports: MUST be 404).
-    pub fn session_ended() -> Self {
-        Self::new(
-            StatusCode::NOT_FOUND,
-            "the session is unknown or over: initialize again",
-        )
-    }
-
-    /// As a response. The body is a JSON-RPC error without an id, as no message was read.
-    pub fn response(&self) -> Response<ReplyBody> {
-        let error = RpcError {
-            http_status: self.status.as_u16(),
-            ..RpcError::invalid_request(&*self.message)
-        };
-        let mut response = rpc(&error, None);
-        if let Some(challenge) = &self.challenge
-            && let Ok(value) = HeaderValue::from_str(challenge)
-        {
-            response.headers_mut().insert(WWW_AUTHENTICATE, value);
-        }
-        if self.status == StatusCode::METHOD_NOT_ALLOWED {
-            response
-                .headers_mut()
-                .insert(ALLOW, HeaderValue::from_static("POST"));
-        }
+    if refused.status == StatusCode::METHOD_NOT_ALLOWED {
         response
+            .headers_mut()
+            .insert(ALLOW, HeaderValue::from_static("POST"));
     }
+    response
 }
 
 /// A JSON response.

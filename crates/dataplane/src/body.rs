@@ -15,7 +15,7 @@ use hyper::body::Incoming;
 
 pub use self::events::{EventBody, Screened};
 pub use self::forward::{ForwardedBody, ForwardedEvents};
-use crate::answer::Refused;
+use crate::refusal::Refused;
 
 /// How long a client may take to send a message, once its headers are here.
 const RECEIVE: Duration = Duration::from_secs(30);

@@ -9,8 +9,8 @@ use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode};
 use model::name::{ServerName, is_name};
 
-use crate::answer::Refused;
 use crate::deliver::Connection;
+use crate::refusal::Refused;
 
 /// Longest path that is read, in bytes.
 const PATH_BYTES_MAX: usize = 8 * 1024;

@@ -22,4 +22,5 @@ pub mod door;
 pub mod frame;
 pub mod listen;
 pub mod pipeline;
+pub mod refusal;
 pub mod stage;

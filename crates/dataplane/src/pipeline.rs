@@ -22,13 +22,14 @@ use model::record::{CallId, Hop as HopKind};
 use runtime::audit::Log;
 use tokio::sync::Semaphore;
 
-use crate::answer::{self, Refused};
+use crate::answer;
 use crate::body;
 use crate::body::ReplyBody;
 use crate::call::{self, Accept, Call};
 use crate::config::live::{Config, Live};
-use crate::deliver::{Admitted, Connection, Fault, Hop};
+use crate::deliver::{Admitted, Connection, Hop};
 use crate::door::{self, Route};
+use crate::refusal::{Fault, Refused};
 use crate::stage::authorize::{Denied, authorize};
 use crate::stage::filter::{Rejected, Screen};
 use crate::stage::record::{Recording, Unrecorded};
@@ -95,7 +96,7 @@ impl Halt {
             Decision::Error
         };
         Box::new(Self {
-            response: refused.response(),
+            response: answer::refused(refused),
             decision,
             reason,
             error_code: 0,
@@ -139,7 +140,7 @@ pub async fn handle<H: Hop>(
     let server = match door::route(&parts, &shared.guard, peer) {
         Ok(Route::Mcp(server)) => server,
         Ok(page) => return (shared.pages)(shared, &page),
-        Err(refused) => return refused.response(),
+        Err(refused) => return answer::refused(&refused),
     };
     let Some(config) = shared.live.load() else {
         let fault = Fault::overloaded("the configuration has not come yet").retry_after(1);
@@ -147,7 +148,7 @@ pub async fn handle<H: Hop>(
     };
     let admitted = match shared.hop.admit(&config, peer, &parts, &server) {
         Ok(admitted) => admitted,
-        Err(refused) => return refused.response(),
+        Err(refused) => return answer::refused(&refused),
     };
     let mut recording = Some(begin::<H>(shared, &config, &admitted, &server, &parts));
     let request = Incall {

@@ -14,9 +14,7 @@ use ::http::request::Parts;
 use bytes::Bytes;
 use hyper::body::Incoming;
 use mcp::envelope::Kind;
-use mcp::error::RpcError;
 use mcp::revision::Revision;
-use model::decision::Reason;
 use model::name::ServerName;
 use model::principal::Principal;
 use model::record;
@@ -24,9 +22,9 @@ use model::record::CallId;
 use runtime::tls::Peer;
 use tokio::sync::mpsc;
 
-use crate::answer::Refused;
 use crate::call::Call;
 use crate::config::live::Config;
+use crate::refusal::{Fault, Refused};
 
 /// One of the two hops.
 pub trait Hop: Send + Sync + 'static {
@@ -172,70 +170,4 @@ pub struct Forwarded {
     pub response: ::http::Response<Incoming>,
     /// The session id for the client, where the call began a session.
     pub session: Option<String>,
-}
-
-/// A call that could not be delivered.
-#[derive(Debug)]
-pub struct Fault {
-    /// From the closed list.
-    pub reason: Reason,
-    /// What happened, for the caller.
-    pub message: String,
-    /// When it is worth trying again, in seconds.
-    pub retry_after_s: Option<u32>,
-    /// Answered instead of -31011.
-    pub rpc: Option<RpcError>,
-}
-
-impl Fault {
-    fn new(reason: Reason, message: impl Into<String>) -> Self {
-        Self {
-            reason,
-            message: message.into(),
-            retry_after_s: None,
-            rpc: None,
-        }
-    }
-
-    /// The server is not there.
-    pub fn unavailable(message: impl Into<String>) -> Self {
-        Self::new(Reason::Unavailable, message)
-    }
-
-    /// The server took too long.
-    pub fn timeout(message: impl Into<String>) -> Self {
-        Self::new(Reason::Timeout, message)
-    }
-
-    /// Too much is going on.
-    pub fn overloaded(message: impl Into<String>) -> Self {
-        Self {
-            retry_after_s: Some(1),
-            ..Self::new(Reason::Overloaded, message)
-        }
-    }
-
-    /// The client asked to have it ended.
-    pub fn cancelled(message: impl Into<String>) -> Self {
-        Self::new(Reason::Cancelled, message)
-    }
-
-    /// The two eras cannot be brought together for this.
-    pub fn not_bridgeable(message: impl Into<String>) -> Self {
-        Self::new(Reason::NotBridgeable, message)
-    }
-
-    /// The message is not valid, in a way that only delivery could see.
-    pub fn invalid(rpc: RpcError) -> Self {
-        Self {
-            rpc: Some(rpc),
-            ..Self::new(Reason::Invalid, "the message is not valid")
-        }
-    }
-
-    /// Worth trying again after so many seconds.
-    pub fn retry_after(mut self, seconds: u32) -> Self {
-        self.retry_after_s = Some(seconds);
-        self
-    }
 }

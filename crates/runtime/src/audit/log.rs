@@ -206,7 +206,7 @@ impl Log {
             inner.head.store(stamp.seq, Ordering::Release);
             stamp
         };
-        inner.syncer.wake();
+        inner.syncer.wake(phase == Phase::Close);
         Ok(stamp)
     }
 

@@ -1,4 +1,5 @@
 //! The thread that makes records durable: asleep while nothing is written, at work at most once an interval.
+//! After a quiet time the end of a call is synced at once, so that who looks sees it; under load records gather.
 //!
 //! It tells the exporters, who send only what is durable: else a power cut could take back records that a
 //! receiver has, and give their numbers to others. It does not know what records say.
@@ -7,7 +8,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -24,6 +25,8 @@ pub(super) struct Syncer {
 struct State {
     /// Set by whoever has written, cleared by the thread before it syncs.
     dirty: AtomicBool,
+    /// Likewise, by whoever has closed a call: nothing more of it will come, so there is nothing to wait for.
+    closed: AtomicBool,
     /// A sync has failed. The kernel may have dropped what it could not write, so that a later success
     /// would prove nothing: this stays until the next start.
     failed: AtomicBool,
@@ -40,6 +43,7 @@ impl Syncer {
         let durable = AtomicU64::new(writer.lock().seq());
         let state = Arc::new(State {
             dirty: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
             failed: AtomicBool::new(false),
             stop: AtomicBool::new(false),
             durable,
@@ -55,9 +59,11 @@ impl Syncer {
         })
     }
 
-    /// Something was written. Costs one exchange while a sync is due already.
-    pub(super) fn wake(&self) {
-        if !self.state.dirty.swap(true, Ordering::AcqRel) {
+    /// Something was written, and `closed` a call. Costs an exchange or two while a sync is due already.
+    pub(super) fn wake(&self, closed: bool) {
+        let first = !self.state.dirty.swap(true, Ordering::AcqRel);
+        let hurry = closed && !self.state.closed.swap(true, Ordering::AcqRel);
+        if first || hurry {
             self.unpark();
         }
     }
@@ -98,20 +104,36 @@ impl Drop for Syncer {
 }
 
 fn run(state: &State, writer: &Mutex<Writer>, interval: Duration) {
+    let mut last = Instant::now();
     loop {
         let stopping = state.stop.load(Ordering::Acquire);
         if state.dirty.load(Ordering::Acquire) {
             if !stopping {
-                // Records gather; a stop wakes us early.
-                std::thread::park_timeout(interval);
+                gather(state, last, interval);
             }
             state.dirty.store(false, Ordering::Release);
+            state.closed.store(false, Ordering::Release);
             sync(state, writer);
+            last = Instant::now();
         } else if stopping {
             return;
         } else {
             std::thread::park();
         }
+    }
+}
+
+/// Waits while records gather: an interval from the first of them, or only until an interval has passed since
+/// the `last` sync where a call has closed. A stop ends the wait.
+fn gather(state: &State, last: Instant, interval: Duration) {
+    let first = Instant::now();
+    loop {
+        let from = if state.closed.load(Ordering::Acquire) { last } else { first };
+        let left = (from + interval).saturating_duration_since(Instant::now());
+        if left.is_zero() || state.stop.load(Ordering::Acquire) {
+            return;
+        }
+        std::thread::park_timeout(left);
     }
 }
 
