@@ -54,15 +54,31 @@ pub async fn run(args: Args, app: &App) -> Result<(), Failure> {
     if !app.show.is_json() {
         tell(&app.show, &answer, args.dry_run);
     }
-    finish(&link, &app.show, &answer, args.wait && !args.dry_run, args.timeout).await
+    finish(
+        &link,
+        &app.show,
+        &answer,
+        args.wait && !args.dry_run,
+        args.timeout,
+    )
+    .await
 }
 
 /// Sends resources to the control plane.
 ///
 /// # Errors
 /// What the control plane finds wrong, placed in the user's files.
-pub async fn store(link: &Link, sources: &Sources, dry_run: bool, if_revision: u64) -> Result<ApplyResponse, Failure> {
-    let request = ApplyRequest { resources: sources.resources(), dry_run, if_revision };
+pub async fn store(
+    link: &Link,
+    sources: &Sources,
+    dry_run: bool,
+    if_revision: u64,
+) -> Result<ApplyResponse, Failure> {
+    let request = ApplyRequest {
+        resources: sources.resources(),
+        dry_run,
+        if_revision,
+    };
     match link.admin().apply(request).await {
         Ok(answer) => Ok(answer.into_inner()),
         Err(status) => Err(refused(link, sources, &status)),
@@ -83,9 +99,16 @@ pub fn tell(show: &Show, answer: &ApplyResponse, dry_run: bool) {
 /// What works but may not be meant, on standard error.
 pub fn tell_warnings(show: &Show, answer: &ApplyResponse) {
     for warning in &answer.warnings {
-        let key = warning.key.as_ref().map_or_else(String::new, |key| format!("{}/{}: ", key.kind, key.name));
+        let key = warning
+            .key
+            .as_ref()
+            .map_or_else(String::new, |key| format!("{}/{}: ", key.kind, key.name));
         let head = show.paint_err(Meaning::Look, &format!("warning {}:", warning.code));
-        let path = if warning.path.is_empty() { String::new() } else { format!("{}: ", warning.path) };
+        let path = if warning.path.is_empty() {
+            String::new()
+        } else {
+            format!("{}: ", warning.path)
+        };
         show.note(&format!("{head} {key}{path}{}", warning.message));
     }
 }
@@ -101,7 +124,11 @@ pub async fn finish(
     wait: bool,
     timeout: Duration,
 ) -> Result<(), Failure> {
-    let outcome = if wait { Some(rollout::wait(link, show, answer.revision, timeout).await?) } else { None };
+    let outcome = if wait {
+        Some(rollout::wait(link, show.progress(), answer.revision, timeout).await?)
+    } else {
+        None
+    };
     if show.is_json() {
         show.json(&View::of(answer, outcome));
     } else if let Some(outcome) = outcome {
@@ -113,19 +140,33 @@ pub async fn finish(
 /// `Server/time            changed   spec.runtime.npx.version 1.0.2 -> 1.0.3`
 fn change_lines(changes: &[Change]) -> Vec<String> {
     let name = |change: &Change| {
-        change.key.as_ref().map_or_else(String::new, |key| format!("{}/{}", key.kind, key.name))
+        change
+            .key
+            .as_ref()
+            .map_or_else(String::new, |key| format!("{}/{}", key.kind, key.name))
     };
-    let widest = changes.iter().map(|change| name(change).len()).max().unwrap_or(0);
+    let widest = changes
+        .iter()
+        .map(|change| name(change).len())
+        .max()
+        .unwrap_or(0);
     let mut lines = Vec::new();
     for change in changes {
-        let mut fields = change.fields.iter().map(|field| match (field.before.as_str(), field.after.as_str()) {
-            ("", after) => format!("{} {after}", field.path),
-            (before, "") => format!("{} {before} removed", field.path),
-            (before, after) => format!("{} {before} -> {after}", field.path),
-        });
+        let mut fields =
+            change.fields.iter().map(
+                |field| match (field.before.as_str(), field.after.as_str()) {
+                    ("", after) => format!("{} {after}", field.path),
+                    (before, "") => format!("{} {before} removed", field.path),
+                    (before, after) => format!("{} {before} -> {after}", field.path),
+                },
+            );
         // A new resource is all fields; its name says enough.
         let shown = change.action == "changed";
-        let first = if shown { fields.next().unwrap_or_default() } else { String::new() };
+        let first = if shown {
+            fields.next().unwrap_or_default()
+        } else {
+            String::new()
+        };
         let line = format!("{:widest$}   {:9} {first}", name(change), change.action);
         lines.push(line.trim_end().to_owned());
         if shown {
@@ -136,7 +177,11 @@ fn change_lines(changes: &[Change]) -> Vec<String> {
 }
 
 fn refused(link: &Link, sources: &Sources, status: &Status) -> Failure {
-    let found = if status.code() == Code::InvalidArgument { link::violations(status) } else { Vec::new() };
+    let found = if status.code() == Code::InvalidArgument {
+        link::violations(status)
+    } else {
+        Vec::new()
+    };
     if found.is_empty() {
         let fault = link.fault(status);
         let fault = if fault.code == codes::CHANGED_MEANWHILE {
@@ -153,8 +198,11 @@ fn refused(link: &Link, sources: &Sources, status: &Status) -> Failure {
             sources.fault(index, path, message, code.clone())
         })
         .collect();
-    let files: std::collections::BTreeSet<&str> =
-        faults.iter().flat_map(|fault| fault.places.iter().map(|place| place.file.as_str())).collect();
+    let files: std::collections::BTreeSet<&str> = faults
+        .iter()
+        .filter_map(|fault| fault.place.as_ref())
+        .map(|place| place.file.as_str())
+        .collect();
     let summary = summary(faults.len(), files.len().max(1));
     Failure::of(faults, Some(summary))
 }
@@ -208,22 +256,43 @@ struct WarningView<'a> {
 impl<'a> View<'a> {
     fn of(answer: &'a ApplyResponse, rollout: Option<Outcome>) -> Self {
         let key = |key: &'a Option<proto::v1::ResourceKey>| {
-            key.as_ref().map_or(("", ""), |key| (key.kind.as_str(), key.name.as_str()))
+            key.as_ref()
+                .map_or(("", ""), |key| (key.kind.as_str(), key.name.as_str()))
         };
         let changes = answer.changes.iter().map(|change| {
             let (kind, name) = key(&change.key);
             let fields = change
                 .fields
                 .iter()
-                .map(|f| FieldView { path: &f.path, before: &f.before, after: &f.after })
+                .map(|f| FieldView {
+                    path: &f.path,
+                    before: &f.before,
+                    after: &f.after,
+                })
                 .collect();
-            ChangeView { kind, name, action: &change.action, fields }
+            ChangeView {
+                kind,
+                name,
+                action: &change.action,
+                fields,
+            }
         });
         let warnings = answer.warnings.iter().map(|warning| {
             let (kind, name) = key(&warning.key);
-            WarningView { kind, name, path: &warning.path, code: &warning.code, message: &warning.message }
+            WarningView {
+                kind,
+                name,
+                path: &warning.path,
+                code: &warning.code,
+                message: &warning.message,
+            }
         });
-        Self { revision: answer.revision, changes: changes.collect(), warnings: warnings.collect(), rollout }
+        Self {
+            revision: answer.revision,
+            changes: changes.collect(),
+            warnings: warnings.collect(),
+            rollout,
+        }
     }
 }
 
@@ -234,7 +303,10 @@ mod tests {
 
     fn change(kind: &str, name: &str, action: &str, fields: &[(&str, &str, &str)]) -> Change {
         Change {
-            key: Some(ResourceKey { kind: kind.to_owned(), name: name.to_owned() }),
+            key: Some(ResourceKey {
+                kind: kind.to_owned(),
+                name: name.to_owned(),
+            }),
             action: action.to_owned(),
             fields: fields
                 .iter()
@@ -250,7 +322,15 @@ mod tests {
     #[test]
     fn changes_are_shown_as_before_and_after() {
         let changes = [
-            change("Server", "time", "changed", &[("spec.runtime.npx.version", "1.0.2", "1.0.3"), ("spec.title", "", "T")]),
+            change(
+                "Server",
+                "time",
+                "changed",
+                &[
+                    ("spec.runtime.npx.version", "1.0.2", "1.0.3"),
+                    ("spec.title", "", "T"),
+                ],
+            ),
             change("AccessRule", "engineers", "unchanged", &[]),
             change("Filter", "x", "created", &[("spec.order", "", "1")]),
         ];
@@ -267,7 +347,10 @@ mod tests {
 
     #[test]
     fn the_place_of_a_fault_is_read_from_its_field() {
-        assert_eq!(index_and_path("resources[3].spec.servers[0]"), (Some(3), "spec.servers[0]"));
+        assert_eq!(
+            index_and_path("resources[3].spec.servers[0]"),
+            (Some(3), "spec.servers[0]")
+        );
         assert_eq!(index_and_path("resources[0]"), (Some(0), ""));
         assert_eq!(index_and_path("if_revision"), (None, "if_revision"));
     }

@@ -6,7 +6,10 @@ use clap::{ArgAction, Parser};
 
 use crate::services::Rest;
 use crate::show::{ColorChoice, Format};
-use crate::{apply, audit, call, connect, delete, explain, get, key, node, nodes, server, tools, up, validate};
+use crate::{
+    apply, audit, call, connect, delete, explain, get, key, node, nodes, server, tools, up,
+    validate,
+};
 
 /// Gatehouse: the gate before your MCP servers.
 #[derive(Debug, Parser)]
@@ -34,19 +37,45 @@ pub(crate) struct Cli {
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Global {
     /// The file that says where the control plane is and who you are
-    #[arg(long, global = true, value_name = "FILE", env = "GATEHOUSE_CONTEXT", help_heading = "Global")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "GATEHOUSE_CONTEXT",
+        help_heading = "Global"
+    )]
     pub(crate) context: Option<PathBuf>,
     /// The control plane's address, instead of the context's
     #[arg(long, global = true, value_name = "URL", help_heading = "Global")]
     pub(crate) address: Option<String>,
     /// The admin token, instead of the context's
-    #[arg(long, global = true, value_name = "TOKEN|@FILE", help_heading = "Global")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "TOKEN|@FILE",
+        help_heading = "Global"
+    )]
     pub(crate) token: Option<String>,
     /// The form of the answer: table and json everywhere, wide for lists, yaml and name for `get`
-    #[arg(short, long, global = true, value_enum, default_value = "table", value_name = "FORMAT", help_heading = "Global")]
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_enum,
+        default_value = "table",
+        value_name = "FORMAT",
+        help_heading = "Global"
+    )]
     pub(crate) output: Format,
     /// When to use colour
-    #[arg(long, global = true, value_enum, default_value = "auto", value_name = "WHEN", help_heading = "Global")]
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value = "auto",
+        value_name = "WHEN",
+        help_heading = "Global"
+    )]
     pub(crate) color: ColorChoice,
     /// No hints
     #[arg(short, long, global = true, help_heading = "Global")]
@@ -61,7 +90,6 @@ pub(crate) struct Global {
 
 /// What there is to do.
 #[derive(Debug, clap::Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "made once, at the start of the process")]
 pub(crate) enum Command {
     Up(up::Args),
     Apply(apply::Args),

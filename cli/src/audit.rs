@@ -1,5 +1,7 @@
 //! `gatehouse audit`: the record of every call, one row a call.
 
+mod row;
+
 use std::time::Duration;
 
 use proto::v1::{Call, CallFilter, ListCallsRequest, TailCallsRequest};
@@ -8,8 +10,10 @@ use serde::Serialize;
 use crate::app::App;
 use crate::fault::Failure;
 use crate::link::Link;
-use crate::show::{Format, Meaning, Table};
+use crate::show::{Format, Table};
 use crate::when;
+
+use row::View;
 
 /// Most rows that one page of the control plane holds.
 const PAGE_MAX: u32 = 1000;
@@ -106,7 +110,10 @@ impl Filter {
         let text = |value: &Option<String>| value.clone().unwrap_or_default();
         let since_unix_ns = self.since.map_or(0, |ago| {
             let ago_ms = i64::try_from(ago.as_millis()).unwrap_or(i64::MAX);
-            when::now_unix_ms().saturating_sub(ago_ms).max(1).saturating_mul(1_000_000)
+            when::now_unix_ms()
+                .saturating_sub(ago_ms)
+                .max(1)
+                .saturating_mul(1_000_000)
         });
         CallFilter {
             user: text(&self.user),
@@ -129,9 +136,16 @@ impl Filter {
             ("tool", &self.tool),
             ("method", &self.method),
         ];
-        words.extend(given.iter().filter_map(|(name, v)| v.as_ref().map(|v| format!("--{name} {v}"))));
+        words.extend(
+            given
+                .iter()
+                .filter_map(|(name, v)| v.as_ref().map(|v| format!("--{name} {v}"))),
+        );
         words.extend(self.outcome.map(|o| format!("--outcome {}", outcome(o))));
-        words.extend(self.since.map(|since| format!("--since {}", when::span(since))));
+        words.extend(
+            self.since
+                .map(|since| format!("--since {}", when::span(since))),
+        );
         words.join(" ")
     }
 }
@@ -162,16 +176,23 @@ async fn list(args: List, app: &App) -> Result<(), Failure> {
     let (calls, next) = pages(&link, &args).await?;
     if app.show.is_json() {
         let items: Vec<View<'_>> = calls.iter().map(View::of).collect();
-        app.show.json(&Page { items, next: Some(next).filter(|next| !next.is_empty()) });
+        app.show.json(&Page {
+            items,
+            next: Some(next).filter(|next| !next.is_empty()),
+        });
         return Ok(());
     }
     let wide = app.show.format() == Format::Wide;
-    let mut table = Table::new(header(wide));
+    let mut table = Table::new(row::header(wide));
     for call in &calls {
-        table.cells(cells(call, wide));
+        table.cells(row::cells(call, wide));
     }
     let words = args.filter.words();
-    let empty = if words.is_empty() { "no call is on record yet".to_owned() } else { format!("no call matches {words}") };
+    let empty = if words.is_empty() {
+        "no call is on record yet".to_owned()
+    } else {
+        format!("no call matches {words}")
+    };
     app.show.table(&table, &empty);
     if !next.is_empty() {
         app.show.hint(&format!("older ones: add --after {next}"));
@@ -186,8 +207,17 @@ async fn pages(link: &Link, args: &List) -> Result<(Vec<Call>, String), Failure>
     loop {
         let had = u32::try_from(calls.len()).unwrap_or(u32::MAX);
         let limit = args.limit.saturating_sub(had).min(PAGE_MAX);
-        let request = ListCallsRequest { filter: Some(args.filter.wire()), limit, after };
-        let page = link.audit().list_calls(request).await.map_err(|s| link.fault(&s))?.into_inner();
+        let request = ListCallsRequest {
+            filter: Some(args.filter.wire()),
+            limit,
+            after,
+        };
+        let page = link
+            .audit()
+            .list_calls(request)
+            .await
+            .map_err(|s| link.fault(&s))?
+            .into_inner();
         let empty = page.calls.is_empty();
         calls.extend(page.calls);
         after = page.next;
@@ -199,17 +229,29 @@ async fn pages(link: &Link, args: &List) -> Result<(Vec<Call>, String), Failure>
 
 async fn tail(args: Tail, app: &App) -> Result<(), Failure> {
     let link = app.link().await?;
-    let request = TailCallsRequest { filter: Some(args.filter.wire()) };
-    let mut stream = link.audit().tail_calls(request).await.map_err(|s| link.fault(&s))?.into_inner();
+    let request = TailCallsRequest {
+        filter: Some(args.filter.wire()),
+    };
+    let mut stream = link
+        .audit()
+        .tail_calls(request)
+        .await
+        .map_err(|s| link.fault(&s))?
+        .into_inner();
     let words = args.filter.words();
-    app.show.note(&format!("watching calls{}{words}; Ctrl-C ends it", if words.is_empty() { "" } else { " with " }));
+    app.show.note(&format!(
+        "watching calls{}{words}; Ctrl-C ends it",
+        if words.is_empty() { "" } else { " with " }
+    ));
     let mut said_quiet = false;
     while !app.show.is_closed() {
         let next = tokio::time::timeout(QUIET, stream.message()).await;
         let call = match next {
             Err(_) if said_quiet => continue,
             Err(_) => {
-                app.show.note("no call yet; it is shown once an edge has sent its record: gatehouse nodes");
+                app.show.note(
+                    "no call yet; it is shown once an edge has sent its record: gatehouse nodes",
+                );
                 said_quiet = true;
                 continue;
             }
@@ -220,97 +262,10 @@ async fn tail(args: Tail, app: &App) -> Result<(), Failure> {
         if app.show.is_json() {
             app.show.json_line(&View::of(&call));
         } else {
-            app.show.line(&tail_line(app, &call));
+            app.show.line(&row::line(&app.show, &call));
         }
     }
     Ok(())
-}
-
-/// `12:04:31 allow 38ms ana@example.com cursor everything/echo rule=engineers`
-fn tail_line(app: &App, call: &Call) -> String {
-    let decision = app.show.paint(meaning(&call.decision), &call.decision);
-    let because = because(call);
-    let because = match (because.as_str(), call.rule.is_empty()) {
-        ("", _) => String::new(),
-        (rule, false) => format!(" rule={rule}"),
-        (reason, true) => format!(" {reason}"),
-    };
-    let or_dash = |text: &str| if text.is_empty() { "-".to_owned() } else { text.to_owned() };
-    format!(
-        "{} {decision} {}ms {} {} {}{because}",
-        when::clock(call.time_unix_ns),
-        milliseconds(call.duration_ns),
-        or_dash(&call.user),
-        or_dash(&call.client),
-        target(call),
-    )
-}
-
-const fn header(wide: bool) -> &'static [&'static str] {
-    if wide {
-        &[
-            "TIME", "USER", "CLIENT", "CALL", "DECISION", "RULE", "MS", "GROUPS", "METHOD", "REASON", "FILTERS",
-            "REVISION", "UPSTREAM", "NODE", "CALL ID",
-        ]
-    } else {
-        &["TIME", "USER", "CLIENT", "CALL", "DECISION", "RULE", "MS"]
-    }
-}
-
-fn cells(call: &Call, wide: bool) -> Vec<(String, Meaning)> {
-    let plain = |text: String| (text, Meaning::Plain);
-    let mut cells = vec![
-        plain(when::clock(call.time_unix_ns)),
-        plain(call.user.clone()),
-        plain(call.client.clone()),
-        plain(target(call)),
-        (call.decision.clone(), meaning(&call.decision)),
-        plain(because(call)),
-        plain(milliseconds(call.duration_ns).to_string()),
-    ];
-    if wide {
-        cells.extend([
-            plain(call.groups.join(",")),
-            plain(call.method.clone()),
-            plain(call.reason.clone()),
-            plain(call.filters.join(",")),
-            plain(call.revision.to_string()),
-            plain(milliseconds(call.upstream_ns).to_string()),
-            plain(call.node.clone()),
-            plain(call.call_id.clone()),
-        ]);
-    }
-    cells
-}
-
-fn meaning(decision: &str) -> Meaning {
-    match decision {
-        "allow" => Meaning::Good,
-        "deny" | "error" => Meaning::Act,
-        _ => Meaning::Look,
-    }
-}
-
-/// `everything/echo`, or the method where nothing is named: `everything tools/list`.
-fn target(call: &Call) -> String {
-    if call.name.is_empty() {
-        format!("{} {}", call.server, call.method)
-    } else {
-        format!("{}/{}", call.server, call.name)
-    }
-}
-
-/// What decided: the rule; or, where a filter refused, the last filter that ran; or the reason.
-fn because(call: &Call) -> String {
-    match (call.reason.as_str(), call.filters.last()) {
-        ("filter" | "filter_error", Some(filter)) => format!("filter:{filter}"),
-        ("" | "rule", _) => call.rule.clone(),
-        (reason, _) => reason.to_owned(),
-    }
-}
-
-const fn milliseconds(ns: u64) -> u64 {
-    ns.div_ceil(1_000_000)
 }
 
 #[derive(Debug, Serialize)]
@@ -320,113 +275,9 @@ struct Page<'a> {
     next: Option<String>,
 }
 
-/// A call as programs read it: the contract's fields, in its order.
-#[derive(Debug, Serialize)]
-struct View<'a> {
-    call_id: &'a str,
-    time: String,
-    seq: u64,
-    node: &'a str,
-    user: &'a str,
-    groups: &'a [String],
-    client: &'a str,
-    server: &'a str,
-    method: &'a str,
-    name: &'a str,
-    decision: &'a str,
-    reason: Option<&'a str>,
-    rule: Option<&'a str>,
-    filters: &'a [String],
-    revision: u64,
-    duration_ms: f64,
-    upstream_ms: f64,
-    trace_id: &'a str,
-    request_id: &'a str,
-    hash: &'a str,
-}
-
-impl<'a> View<'a> {
-    fn of(call: &'a Call) -> Self {
-        let some = |text: &'a str| Some(text).filter(|text| !text.is_empty());
-        Self {
-            call_id: &call.call_id,
-            time: when::rfc3339_ns(call.time_unix_ns),
-            seq: call.seq,
-            node: &call.node,
-            user: &call.user,
-            groups: &call.groups,
-            client: &call.client,
-            server: &call.server,
-            method: &call.method,
-            name: &call.name,
-            decision: &call.decision,
-            reason: some(&call.reason),
-            rule: some(&call.rule),
-            filters: &call.filters,
-            revision: call.revision,
-            duration_ms: precise_ms(call.duration_ns),
-            upstream_ms: precise_ms(call.upstream_ns),
-            trace_id: &call.trace_id,
-            request_id: &call.request_id,
-            hash: &call.hash,
-        }
-    }
-}
-
-/// Milliseconds to the microsecond.
-#[expect(clippy::cast_precision_loss, reason = "microseconds of a call are far below 2^52")]
-fn precise_ms(ns: u64) -> f64 {
-    (ns / 1_000) as f64 / 1_000.0
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn call(reason: &str, rule: &str, filters: &[&str]) -> Call {
-        Call {
-            server: "everything".to_owned(),
-            method: "tools/call".to_owned(),
-            name: "echo".to_owned(),
-            reason: reason.to_owned(),
-            rule: rule.to_owned(),
-            filters: filters.iter().map(|f| (*f).to_owned()).collect(),
-            duration_ns: 38_400_000,
-            ..Call::default()
-        }
-    }
-
-    #[test]
-    fn the_rule_column_says_what_decided() {
-        assert_eq!(because(&call("", "engineers", &["no-hacking"])), "engineers");
-        assert_eq!(because(&call("rule", "no-env", &[])), "no-env");
-        assert_eq!(because(&call("no_rule", "", &[])), "no_rule");
-        assert_eq!(because(&call("filter", "engineers", &["a", "no-hacking"])), "filter:no-hacking");
-        assert_eq!(because(&call("unavailable", "engineers", &[])), "unavailable");
-    }
-
-    #[test]
-    fn json_has_the_contracts_fields_in_its_order() {
-        let text = serde_json::to_string(&View::of(&call("", "engineers", &[]))).unwrap_or_default();
-        let names = "call_id time seq node user groups client server method name decision reason rule filters \
-                     revision duration_ms upstream_ms trace_id request_id hash";
-        let mut at = 0;
-        for name in names.split_whitespace() {
-            let found = text[at..].find(&format!("\"{name}\":"));
-            at += found.unwrap_or_else(|| panic!("{name} is missing or out of order in {text}"));
-        }
-        assert_eq!(text.matches("\":").count(), names.split_whitespace().count());
-        assert!(text.contains("\"duration_ms\":38.4,"), "{text}");
-    }
-
-    #[test]
-    fn both_tables_are_even() {
-        for wide in [false, true] {
-            let mut table = Table::new(header(wide));
-            table.cells(cells(&call("", "engineers", &[]), wide));
-            assert!(table.is_even());
-        }
-    }
 
     #[test]
     fn what_emptied_a_list_is_named() {

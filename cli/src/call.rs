@@ -39,7 +39,12 @@ pub struct Args {
     /// The tool
     pub tool: String,
     /// Its arguments: a JSON object, @FILE, or - for standard input
-    #[arg(long, value_name = "JSON", default_value = "{}", hide_default_value = true)]
+    #[arg(
+        long,
+        value_name = "JSON",
+        default_value = "{}",
+        hide_default_value = true
+    )]
     pub args: String,
     /// How long to wait at most
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = when::parse)]
@@ -55,12 +60,22 @@ pub async fn run(args: Args, app: &App) -> Result<(), Failure> {
     let context = app.context()?;
     let caller = Caller::new(&context)?;
     let params = json!({"name": args.tool, "arguments": arguments});
-    let message = Message { method: method::TOOLS_CALL, name: Some(&args.tool), params };
+    let message = Message {
+        method: method::TOOLS_CALL,
+        name: Some(&args.tool),
+        params,
+    };
     match caller.request(&args.server, message, args.timeout).await {
         Ok(Answer::Result(result)) => tell(app, &result),
-        Ok(Answer::Error(error)) if error["code"] == REFUSED => Err(refused(&context, &args, &arguments, &error).into()),
-        Ok(Answer::Error(error)) if error["code"] == INVALID_PARAMS => Err(not_taken(&caller, &args, &error).await.into()),
-        Ok(other) => Err(not_a_result(app, &context, &args.server, other).await.into()),
+        Ok(Answer::Error(error)) if error["code"] == REFUSED => {
+            Err(refused(&context, &args, &arguments, &error).into())
+        }
+        Ok(Answer::Error(error)) if error["code"] == INVALID_PARAMS => {
+            Err(not_taken(&caller, &args, &error).await.into())
+        }
+        Ok(other) => Err(not_a_result(app, &context, &args.server, other)
+            .await
+            .into()),
         Err(error) => Err(no_answer(&caller, &args.server, &error).into()),
     }
 }
@@ -72,14 +87,19 @@ pub async fn run(args: Args, app: &App) -> Result<(), Failure> {
 pub fn arguments(given: &str) -> Result<Value, Failure> {
     let text = match given.strip_prefix('@') {
         Some(file) => bounded(std::fs::File::open(file)).map_err(|e| unreadable(file, &e))?,
-        None if given == "-" => bounded(Ok(std::io::stdin().lock())).map_err(|e| unreadable("standard input", &e))?,
+        None if given == "-" => {
+            bounded(Ok(std::io::stdin().lock())).map_err(|e| unreadable("standard input", &e))?
+        }
         None => given.to_owned(),
     };
-    let value: Value = serde_json::from_str(&text).map_err(|e| Failure::usage(format!("--args is not JSON: {e}")))?;
+    let value: Value = serde_json::from_str(&text)
+        .map_err(|e| Failure::usage(format!("--args is not JSON: {e}")))?;
     if value.is_object() {
         return Ok(value);
     }
-    Err(Failure::usage("--args wants a JSON object, such as '{\"message\":\"hi\"}'"))
+    Err(Failure::usage(
+        "--args wants a JSON object, such as '{\"message\":\"hi\"}'",
+    ))
 }
 
 fn bounded(from: std::io::Result<impl Read>) -> std::io::Result<String> {
@@ -89,7 +109,9 @@ fn bounded(from: std::io::Result<impl Read>) -> std::io::Result<String> {
 }
 
 fn unreadable(what: &str, error: &std::io::Error) -> Failure {
-    Fault::new(codes::FILE, format!("{what} cannot be read")).why(error.to_string()).into()
+    Fault::new(codes::FILE, format!("{what} cannot be read"))
+        .why(error.to_string())
+        .into()
 }
 
 /// Shows a result: text as it is, everything else as JSON.
@@ -104,7 +126,9 @@ fn tell(app: &App, result: &Value) -> Result<(), Failure> {
     match result["resultType"].as_str() {
         None | Some("complete") => {}
         Some(other) => {
-            let text = format!("the tool did not finish: it answers {other:?}, which this client cannot go on with");
+            let text = format!(
+                "the tool did not finish: it answers {other:?}, which this client cannot go on with"
+            );
             return Err(Fault::new(codes::TOOL_FAILED, text).into());
         }
     }
@@ -115,30 +139,41 @@ fn tell(app: &App, result: &Value) -> Result<(), Failure> {
 }
 
 fn lines(result: &Value) -> Vec<String> {
-    let content = result["content"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let content = result["content"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
     if content.is_empty() && !result["structuredContent"].is_null() {
         return vec![result["structuredContent"].to_string()];
     }
     content
         .iter()
-        .map(|block| match (block["type"].as_str(), block["text"].as_str()) {
-            (Some("text"), Some(text)) => text.trim_end_matches('\n').to_owned(),
-            _ => block.to_string(),
-        })
+        .map(
+            |block| match (block["type"].as_str(), block["text"].as_str()) {
+                (Some("text"), Some(text)) => text.trim_end_matches('\n').to_owned(),
+                _ => block.to_string(),
+            },
+        )
         .collect()
 }
 
 /// `refused by filter no-hacking`, and the command that shows why.
 fn refused(context: &Context, args: &Args, arguments: &Value, error: &Value) -> Fault {
     let data = &error["data"];
-    let by = ["rule", "filter"].into_iter().find_map(|by| data[by].as_str().map(|name| format!("{by} {name}")));
+    let by = ["rule", "filter"]
+        .into_iter()
+        .find_map(|by| data[by].as_str().map(|name| format!("{by} {name}")));
     let message = match (by, data["reason"].as_str()) {
         (Some(by), _) => format!("refused by {by}"),
         (None, Some(reason)) => format!("refused: {reason}"),
         (None, None) => error["message"].as_str().unwrap_or("refused").to_owned(),
     };
     // Says by itself what happened: no code before it. Programs find the code in the JSON form.
-    Fault { spoken: true, ..Fault::new(codes::REFUSED, message) }.why(explain(context, args, arguments))
+    Fault {
+        spoken: true,
+        ..Fault::new(codes::REFUSED, message)
+    }
+    .why(explain(context, args, arguments))
 }
 
 fn explain(context: &Context, args: &Args, arguments: &Value) -> String {
@@ -147,8 +182,15 @@ fn explain(context: &Context, args: &Args, arguments: &Value) -> String {
     for group in &context.groups {
         words.push(format!("--group {}", shell_word(group)));
     }
-    words.push(format!("--server {} --tool {}", shell_word(&args.server), shell_word(&args.tool)));
-    if arguments.as_object().is_some_and(|object| !object.is_empty()) {
+    words.push(format!(
+        "--server {} --tool {}",
+        shell_word(&args.server),
+        shell_word(&args.tool)
+    ));
+    if arguments
+        .as_object()
+        .is_some_and(|object| !object.is_empty())
+    {
         words.push(format!("--args {}", shell_word(&arguments.to_string())));
     }
     words.join(" ")
@@ -156,18 +198,39 @@ fn explain(context: &Context, args: &Args, arguments: &Value) -> String {
 
 /// The server does not take the parameters: is it the tool's name, or its arguments?
 async fn not_taken(caller: &Caller, args: &Args, error: &Value) -> Fault {
-    let said = error["message"].as_str().unwrap_or("invalid parameters").to_owned();
+    let said = error["message"]
+        .as_str()
+        .unwrap_or("invalid parameters")
+        .to_owned();
     let seen = match caller.tools(&args.server, args.timeout).await {
         Ok(Ok(tools)) => tools,
         _ => return Fault::new(codes::SERVER_ERROR, said),
     };
-    let names: Vec<&str> = seen.iter().filter_map(|tool| tool["name"].as_str()).collect();
+    let names: Vec<&str> = seen
+        .iter()
+        .filter_map(|tool| tool["name"].as_str())
+        .collect();
     if names.contains(&args.tool.as_str()) {
-        return Fault::new(codes::SERVER_ERROR, format!("{}/{} does not take these arguments", args.server, args.tool))
-            .why(said)
-            .fix(format!("gatehouse tools {} -o json", shell_word(&args.server)));
+        return Fault::new(
+            codes::SERVER_ERROR,
+            format!(
+                "{}/{} does not take these arguments",
+                args.server, args.tool
+            ),
+        )
+        .why(said)
+        .fix(format!(
+            "gatehouse tools {} -o json",
+            shell_word(&args.server)
+        ));
     }
-    let fault = Fault::new(codes::NO_SUCH, format!("{} has no tool {:?} that you may use", args.server, args.tool));
+    let fault = Fault::new(
+        codes::NO_SUCH,
+        format!(
+            "{} has no tool {:?} that you may use",
+            args.server, args.tool
+        ),
+    );
     match nearest(&args.tool, names.iter().copied()) {
         Some(near) => fault.why(format!("did you mean {near}?")),
         None => fault,
@@ -181,16 +244,28 @@ pub async fn not_a_result(app: &App, context: &Context, server: &str, answer: An
         Answer::Error(error) => error,
         Answer::NoServer | Answer::Result(_) => return no_server(context, server).await,
     };
-    let said = error["message"].as_str().unwrap_or("no reason given").to_owned();
+    let said = error["message"]
+        .as_str()
+        .unwrap_or("no reason given")
+        .to_owned();
     if error["code"] == AWAY {
         let reason = error["data"]["reason"].as_str().unwrap_or("unavailable");
-        return Fault::new(codes::SERVER_AWAY, format!("{server} cannot take the call now: {reason}"))
-            .why(said)
-            .fix(format!("gatehouse server status {}", shell_word(server)))
-            .retryable();
+        return Fault::new(
+            codes::SERVER_AWAY,
+            format!("{server} cannot take the call now: {reason}"),
+        )
+        .why(said)
+        .fix(format!("gatehouse server status {}", shell_word(server)))
+        .retryable();
     }
-    let code = error["code"].as_i64().map_or_else(String::new, |code| format!(" ({code})"));
-    let mut fault = Fault::new(codes::SERVER_ERROR, format!("{server} answers with an error{code}")).why(said);
+    let code = error["code"]
+        .as_i64()
+        .map_or_else(String::new, |code| format!(" ({code})"));
+    let mut fault = Fault::new(
+        codes::SERVER_ERROR,
+        format!("{server} answers with an error{code}"),
+    )
+    .why(said);
     if app.show.is_verbose() && !error["data"].is_null() {
         fault.chain.push(error["data"].to_string());
     }
@@ -199,19 +274,30 @@ pub async fn not_a_result(app: &App, context: &Context, server: &str, answer: An
 
 /// No such server for this caller; the nearest that there is, where the admin API says so.
 async fn no_server(context: &Context, server: &str) -> Fault {
-    let fault = Fault::new(codes::NO_SUCH, format!("there is no server {server:?} that you may use"));
+    let fault = Fault::new(
+        codes::NO_SUCH,
+        format!("there is no server {server:?} that you may use"),
+    );
     let there = match Link::connect(context).await {
-        Ok(link) => get::all(&link, model::wire::SERVER).await.unwrap_or_default(),
+        Ok(link) => get::all(&link, model::wire::SERVER)
+            .await
+            .unwrap_or_default(),
         Err(_) => Vec::new(),
     };
-    let names: Vec<&str> = there.iter().filter_map(|r| r.metadata.as_ref()).map(|m| m.name.as_str()).collect();
+    let names: Vec<&str> = there
+        .iter()
+        .filter_map(|r| r.metadata.as_ref())
+        .map(|m| m.name.as_str())
+        .collect();
     if names.contains(&server) {
         let user = context.user.as_deref().unwrap_or("USER");
-        return fault.why("it exists, but no rule lets this key use it").fix(format!(
-            "gatehouse explain --user {} --server {} --tool TOOL",
-            shell_word(user),
-            shell_word(server)
-        ));
+        return fault
+            .why("it exists, but no rule lets this key use it")
+            .fix(format!(
+                "gatehouse explain --user {} --server {} --tool TOOL",
+                shell_word(user),
+                shell_word(server)
+            ));
     }
     match nearest(server, names.iter().copied()) {
         Some(near) => fault.why(format!("did you mean {near}?")),
@@ -228,13 +314,23 @@ pub fn no_answer(caller: &Caller, server: &str, error: &Error) -> Fault {
             .why(why.clone())
             .fix("gatehouse nodes")
             .retryable(),
-        Error::Key => Fault::new(codes::NOT_SIGNED_IN, format!("{url} does not accept the context's key"))
-            .why("it is unknown, revoked or expired")
-            .fix("gatehouse key list"),
-        Error::Timeout(after) => Fault::new(codes::SERVER_AWAY, format!("no answer within {}", when::span(*after)))
-            .fix("give it longer with --timeout")
-            .retryable(),
-        Error::NotMcp(what) => Fault::new(codes::NOT_MCP, format!("{url} answers something that is not MCP")).why(what.clone()),
+        Error::Key => Fault::new(
+            codes::NOT_SIGNED_IN,
+            format!("{url} does not accept the context's key"),
+        )
+        .why("it is unknown, revoked or expired")
+        .fix("gatehouse key list"),
+        Error::Timeout(after) => Fault::new(
+            codes::SERVER_AWAY,
+            format!("no answer within {}", when::span(*after)),
+        )
+        .fix("give it longer with --timeout")
+        .retryable(),
+        Error::NotMcp(what) => Fault::new(
+            codes::NOT_MCP,
+            format!("{url} answers something that is not MCP"),
+        )
+        .why(what.clone()),
     }
 }
 
@@ -244,7 +340,12 @@ mod tests {
     use super::*;
 
     fn args() -> Args {
-        Args { server: "everything".to_owned(), tool: "echo".to_owned(), args: String::new(), timeout: Duration::ZERO }
+        Args {
+            server: "everything".to_owned(),
+            tool: "echo".to_owned(),
+            args: String::new(),
+            timeout: Duration::ZERO,
+        }
     }
 
     #[test]
@@ -253,8 +354,17 @@ mod tests {
             {"type": "text", "text": "Echo: hi"},
             {"type": "image", "data": "AA==", "mimeType": "image/png"},
         ]});
-        assert_eq!(lines(&result), ["Echo: hi", r#"{"data":"AA==","mimeType":"image/png","type":"image"}"#]);
-        assert_eq!(lines(&json!({"content": [], "structuredContent": {"a": 1}})), [r#"{"a":1}"#]);
+        assert_eq!(
+            lines(&result),
+            [
+                "Echo: hi",
+                r#"{"data":"AA==","mimeType":"image/png","type":"image"}"#
+            ]
+        );
+        assert_eq!(
+            lines(&json!({"content": [], "structuredContent": {"a": 1}})),
+            [r#"{"a":1}"#]
+        );
     }
 
     #[test]
@@ -275,9 +385,15 @@ mod tests {
             )
         );
         let error = json!({"code": -31010, "data": {"reason": "rule", "rule": "no-env"}});
-        assert_eq!(refused(&context, &args(), &json!({}), &error).message, "refused by rule no-env");
+        assert_eq!(
+            refused(&context, &args(), &json!({}), &error).message,
+            "refused by rule no-env"
+        );
         let error = json!({"code": -31010, "data": {"reason": "limit"}});
-        assert_eq!(refused(&context, &args(), &json!({}), &error).message, "refused: limit");
+        assert_eq!(
+            refused(&context, &args(), &json!({}), &error).message,
+            "refused: limit"
+        );
     }
 
     #[test]

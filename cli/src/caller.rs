@@ -38,7 +38,9 @@ pub struct Caller {
 
 impl std::fmt::Debug for Caller {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Caller").field("edge", &self.edge).finish_non_exhaustive()
+        f.debug_struct("Caller")
+            .field("edge", &self.edge)
+            .finish_non_exhaustive()
     }
 }
 
@@ -73,12 +75,18 @@ impl Caller {
     /// The context holds no key or no edge.
     pub fn new(context: &Context) -> Result<Self, Fault> {
         let missing = |what: &str| {
-            Fault::new(codes::BAD_CONTEXT, format!("the context holds no `{what}`, which calls need"))
-                .fix("use the client.toml that `gatehouse up` writes, or add it there")
+            Fault::new(
+                codes::BAD_CONTEXT,
+                format!("the context holds no `{what}`, which calls need"),
+            )
+            .fix("use the client.toml that `gatehouse up` writes, or add it there")
         };
         let edge = context.edge.clone().ok_or_else(|| missing("edge"))?;
         let key = context.key.clone().ok_or_else(|| missing("key"))?;
-        Ok(Self { edge: edge.trim_end_matches('/').to_owned(), key })
+        Ok(Self {
+            edge: edge.trim_end_matches('/').to_owned(),
+            key,
+        })
     }
 
     /// The URL of a server.
@@ -90,51 +98,87 @@ impl Caller {
     ///
     /// # Errors
     /// [`Error`]: nothing came back that can be worked with.
-    pub async fn request(&self, server: &str, message: Message<'_>, timeout: Duration) -> Result<Answer, Error> {
-        tokio::time::timeout(timeout, self.exchange(server, &message)).await.map_err(|_| Error::Timeout(timeout))?
+    pub async fn request(
+        &self,
+        server: &str,
+        message: Message<'_>,
+        timeout: Duration,
+    ) -> Result<Answer, Error> {
+        tokio::time::timeout(timeout, self.exchange(server, &message))
+            .await
+            .map_err(|_| Error::Timeout(timeout))?
     }
 
     /// All tools of a server that this caller may see.
     ///
     /// # Errors
     /// As [`Self::request`]; an answer that is an error comes back as such.
-    pub async fn tools(&self, server: &str, timeout: Duration) -> Result<Result<Vec<Value>, Answer>, Error> {
+    pub async fn tools(
+        &self,
+        server: &str,
+        timeout: Duration,
+    ) -> Result<Result<Vec<Value>, Answer>, Error> {
         let mut tools = Vec::new();
         let mut cursor: Option<String> = None;
         for _ in 0..PAGES_MAX {
-            let params = cursor.as_ref().map_or_else(|| json!({}), |cursor| json!({ "cursor": cursor }));
-            let message = Message { method: method::TOOLS_LIST, name: None, params };
+            let params = cursor
+                .as_ref()
+                .map_or_else(|| json!({}), |cursor| json!({ "cursor": cursor }));
+            let message = Message {
+                method: method::TOOLS_LIST,
+                name: None,
+                params,
+            };
             let mut result = match self.request(server, message, timeout).await? {
                 Answer::Result(result) => result,
                 other => return Ok(Err(other)),
             };
             match result["tools"].take() {
                 Value::Array(page) => tools.extend(page),
-                _ => return Err(Error::NotMcp("the answer to tools/list holds no tools".to_owned())),
+                _ => {
+                    return Err(Error::NotMcp(
+                        "the answer to tools/list holds no tools".to_owned(),
+                    ));
+                }
             }
             match result["nextCursor"].as_str() {
                 Some(next) => cursor = Some(next.to_owned()),
                 None => return Ok(Ok(tools)),
             }
         }
-        Err(Error::NotMcp(format!("the list of tools has more than {PAGES_MAX} pages")))
+        Err(Error::NotMcp(format!(
+            "the list of tools has more than {PAGES_MAX} pages"
+        )))
     }
 
     async fn exchange(&self, server: &str, message: &Message<'_>) -> Result<Answer, Error> {
-        let uri: Uri = self.url(server).parse().map_err(|e| Error::Connection(format!("{}: {e}", self.edge)))?;
+        let uri: Uri = self
+            .url(server)
+            .parse()
+            .map_err(|e| Error::Connection(format!("{}: {e}", self.edge)))?;
         let request = self.http_request(&uri, message)?;
-        let response = transport::send(&uri, request).await.map_err(Error::Connection)?;
+        let response = transport::send(&uri, request)
+            .await
+            .map_err(Error::Connection)?;
         let (parts, body) = response.into_parts();
         match parts.status {
             StatusCode::UNAUTHORIZED => return Err(Error::Key),
             StatusCode::NOT_FOUND if !is_json(&parts.headers) => return Ok(Answer::NoServer),
             _ => {}
         }
-        let answer = if is_stream(&parts.headers) { last_event(body).await? } else { whole(body).await? };
+        let answer = if is_stream(&parts.headers) {
+            last_event(body).await?
+        } else {
+            whole(body).await?
+        };
         read_answer(&answer, parts.status)
     }
 
-    fn http_request(&self, uri: &Uri, message: &Message<'_>) -> Result<Request<Full<Bytes>>, Error> {
+    fn http_request(
+        &self,
+        uri: &Uri,
+        message: &Message<'_>,
+    ) -> Result<Request<Full<Bytes>>, Error> {
         let body = serde_json::to_vec(&message.body()).map_err(|e| Error::NotMcp(e.to_string()))?;
         let host = uri.authority().map_or("", |authority| authority.as_str());
         let mut request = Request::builder()
@@ -149,7 +193,9 @@ impl Caller {
         if let Some(name) = message.name {
             request = request.header(MCP_NAME, encode_value(name).as_ref());
         }
-        request.body(Full::new(Bytes::from(body))).map_err(|e| Error::Connection(e.to_string()))
+        request
+            .body(Full::new(Bytes::from(body)))
+            .map_err(|e| Error::Connection(e.to_string()))
     }
 }
 
@@ -177,7 +223,10 @@ impl Message<'_> {
 }
 
 fn content_type(headers: &http::HeaderMap) -> &str {
-    headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default()
 }
 
 fn is_json(headers: &http::HeaderMap) -> bool {
@@ -190,7 +239,8 @@ fn is_stream(headers: &http::HeaderMap) -> bool {
 
 async fn whole(body: Incoming) -> Result<Vec<u8>, Error> {
     let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
-    body.map(|body| body.to_bytes().to_vec()).map_err(|e| Error::Connection(e.to_string()))
+    body.map(|body| body.to_bytes().to_vec())
+        .map_err(|e| Error::Connection(e.to_string()))
 }
 
 /// The response at the end of an event stream; what comes before it (progress, logs) is passed over.
@@ -198,7 +248,9 @@ async fn last_event(mut body: Incoming) -> Result<Vec<u8>, Error> {
     let mut decoder = Decoder::new(ANSWER_BYTES_MAX);
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|e| Error::Connection(e.to_string()))?;
-        let Some(data) = frame.data_ref() else { continue };
+        let Some(data) = frame.data_ref() else {
+            continue;
+        };
         decoder.push(data);
         while let Some(event) = decoder.next_event() {
             let event = event.map_err(|e| Error::NotMcp(e.to_string()))?;
@@ -208,17 +260,27 @@ async fn last_event(mut body: Incoming) -> Result<Vec<u8>, Error> {
             }
         }
     }
-    Err(Error::Connection("the stream ended before the answer".to_owned()))
+    Err(Error::Connection(
+        "the stream ended before the answer".to_owned(),
+    ))
 }
 
 fn read_answer(body: &[u8], status: StatusCode) -> Result<Answer, Error> {
     let not_mcp = || {
-        let shown: String = String::from_utf8_lossy(body).chars().filter(|c| !c.is_control()).take(200).collect();
+        let shown: String = String::from_utf8_lossy(body)
+            .chars()
+            .filter(|c| !c.is_control())
+            .take(200)
+            .collect();
         Error::NotMcp(format!("HTTP {}: {shown}", status.as_u16()))
     };
     let mut message: Value = serde_json::from_slice(body).map_err(|_| not_mcp())?;
     if message["jsonrpc"] != "2.0" {
-        return if status == StatusCode::NOT_FOUND { Ok(Answer::NoServer) } else { Err(not_mcp()) };
+        return if status == StatusCode::NOT_FOUND {
+            Ok(Answer::NoServer)
+        } else {
+            Err(not_mcp())
+        };
     }
     match (message["result"].take(), message["error"].take()) {
         (result @ Value::Object(_), Value::Null) => Ok(Answer::Result(result)),

@@ -1,4 +1,5 @@
-//! The codes of faults that only the command line finds: GH3 connection and identity, GH4 servers, GH5
+//! The codes of faults that only the command line finds, and of those that the control plane answers with (their
+//! second digit is 1): GH3 connection and identity, GH4 servers, GH5
 //! rollout, GH6 this machine. Those of files and policy stand in [`model::fault`].
 //!
 //! A code is kept for ever: never renumbered, never given a second meaning.
@@ -99,6 +100,41 @@ pub const CODES: &[(&str, &str, &str)] = &[
         "`tools` and `call` go through an edge, as every client does. Its URL is `edge` in the context file.",
     ),
     (
+        "GH3101",
+        "join token not accepted",
+        "A join token is good for one node, once, for ten minutes, and for the kind and server that it was \
+         made for. Make another: gatehouse node token create.",
+    ),
+    (
+        "GH3102",
+        "too many join tokens",
+        "So many tokens wait to be used that no further one is made. Use or await the end of those: each ends \
+         after ten minutes.",
+    ),
+    (
+        "GH3103",
+        "not a request for a certificate",
+        "A node that joins sends a signing request and the names it is reached by. What came is not one, or \
+         names a host that cannot stand in a certificate.",
+    ),
+    (
+        "GH3104",
+        "a certificate cannot be made",
+        "The control plane's own authority failed. Its log says why.",
+    ),
+    (
+        "GH3105",
+        "a node's certificate is needed",
+        "Nodes speak to the control plane with the certificate that joining gives them. There was none, or \
+         none of this control plane's authority.",
+    ),
+    (
+        "GH3106",
+        "not this node's part",
+        "The certificate is good, but for another kind of node or another server than the one that was asked \
+         for.",
+    ),
+    (
         NO_SUCH,
         "nothing of that name",
         "There is none, or you may not know of it: both look the same on purpose. The nearest name that you may \
@@ -148,6 +184,16 @@ pub const CODES: &[(&str, &str, &str)] = &[
          then apply again.",
     ),
     (
+        "GH5101",
+        "the revision is too old",
+        "The history no longer reaches back to it. The oldest revision that is kept is named.",
+    ),
+    (
+        "GH5102",
+        "too many nodes",
+        "As many nodes as one control plane serves are live already.",
+    ),
+    (
         ADDRESS_IN_USE,
         "address in use",
         "Another process listens there. Stop it, or choose another address with the flag that is named.",
@@ -174,6 +220,39 @@ pub const CODES: &[(&str, &str, &str)] = &[
         NOT_READY,
         "not ready in time",
         "`gatehouse up` waited ten minutes. What it still waits for is named.",
+    ),
+    (
+        "GH6101",
+        "the store is away",
+        "The control plane cannot reach its store. Calls go on with what edges and sidecars have; changes \
+         wait until it is back.",
+    ),
+    (
+        "GH6102",
+        "the store is in use",
+        "Another process has the embedded store open. One control plane works on it at a time.",
+    ),
+    (
+        "GH6103",
+        "the store failed",
+        "The store did not do what it was asked to. The message has its own words.",
+    ),
+    (
+        "GH6104",
+        "the store holds what cannot be read",
+        "A value in the store is not what was written there: another version wrote it, or it is damaged. \
+         Nothing is overwritten.",
+    ),
+    (
+        "GH6105",
+        "too big for the store",
+        "One resource is larger than the store takes in one piece.",
+    ),
+    (
+        "GH6106",
+        "a secret cannot be sealed or opened",
+        "The master key is not the one that the store's secrets were sealed with. All replicas share one \
+         master_key_file.",
     ),
 ];
 

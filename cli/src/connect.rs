@@ -7,12 +7,12 @@ use proto::v1::{ListNodesRequest, NodeKind};
 use serde_json::{Value, json};
 
 use crate::app::App;
+use crate::codes;
 use crate::context::{Context, secret};
 use crate::fault::{Failure, Fault};
 use crate::get;
 use crate::link::Link;
 use crate::show::shell_word;
-use crate::codes;
 
 /// The environment variable that configurations refer to.
 const KEY_VARIABLE: &str = "GATEHOUSE_KEY";
@@ -35,7 +35,13 @@ pub enum Client {
 impl Client {
     /// All of them.
     #[cfg(test)]
-    const ALL: [Self; 5] = [Self::Cursor, Self::Vscode, Self::ClaudeCode, Self::ClaudeDesktop, Self::Codex];
+    const ALL: [Self; 5] = [
+        Self::Cursor,
+        Self::Vscode,
+        Self::ClaudeCode,
+        Self::ClaudeDesktop,
+        Self::Codex,
+    ];
 
     /// Where the configuration goes.
     const fn file(self) -> &'static str {
@@ -102,7 +108,10 @@ fn plain(app: &App, server: &str, url: &str) -> Result<(), Failure> {
         app.show.json(&json!({"server": server, "url": url}));
     } else {
         app.show.line(url);
-        app.show.hint(&format!("gatehouse connect {} --client cursor", shell_word(server)));
+        app.show.hint(&format!(
+            "gatehouse connect {} --client cursor",
+            shell_word(server)
+        ));
     }
     Ok(())
 }
@@ -119,11 +128,23 @@ async fn edge(context: &Context, server: &str) -> Result<String, Failure> {
     if let Some(edge) = &context.edge {
         return Ok(edge.clone());
     }
-    let answer = link.admin().list_nodes(ListNodesRequest {}).await.map_err(|s| link.fault(&s))?.into_inner();
-    let mut edges = answer.nodes.into_iter().filter(|node| node.kind() == NodeKind::Edge && node.live);
-    edges.find_map(|node| node.addresses.into_iter().next()).ok_or_else(|| {
-        Fault::new(codes::NO_EDGE, "no edge is live, so there is no URL").fix("gatehouse nodes").into()
-    })
+    let answer = link
+        .admin()
+        .list_nodes(ListNodesRequest {})
+        .await
+        .map_err(|s| link.fault(&s))?
+        .into_inner();
+    let mut edges = answer
+        .nodes
+        .into_iter()
+        .filter(|node| node.kind() == NodeKind::Edge && node.live);
+    edges
+        .find_map(|node| node.addresses.into_iter().next())
+        .ok_or_else(|| {
+            Fault::new(codes::NO_EDGE, "no edge is live, so there is no URL")
+                .fix("gatehouse nodes")
+                .into()
+        })
 }
 
 /// A configuration, in the form of its file.
@@ -136,8 +157,13 @@ enum Config {
 impl Config {
     fn text(&self) -> String {
         match self {
-            Self::Json(value) => serde_json::to_string_pretty(value).expect("a value with text keys"),
-            Self::Toml(table) => toml::to_string(table).expect("a table of text and tables").trim_end().to_owned(),
+            Self::Json(value) => {
+                serde_json::to_string_pretty(value).expect("a value with text keys")
+            }
+            Self::Toml(table) => toml::to_string(table)
+                .expect("a table of text and tables")
+                .trim_end()
+                .to_owned(),
         }
     }
 
@@ -154,20 +180,30 @@ fn config(client: Client, server: &str, url: &str, key: Option<&str>) -> Config 
     match client {
         Client::Cursor => {
             let authorization = bearer(&format!("${{env:{KEY_VARIABLE}}}"));
-            Config::Json(json!({"mcpServers": {server: {"url": url, "headers": {"Authorization": authorization}}}}))
+            Config::Json(
+                json!({"mcpServers": {server: {"url": url, "headers": {"Authorization": authorization}}}}),
+            )
         }
         Client::Vscode => Config::Json(vscode(server, url, key)),
         Client::ClaudeCode => {
             let authorization = bearer(&format!("${{{KEY_VARIABLE}}}"));
-            let entry = json!({"type": "http", "url": url, "headers": {"Authorization": authorization}});
+            let entry =
+                json!({"type": "http", "url": url, "headers": {"Authorization": authorization}});
             Config::Json(json!({"mcpServers": {server: entry}}))
         }
         Client::ClaudeDesktop => {
             // It reads no variables of the shell, and splits arguments at spaces on some systems: the header's value
             // goes by way of the child's environment.
-            let args = ["-y", "mcp-remote", url, "--header", "Authorization:${AUTHORIZATION}"];
+            let args = [
+                "-y",
+                "mcp-remote",
+                url,
+                "--header",
+                "Authorization:${AUTHORIZATION}",
+            ];
             let authorization = bearer("YOUR_KEY");
-            let entry = json!({"command": "npx", "args": args, "env": {"AUTHORIZATION": authorization}});
+            let entry =
+                json!({"command": "npx", "args": args, "env": {"AUTHORIZATION": authorization}});
             Config::Json(json!({"mcpServers": {server: entry}}))
         }
         Client::Codex => Config::Toml(codex(server, url, key)),
@@ -176,14 +212,16 @@ fn config(client: Client, server: &str, url: &str, key: Option<&str>) -> Config 
 
 fn vscode(server: &str, url: &str, key: Option<&str>) -> Value {
     let id = format!("gatehouse-{server}");
-    let authorization = key.map_or_else(|| format!("Bearer ${{input:{id}}}"), |key| format!("Bearer {key}"));
+    let authorization = key.map_or_else(
+        || format!("Bearer ${{input:{id}}}"),
+        |key| format!("Bearer {key}"),
+    );
     let mut config = json!({
         "servers": {server: {"type": "http", "url": url, "headers": {"Authorization": authorization}}}
     });
     if key.is_none() {
         let description = format!("Gatehouse API key for {server}");
-        config["inputs"] =
-            json!([{"type": "promptString", "id": id, "description": description, "password": true}]);
+        config["inputs"] = json!([{"type": "promptString", "id": id, "description": description, "password": true}]);
     }
     config
 }
@@ -220,7 +258,10 @@ mod tests {
                 let text = config(client, "everything", URL, key).text();
                 if client == Client::Codex {
                     let table: toml::Table = text.parse().unwrap();
-                    assert_eq!(table["mcp_servers"]["everything"]["url"].as_str(), Some(URL));
+                    assert_eq!(
+                        table["mcp_servers"]["everything"]["url"].as_str(),
+                        Some(URL)
+                    );
                 } else {
                     let value: Value = serde_json::from_str(&text).unwrap();
                     assert!(value.to_string().contains(URL), "{client:?}");

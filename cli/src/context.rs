@@ -36,7 +36,10 @@ pub struct Context {
 
 impl std::fmt::Debug for Context {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Context").field("address", &self.address).field("edge", &self.edge).finish_non_exhaustive()
+        f.debug_struct("Context")
+            .field("address", &self.address)
+            .field("edge", &self.edge)
+            .finish_non_exhaustive()
     }
 }
 
@@ -77,17 +80,26 @@ fn first_file(asked: &Asked, folder: &Path) -> Option<PathBuf> {
         return Some(file.clone());
     }
     let near = folder.join(".gatehouse/client.toml");
-    let own = asked.home.as_ref().map(|home| home.join(".config/gatehouse/client.toml"));
+    let own = asked
+        .home
+        .as_ref()
+        .map(|home| home.join(".config/gatehouse/client.toml"));
     std::iter::once(near).chain(own).find(|file| file.exists())
 }
 
 fn none_found(asked: &Asked) -> Fault {
     let own = asked.home.as_ref().map_or_else(String::new, |home| {
-        format!(" nor in {}", home.join(".config/gatehouse/client.toml").display())
+        format!(
+            " nor in {}",
+            home.join(".config/gatehouse/client.toml").display()
+        )
     });
-    Fault::new(codes::NO_CONTEXT, "no context says where the control plane is")
-        .why(format!("there is nothing in ./.gatehouse/client.toml{own}"))
-        .fix("start a system here with `gatehouse up`, or name a file with --context FILE")
+    Fault::new(
+        codes::NO_CONTEXT,
+        "no context says where the control plane is",
+    )
+    .why(format!("there is nothing in ./.gatehouse/client.toml{own}"))
+    .fix("start a system here with `gatehouse up`, or name a file with --context FILE")
 }
 
 /// Reads a context file.
@@ -96,7 +108,13 @@ fn none_found(asked: &Asked) -> Fault {
 /// A [`Fault`] that names the file and what is wrong with it.
 pub fn read(file: &Path) -> Result<Context, Fault> {
     let name = file.display();
-    let bad = |why: String| Fault::new(codes::BAD_CONTEXT, format!("the context {name} cannot be used")).why(why);
+    let bad = |why: String| {
+        Fault::new(
+            codes::BAD_CONTEXT,
+            format!("the context {name} cannot be used"),
+        )
+        .why(why)
+    };
     let text = read_bounded(file).map_err(|e| bad(e.to_string()))?;
     let mut context: Context = toml::from_str(&text).map_err(|e| bad(e.message().to_owned()))?;
     if let Some(token) = &context.token {
@@ -113,11 +131,15 @@ pub fn secret(given: &str) -> Result<String, Fault> {
     let Some(file) = given.strip_prefix('@') else {
         return Ok(given.to_owned());
     };
-    let text = read_bounded(Path::new(file))
-        .map_err(|e| Fault::new(codes::FILE, format!("{file} cannot be read")).why(e.to_string()))?;
+    let text = read_bounded(Path::new(file)).map_err(|e| {
+        Fault::new(codes::FILE, format!("{file} cannot be read")).why(e.to_string())
+    })?;
     let text = text.trim();
     if text.is_empty() {
-        return Err(Fault::new(codes::FILE, format!("{file} is empty, but should hold a secret")));
+        return Err(Fault::new(
+            codes::FILE,
+            format!("{file} is empty, but should hold a secret"),
+        ));
     }
     Ok(text.to_owned())
 }
@@ -125,7 +147,9 @@ pub fn secret(given: &str) -> Result<String, Fault> {
 fn read_bounded(file: &Path) -> std::io::Result<String> {
     use std::io::Read;
     let mut text = String::new();
-    let read = std::fs::File::open(file)?.take(FILE_BYTES_MAX + 1).read_to_string(&mut text)?;
+    let read = std::fs::File::open(file)?
+        .take(FILE_BYTES_MAX + 1)
+        .read_to_string(&mut text)?;
     if read as u64 > FILE_BYTES_MAX {
         return Err(std::io::Error::other("it is larger than 1 MiB"));
     }
@@ -146,7 +170,10 @@ mod tests {
     fn files_are_searched_in_order() {
         let dir = tempfile::tempdir().unwrap();
         let (here, home) = (dir.path().join("here"), dir.path().join("home"));
-        let mut asked = Asked { home: Some(home.clone()), ..Asked::default() };
+        let mut asked = Asked {
+            home: Some(home.clone()),
+            ..Asked::default()
+        };
         assert_eq!(find(&asked, &here).unwrap_err().code, codes::NO_CONTEXT);
 
         write(&home.join(".config/gatehouse/client.toml"), "https://home");
@@ -159,21 +186,33 @@ mod tests {
         asked.address = Some("https://flag".to_owned());
         asked.token = Some("flag".to_owned());
         let context = find(&asked, &here).unwrap();
-        assert_eq!((context.address.as_str(), context.token.as_deref()), ("https://flag", Some("flag")));
+        assert_eq!(
+            (context.address.as_str(), context.token.as_deref()),
+            ("https://flag", Some("flag"))
+        );
     }
 
     #[test]
     fn a_named_file_that_is_not_there_is_a_fault_and_not_skipped() {
         let dir = tempfile::tempdir().unwrap();
         write(&dir.path().join(".gatehouse/client.toml"), "https://here");
-        let asked = Asked { file: Some(dir.path().join("missing.toml")), ..Asked::default() };
-        assert_eq!(find(&asked, dir.path()).unwrap_err().code, codes::BAD_CONTEXT);
+        let asked = Asked {
+            file: Some(dir.path().join("missing.toml")),
+            ..Asked::default()
+        };
+        assert_eq!(
+            find(&asked, dir.path()).unwrap_err().code,
+            codes::BAD_CONTEXT
+        );
     }
 
     #[test]
     fn an_address_alone_is_enough() {
         let dir = tempfile::tempdir().unwrap();
-        let asked = Asked { address: Some("https://a".to_owned()), ..Asked::default() };
+        let asked = Asked {
+            address: Some("https://a".to_owned()),
+            ..Asked::default()
+        };
         assert_eq!(find(&asked, dir.path()).unwrap().address, "https://a");
     }
 
@@ -198,7 +237,11 @@ mod tests {
 
     #[test]
     fn a_context_shows_no_secret() {
-        let context = Context { token: Some("sesame".to_owned()), key: Some("gh_x".to_owned()), ..Context::default() };
+        let context = Context {
+            token: Some("sesame".to_owned()),
+            key: Some("gh_x".to_owned()),
+            ..Context::default()
+        };
         let shown = format!("{context:?}");
         assert!(!shown.contains("sesame") && !shown.contains("gh_x"));
     }

@@ -47,8 +47,15 @@ pub struct Args {
 pub async fn run(args: Args, app: &App) -> Result<(), Failure> {
     let kind = kind::parse(&args.kind)?;
     let link = app.link().await?;
-    let key = ResourceKey { kind: kind.to_owned(), name: args.name.clone() };
-    let request = DeleteRequest { keys: vec![key], if_revision: args.if_revision, dry_run: args.dry_run };
+    let key = ResourceKey {
+        kind: kind.to_owned(),
+        name: args.name.clone(),
+    };
+    let request = DeleteRequest {
+        keys: vec![key],
+        if_revision: args.if_revision,
+        dry_run: args.dry_run,
+    };
     let answer = match link.admin().delete(request).await {
         Ok(answer) => answer.into_inner(),
         Err(status) if status.code() == Code::NotFound => {
@@ -66,10 +73,21 @@ pub async fn run(args: Args, app: &App) -> Result<(), Failure> {
     if !app.show.is_json() {
         apply::tell(&app.show, &answer, args.dry_run);
     }
-    apply::finish(&link, &app.show, &answer, args.wait && !args.dry_run, args.timeout).await
+    apply::finish(
+        &link,
+        &app.show,
+        &answer,
+        args.wait && !args.dry_run,
+        args.timeout,
+    )
+    .await
 }
 
-fn named_by((path, message, code): (String, String, Option<String>)) -> Fault {
-    let message = if path.is_empty() { message } else { format!("{path}: {message}") };
-    Fault { code: code.map_or_else(|| model::fault::DANGLING.into(), Into::into), message, ..Fault::default() }
+/// What still names the resource; the message says where.
+fn named_by((_, message, code): (String, String, Option<String>)) -> Fault {
+    Fault {
+        code: code.map_or_else(|| model::fault::DANGLING.into(), Into::into),
+        message,
+        ..Fault::default()
+    }
 }

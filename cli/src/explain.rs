@@ -68,7 +68,11 @@ pub struct Args {
 /// An unknown code or server, bad files or arguments, or no connection.
 pub async fn run(args: Args, app: &App) -> Result<(), Failure> {
     if let Some(topic) = &args.topic {
-        return if is_code(topic) { explain_code(topic, app) } else { explain_field(topic, app) };
+        return if is_code(topic) {
+            explain_code(topic, app)
+        } else {
+            explain_field(topic, app)
+        };
     }
     let snapshot = if args.file.is_empty() {
         stored(app).await?
@@ -77,7 +81,11 @@ pub async fn run(args: Args, app: &App) -> Result<(), Failure> {
     };
     let question = question(&args, &snapshot)?;
     let engine = Engine::compile(snapshot.into()).map_err(|faults| {
-        let faults = faults.iter().map(|f| Fault { code: f.code.into(), message: f.to_string(), ..Fault::default() });
+        let faults = faults.iter().map(|f| Fault {
+            code: f.code.into(),
+            message: f.to_string(),
+            ..Fault::default()
+        });
         Failure::of(faults.collect(), None)
     })?;
     let answer = question.ask(&engine);
@@ -93,7 +101,10 @@ pub async fn run(args: Args, app: &App) -> Result<(), Failure> {
 
 /// `GH` and a digit: no resource is called that.
 fn is_code(topic: &str) -> bool {
-    topic.get(..2).is_some_and(|start| start.eq_ignore_ascii_case("gh")) && topic[2..].starts_with(|c: char| c.is_ascii_digit())
+    topic
+        .get(..2)
+        .is_some_and(|start| start.eq_ignore_ascii_case("gh"))
+        && topic[2..].starts_with(|c: char| c.is_ascii_digit())
 }
 
 fn explain_field(path: &str, app: &App) -> Result<(), Failure> {
@@ -102,21 +113,31 @@ fn explain_field(path: &str, app: &App) -> Result<(), Failure> {
         // A field without fields of its own, or a misspelt one: what stands around it helps with both.
         while let Some((outer, _)) = around.rsplit_once('.') {
             if model::yaml::describe(outer).is_some() {
-                return Err(Failure::usage(format!("{path} has no fields: gatehouse explain {outer}")));
+                return Err(Failure::usage(format!(
+                    "{path} has no fields: gatehouse explain {outer}"
+                )));
             }
             around = outer;
         }
-        return Err(Failure::usage(format!("{path:?} is no error code and no field: gatehouse explain Server.spec")));
+        return Err(Failure::usage(format!(
+            "{path:?} is no error code and no field: gatehouse explain Server.spec"
+        )));
     };
     if app.show.is_json() {
-        let items: Vec<Value> =
-            fields.iter().map(|f| json!({"field": f.name, "type": f.shape, "meaning": f.doc})).collect();
+        let items: Vec<Value> = fields
+            .iter()
+            .map(|f| json!({"field": f.name, "type": f.shape, "meaning": f.doc}))
+            .collect();
         app.show.json(&json!({"path": path, "items": items}));
         return Ok(());
     }
     let mut table = Table::new(&["FIELD", "TYPE", "MEANING"]);
     for field in fields {
-        table.row([field.name.to_owned(), field.shape.to_owned(), field.doc.to_owned()]);
+        table.row([
+            field.name.to_owned(),
+            field.shape.to_owned(),
+            field.doc.to_owned(),
+        ]);
     }
     app.show.table(&table, "it has no fields");
     Ok(())
@@ -124,14 +145,24 @@ fn explain_field(path: &str, app: &App) -> Result<(), Failure> {
 
 fn explain_code(code: &str, app: &App) -> Result<(), Failure> {
     let Some((code, title, text)) = codes::look_up(code) else {
-        let all = codes::CODES.iter().chain(model::fault::CODES).map(|row| row.0);
-        let offer = nearest(&code.to_ascii_uppercase(), all).map_or_else(String::new, |near| format!(": did you mean {near}?"));
-        return Err(Failure::usage(format!("there is no error code {code:?}{offer}")));
+        let all = codes::CODES
+            .iter()
+            .chain(model::fault::CODES)
+            .map(|row| row.0);
+        let offer = nearest(&code.to_ascii_uppercase(), all)
+            .map_or_else(String::new, |near| format!(": did you mean {near}?"));
+        return Err(Failure::usage(format!(
+            "there is no error code {code:?}{offer}"
+        )));
     };
     if app.show.is_json() {
-        app.show.json(&json!({"code": code, "title": title, "text": text}));
+        app.show
+            .json(&json!({"code": code, "title": title, "text": text}));
     } else {
-        app.show.line(&format!("{}  {title}\n\n{text}", app.show.paint(Meaning::Name, code)));
+        app.show.line(&format!(
+            "{}  {title}\n\n{text}",
+            app.show.paint(Meaning::Name, code)
+        ));
     }
     Ok(())
 }
@@ -140,7 +171,11 @@ fn explain_code(code: &str, app: &App) -> Result<(), Failure> {
 async fn stored(app: &App) -> Result<Snapshot, Failure> {
     let link = app.link().await?;
     let mut snapshot = Snapshot::default();
-    for kind in [model::wire::SERVER, model::wire::ACCESS_RULE, model::wire::FILTER] {
+    for kind in [
+        model::wire::SERVER,
+        model::wire::ACCESS_RULE,
+        model::wire::FILTER,
+    ] {
         for resource in get::all(&link, kind).await? {
             match model::wire::convert(&resource) {
                 Ok(item) => model::wire::insert(&mut snapshot, item),
@@ -194,7 +229,11 @@ impl Question {
             .iter()
             .map(|rule| Rule {
                 name: rule.rule.to_string(),
-                effect: if rule.effect == Effect::Allow { "allow" } else { "deny" },
+                effect: if rule.effect == Effect::Allow {
+                    "allow"
+                } else {
+                    "deny"
+                },
                 matched: rule.matched,
                 why_not: Some(rule.why_not.clone()).filter(|why| !why.is_empty()),
             })
@@ -217,11 +256,18 @@ impl Question {
 
     /// Shows the call to the filters, where its arguments are given: the same bytes that a client would send.
     fn ask_filters(&self, engine: &Engine, answer: &mut Answer) {
-        let Some(arguments) = &self.arguments else { return };
+        let Some(arguments) = &self.arguments else {
+            return;
+        };
         let params = json!({"name": self.tool, "arguments": arguments});
-        let message = json!({"jsonrpc": "2.0", "id": 1, "method": method::TOOLS_CALL, "params": params});
-        let selection =
-            engine.filters().select(&self.server, method::TOOLS_CALL, Some(&self.tool), Direction::Request);
+        let message =
+            json!({"jsonrpc": "2.0", "id": 1, "method": method::TOOLS_CALL, "params": params});
+        let selection = engine.filters().select(
+            &self.server,
+            method::TOOLS_CALL,
+            Some(&self.tool),
+            Direction::Request,
+        );
         answer.asked = Asked::Passed;
         if let Outcome::Deny { filter, reason } = selection.check(message.to_string().as_bytes()) {
             answer.asked = Asked::Refused;
@@ -270,17 +316,30 @@ struct Rule {
 
 impl Answer {
     fn lines(&self, app: &App) -> Vec<String> {
-        let meaning = if self.decision == "allow" { Meaning::Good } else { Meaning::Act };
+        let meaning = if self.decision == "allow" {
+            Meaning::Good
+        } else {
+            Meaning::Act
+        };
         let decision = app.show.paint(meaning, self.decision);
         let because = match (&self.filter, &self.rule) {
-            (Some(filter), _) => format!("filter {filter}: {}", self.filter_says.as_deref().unwrap_or_default()),
+            (Some(filter), _) => format!(
+                "filter {filter}: {}",
+                self.filter_says.as_deref().unwrap_or_default()
+            ),
             (None, Some(rule)) => format!("rule {}", app.show.paint(Meaning::Name, rule)),
             (None, None) => "no rule allows it".to_owned(),
         };
-        let mut lines = vec![format!("decision  {decision}"), format!("because   {because}")];
+        let mut lines = vec![
+            format!("decision  {decision}"),
+            format!("because   {because}"),
+        ];
         for (n, rule) in self.rules.iter().enumerate() {
             let head = if n == 0 { "rules     " } else { "          " };
-            let fit = rule.why_not.as_ref().map_or_else(|| "matches".to_owned(), |why| format!("does not match: {why}"));
+            let fit = rule.why_not.as_ref().map_or_else(
+                || "matches".to_owned(),
+                |why| format!("does not match: {why}"),
+            );
             lines.push(format!("{head}{} ({}) {fit}", rule.name, rule.effect));
         }
         let asked = match self.asked {

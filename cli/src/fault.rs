@@ -20,12 +20,12 @@ pub struct Fault {
     pub message: String,
     /// Whether the sentence is an answer in itself: people see it without `error` and code before it.
     pub spoken: bool,
-    /// Places in the user's own files.
-    pub places: Vec<Place>,
+    /// The place in the user's own file.
+    pub place: Option<Box<Place>>,
     /// The cause, where it is not plain.
-    pub why: Option<String>,
+    pub why: Option<Box<str>>,
     /// One command or edit that mends it.
-    pub fix: Option<String>,
+    pub fix: Option<Box<str>>,
     /// Whether the same command may work later.
     pub retryable: bool,
     /// What happened below, for `-v`.
@@ -54,19 +54,23 @@ pub struct Place {
 impl Fault {
     /// A fault with a code and a sentence.
     pub fn new(code: &'static str, message: impl Into<String>) -> Self {
-        Self { code: Cow::Borrowed(code), message: message.into(), ..Self::default() }
+        Self {
+            code: Cow::Borrowed(code),
+            message: message.into(),
+            ..Self::default()
+        }
     }
 
     /// The same, with its cause.
     #[must_use]
-    pub fn why(mut self, why: impl Into<String>) -> Self {
+    pub fn why(mut self, why: impl Into<Box<str>>) -> Self {
         self.why = Some(why.into());
         self
     }
 
     /// The same, with what mends it.
     #[must_use]
-    pub fn fix(mut self, fix: impl Into<String>) -> Self {
+    pub fn fix(mut self, fix: impl Into<Box<str>>) -> Self {
         self.fix = Some(fix.into());
         self
     }
@@ -97,7 +101,7 @@ impl Fault {
             let head = show.paint_err(Meaning::Act, &format!("error {}:", self.code));
             let _ = write!(out, "{head} {}", self.message);
         }
-        for place in &self.places {
+        if let Some(place) = &self.place {
             place.draw(&mut out, show);
         }
         for (name, text) in [("why", &self.why), ("fix", &self.fix)] {
@@ -116,15 +120,24 @@ impl Fault {
 
 impl Place {
     fn draw(&self, out: &mut String, show: &Show) {
-        let number = if self.line == 0 { String::new() } else { self.line.to_string() };
+        let number = if self.line == 0 {
+            String::new()
+        } else {
+            self.line.to_string()
+        };
         let gutter = " ".repeat(number.len().max(2));
-        let _ = write!(out, "\n{gutter}┌ {}", show.paint_err(Meaning::Name, &self.spot()));
+        let _ = write!(
+            out,
+            "\n{gutter}┌ {}",
+            show.paint_err(Meaning::Name, &self.spot())
+        );
         if let Some(resource) = &self.resource {
             let _ = write!(out, "   ({resource})");
         }
         if let Some((text, length)) = &self.excerpt {
             let before = self.column.saturating_sub(1);
-            let mark = "^".repeat((*length).clamp(1, text.chars().count().saturating_sub(before).max(1)));
+            let mark =
+                "^".repeat((*length).clamp(1, text.chars().count().saturating_sub(before).max(1)));
             let mark = show.paint_err(Meaning::Act, &mark);
             let _ = write!(out, "\n{number:>2}│ {}", text.replace('\t', " "));
             let _ = write!(out, "\n{gutter}│ {}{mark}", " ".repeat(before));
@@ -135,7 +148,11 @@ impl Place {
     }
 
     fn spot(&self) -> String {
-        if self.line == 0 { self.file.clone() } else { format!("{}:{}:{}", self.file, self.line, self.column) }
+        if self.line == 0 {
+            self.file.clone()
+        } else {
+            format!("{}:{}:{}", self.file, self.line, self.column)
+        }
     }
 }
 
@@ -153,23 +170,42 @@ pub struct Failure {
 impl Failure {
     /// Many faults of one command.
     pub fn of(faults: Vec<Fault>, summary: Option<String>) -> Self {
-        Self { faults, summary, exit: 1 }
+        Self {
+            faults,
+            summary,
+            exit: 1,
+        }
     }
 
     /// The command line itself is wrong.
     pub fn usage(message: impl Into<String>) -> Self {
-        let fault = Fault { message: format!("error: {}", message.into()), ..Fault::default() };
-        Self { faults: vec![fault], summary: None, exit: 2 }
+        let fault = Fault {
+            message: format!("error: {}", message.into()),
+            ..Fault::default()
+        };
+        Self {
+            faults: vec![fault],
+            summary: None,
+            exit: 2,
+        }
     }
 
     /// Stopped by Ctrl-C, with what stays.
     pub fn interrupted(summary: Option<String>) -> Self {
-        Self { faults: Vec::new(), summary, exit: 130 }
+        Self {
+            faults: Vec::new(),
+            summary,
+            exit: 130,
+        }
     }
 
     /// Failed, and all is said already.
     pub fn silent() -> Self {
-        Self { faults: Vec::new(), summary: None, exit: 1 }
+        Self {
+            faults: Vec::new(),
+            summary: None,
+            exit: 1,
+        }
     }
 
     /// Writes all of it to standard error, and gives the exit code.
@@ -179,7 +215,8 @@ impl Failure {
                 show.note(&document);
             }
         } else {
-            let mut blocks: Vec<String> = self.faults.iter().map(|fault| fault.draw(show)).collect();
+            let mut blocks: Vec<String> =
+                self.faults.iter().map(|fault| fault.draw(show)).collect();
             blocks.extend(self.summary.clone());
             if !blocks.is_empty() {
                 let apart = if self.faults.len() > 1 { "\n\n" } else { "\n" };
@@ -199,7 +236,11 @@ impl Failure {
         }
         let views = || self.faults.iter().map(View::of);
         let error = views().next()?;
-        let errors = if self.faults.len() > 1 { views().collect() } else { Vec::new() };
+        let errors = if self.faults.len() > 1 {
+            views().collect()
+        } else {
+            Vec::new()
+        };
         serde_json::to_string(&Document { error, errors }).ok()
     }
 }
@@ -236,9 +277,14 @@ impl<'a> View<'a> {
             code: &fault.code,
             message: &fault.message,
             r#where: fault
-                .places
+                .place
                 .iter()
-                .map(|p| Spot { file: &p.file, line: p.line, column: p.column, path: &p.path })
+                .map(|p| Spot {
+                    file: &p.file,
+                    line: p.line,
+                    column: p.column,
+                    path: &p.path,
+                })
                 .collect(),
             why: fault.why.as_deref(),
             fix: fault.fix.as_deref(),
@@ -254,13 +300,19 @@ mod tests {
     use crate::show::{ColorChoice, Format, Surroundings};
 
     fn plain() -> Show {
-        Show::new(Format::Table, ColorChoice::Never, &Surroundings::default(), true, false)
+        Show::new(
+            Format::Table,
+            ColorChoice::Never,
+            &Surroundings::default(),
+            true,
+            false,
+        )
     }
 
     fn sample() -> Fault {
-        let mut fault = Fault::new("GH1001", "spec.limits.idel is not a field of Server")
-            .fix("write idle");
-        fault.places.push(Place {
+        let mut fault =
+            Fault::new("GH1001", "spec.limits.idel is not a field of Server").fix("write idle");
+        fault.place = Some(Box::new(Place {
             file: "servers.yaml".to_owned(),
             line: 13,
             column: 27,
@@ -268,7 +320,7 @@ mod tests {
             resource: Some("Server everything".to_owned()),
             excerpt: Some(("  limits: {memory: 512Mi, idel: 15m}".to_owned(), 4)),
             label: Some("did you mean `idle`?".to_owned()),
-        });
+        }));
         fault
     }
 
@@ -287,15 +339,20 @@ mod tests {
     #[test]
     fn marks_stay_within_the_line() {
         let mut fault = sample();
-        fault.places[0].excerpt = Some(("ab".to_owned(), 400));
-        fault.places[0].column = 2;
-        assert!(fault.draw(&plain()).contains("│  ^ did"), "{}", fault.draw(&plain()));
+        let place = fault.place.as_mut().unwrap();
+        (place.excerpt, place.column) = (Some(("ab".to_owned(), 400)), 2);
+        assert!(
+            fault.draw(&plain()).contains("│  ^ did"),
+            "{}",
+            fault.draw(&plain())
+        );
     }
 
     #[test]
     fn programs_get_the_same_in_one_document() {
         let failure = Failure::from(sample());
-        let document: serde_json::Value = serde_json::from_str(&failure.document().unwrap()).unwrap();
+        let document: serde_json::Value =
+            serde_json::from_str(&failure.document().unwrap()).unwrap();
         assert_eq!(
             document,
             serde_json::json!({"error": {
@@ -310,7 +367,8 @@ mod tests {
     #[test]
     fn several_faults_are_all_in_the_document() {
         let failure = Failure::of(vec![sample(), Fault::new("GH1002", "x").retryable()], None);
-        let document: serde_json::Value = serde_json::from_str(&failure.document().unwrap()).unwrap();
+        let document: serde_json::Value =
+            serde_json::from_str(&failure.document().unwrap()).unwrap();
         assert_eq!(document["error"]["code"], "GH1001");
         assert_eq!(document["errors"][1]["retryable"], true);
     }

@@ -5,7 +5,10 @@ use proto::v1::filter_spec::Kind as FilterKind;
 use proto::v1::resource::Spec;
 use proto::v1::runtime::Kind as RuntimeKind;
 use proto::v1::server_selector::Kind as Selector;
-use proto::v1::{AccessRuleSpec, FilterSpec, GetRequest, ListRequest, Metadata, Resource, ResourceKey, ServerSpec};
+use proto::v1::{
+    AccessRuleSpec, FilterSpec, GetRequest, ListRequest, Metadata, Resource, ResourceKey,
+    ServerSpec,
+};
 use serde_json::{Value, json};
 use tonic::Code;
 
@@ -55,10 +58,15 @@ pub async fn run(args: Args, app: &App) -> Result<(), Failure> {
 /// # Errors
 /// There is none of that name (with the nearest that there is), or no answer.
 pub async fn one(link: &Link, kind: &str, name: &str) -> Result<Resource, Failure> {
-    let key = ResourceKey { kind: kind.to_owned(), name: name.to_owned() };
+    let key = ResourceKey {
+        kind: kind.to_owned(),
+        name: name.to_owned(),
+    };
     match link.admin().get(GetRequest { key: Some(key) }).await {
         Ok(answer) => Ok(answer.into_inner()),
-        Err(status) if status.code() == Code::NotFound => Err(no_such(link, kind, name).await.into()),
+        Err(status) if status.code() == Code::NotFound => {
+            Err(no_such(link, kind, name).await.into())
+        }
         Err(status) => Err(link.fault(&status).into()),
     }
 }
@@ -68,15 +76,24 @@ pub async fn one(link: &Link, kind: &str, name: &str) -> Result<Resource, Failur
 /// # Errors
 /// No answer.
 pub async fn all(link: &Link, kind: &str) -> Result<Vec<Resource>, Failure> {
-    let request = ListRequest { kind: kind.to_owned() };
-    let answer = link.admin().list(request).await.map_err(|status| link.fault(&status))?;
+    let request = ListRequest {
+        kind: kind.to_owned(),
+    };
+    let answer = link
+        .admin()
+        .list(request)
+        .await
+        .map_err(|status| link.fault(&status))?;
     Ok(answer.into_inner().resources)
 }
 
 /// There is nothing of that name; the nearest that there is.
 pub async fn no_such(link: &Link, kind: &str, name: &str) -> Fault {
     let there = all(link, kind).await.unwrap_or_default();
-    let names = there.iter().filter_map(|r| r.metadata.as_ref()).map(|m| m.name.as_str());
+    let names = there
+        .iter()
+        .filter_map(|r| r.metadata.as_ref())
+        .map(|m| m.name.as_str());
     let fault = Fault::new(codes::NO_SUCH, format!("there is no {kind} {name:?}"));
     match nearest(name, names) {
         Some(near) => fault.why(format!("did you mean {near}?")),
@@ -98,7 +115,8 @@ fn show(app: &App, resources: &[Resource], kind: &str, single: bool) {
         }
         Format::Name => {
             for resource in resources {
-                app.show.line(&format!("{kind}/{}", metadata(resource).name));
+                app.show
+                    .line(&format!("{kind}/{}", metadata(resource).name));
             }
         }
         Format::Table | Format::Wide => {
@@ -118,8 +136,18 @@ fn table(resources: &[Resource], kind: &str, wide: bool) -> Table {
         model::wire::ACCESS_RULE => &["EFFECT", "SUBJECTS", "SERVERS", "TARGETS"],
         _ => &["KIND", "SERVERS", "DIRECTION", "ORDER"],
     };
-    let more: &[&str] = if wide { &["REVISION", "LABELS", "DESCRIPTION"] } else { &[] };
-    let header: Vec<&str> = ["NAME"].iter().chain(own).chain(&["CHANGED"]).chain(more).copied().collect();
+    let more: &[&str] = if wide {
+        &["REVISION", "LABELS", "DESCRIPTION"]
+    } else {
+        &[]
+    };
+    let header: Vec<&str> = ["NAME"]
+        .iter()
+        .chain(own)
+        .chain(&["CHANGED"])
+        .chain(more)
+        .copied()
+        .collect();
     let mut table = Table::new(&header);
     for resource in resources {
         let meta = metadata(resource);
@@ -136,16 +164,29 @@ fn table(resources: &[Resource], kind: &str, wide: bool) -> Table {
         }
         cells.push(when::age_of_text(&meta.changed));
         if wide {
-            let labels: Vec<String> = meta.labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
+            let labels: Vec<String> = meta
+                .labels
+                .iter()
+                .map(|(k, v)| format!("{k}={v}"))
+                .collect();
             cells.extend([meta.revision.to_string(), labels.join(","), description]);
         }
-        table.cells(cells.into_iter().map(|cell| (cell, Meaning::Plain)).collect());
+        table.cells(
+            cells
+                .into_iter()
+                .map(|cell| (cell, Meaning::Plain))
+                .collect(),
+        );
     }
     table
 }
 
 fn runtime(server: &ServerSpec) -> String {
-    match server.runtime.as_ref().and_then(|runtime| runtime.kind.as_ref()) {
+    match server
+        .runtime
+        .as_ref()
+        .and_then(|runtime| runtime.kind.as_ref())
+    {
         Some(RuntimeKind::Npx(npx)) => format!("npx {}@{}", npx.package, npx.version),
         Some(RuntimeKind::Uvx(uvx)) => format!("uvx {}=={}", uvx.package, uvx.version),
         Some(RuntimeKind::Command(command)) => command.argv.join(" "),
@@ -161,12 +202,16 @@ fn rule_cells(rule: &AccessRuleSpec) -> [String; 4] {
         .subjects
         .iter()
         .map(|subject| {
-            [("user", &subject.user), ("group", &subject.group), ("client", &subject.client)]
-                .into_iter()
-                .filter(|(_, value)| !value.is_empty())
-                .map(|(name, value)| format!("{name}:{value}"))
-                .collect::<Vec<_>>()
-                .join("&")
+            [
+                ("user", &subject.user),
+                ("group", &subject.group),
+                ("client", &subject.client),
+            ]
+            .into_iter()
+            .filter(|(_, value)| !value.is_empty())
+            .map(|(name, value)| format!("{name}:{value}"))
+            .collect::<Vec<_>>()
+            .join("&")
         })
         .collect();
     let servers: Vec<String> = rule
@@ -179,8 +224,15 @@ fn rule_cells(rule: &AccessRuleSpec) -> [String; 4] {
         })
         .collect();
     [
-        rule.effect().as_str_name().trim_start_matches("EFFECT_").to_ascii_lowercase(),
-        if rule.everyone { "everyone".to_owned() } else { subjects.join(",") },
+        rule.effect()
+            .as_str_name()
+            .trim_start_matches("EFFECT_")
+            .to_ascii_lowercase(),
+        if rule.everyone {
+            "everyone".to_owned()
+        } else {
+            subjects.join(",")
+        },
         servers.join(","),
         targets(rule),
     ]
@@ -198,7 +250,11 @@ fn targets(rule: &AccessRuleSpec) -> String {
         .into_iter()
         .filter_map(|(name, list)| list.map(|list| format!("{name}:{}", list.globs.join(","))))
         .collect();
-    if lists.is_empty() { "everything".to_owned() } else { lists.join(" ") }
+    if lists.is_empty() {
+        "everything".to_owned()
+    } else {
+        lists.join(" ")
+    }
 }
 
 fn filter_cells(filter: &FilterSpec) -> [String; 4] {
@@ -208,13 +264,22 @@ fn filter_cells(filter: &FilterSpec) -> [String; 4] {
         Some(FilterKind::Webhook(_)) => "webhook".to_owned(),
         None => String::new(),
     };
-    let servers = if matches.servers.is_empty() { "*".to_owned() } else { matches.servers.join(",") };
+    let servers = if matches.servers.is_empty() {
+        "*".to_owned()
+    } else {
+        matches.servers.join(",")
+    };
     let direction = match matches.direction() {
         proto::v1::Direction::Request => "request",
         proto::v1::Direction::Response => "response",
         proto::v1::Direction::Both | proto::v1::Direction::Unspecified => "both",
     };
-    [kind, servers, direction.to_owned(), filter.order.to_string()]
+    [
+        kind,
+        servers,
+        direction.to_owned(),
+        filter.order.to_string(),
+    ]
 }
 
 #[cfg(test)]
@@ -227,27 +292,58 @@ mod tests {
         let rule = AccessRuleSpec {
             effect: Effect::Deny.into(),
             subjects: vec![
-                Subject { group: "engineering".to_owned(), client: "cursor".to_owned(), ..Subject::default() },
-                Subject { user: "ana@example.com".to_owned(), ..Subject::default() },
+                Subject {
+                    group: "engineering".to_owned(),
+                    client: "cursor".to_owned(),
+                    ..Subject::default()
+                },
+                Subject {
+                    user: "ana@example.com".to_owned(),
+                    ..Subject::default()
+                },
             ],
-            servers: vec![ServerSelector { kind: Some(Selector::Glob("docs-*".to_owned())) }],
-            targets: Some(Targets { tools: Some(GlobList { globs: vec!["get-env".to_owned()] }), ..Targets::default() }),
+            servers: vec![ServerSelector {
+                kind: Some(Selector::Glob("docs-*".to_owned())),
+            }],
+            targets: Some(Targets {
+                tools: Some(GlobList {
+                    globs: vec!["get-env".to_owned()],
+                }),
+                ..Targets::default()
+            }),
             ..AccessRuleSpec::default()
         };
         assert_eq!(
             rule_cells(&rule),
-            ["deny", "group:engineering&client:cursor,user:ana@example.com", "docs-*", "tools:get-env"]
+            [
+                "deny",
+                "group:engineering&client:cursor,user:ana@example.com",
+                "docs-*",
+                "tools:get-env"
+            ]
         );
-        let all = AccessRuleSpec { everyone: true, ..AccessRuleSpec::default() };
-        assert_eq!((rule_cells(&all)[1].as_str(), rule_cells(&all)[3].as_str()), ("everyone", "everything"));
+        let all = AccessRuleSpec {
+            everyone: true,
+            ..AccessRuleSpec::default()
+        };
+        assert_eq!(
+            (rule_cells(&all)[1].as_str(), rule_cells(&all)[3].as_str()),
+            ("everyone", "everything")
+        );
     }
 
     #[test]
     fn every_kind_has_as_many_cells_as_columns() {
-        let resource = |spec| Resource { metadata: Some(Metadata::default()), spec: Some(spec) };
+        let resource = |spec| Resource {
+            metadata: Some(Metadata::default()),
+            spec: Some(spec),
+        };
         let samples = [
             ("Server", resource(Spec::Server(ServerSpec::default()))),
-            ("AccessRule", resource(Spec::AccessRule(AccessRuleSpec::default()))),
+            (
+                "AccessRule",
+                resource(Spec::AccessRule(AccessRuleSpec::default())),
+            ),
             ("Filter", resource(Spec::Filter(FilterSpec::default()))),
         ];
         for (kind, resource) in samples {

@@ -12,7 +12,7 @@ use crate::codes;
 use crate::fault::{Failure, Fault};
 use crate::link::Link;
 use crate::rollout;
-use crate::show::{Show, Table, nearest, shell_word};
+use crate::show::{Progress, Show, Table, nearest, shell_word};
 use crate::when;
 
 /// How long a change of keys waits for the nodes before it says that they do not have it yet.
@@ -91,10 +91,17 @@ async fn create(args: Create, app: &App) -> Result<(), Failure> {
         user: args.user,
         groups: args.group,
         servers: args.server.clone(),
-        expires_ms: args.expires.map_or(0, |time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
+        expires_ms: args.expires.map_or(0, |time| {
+            u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+        }),
         client: String::new(),
     };
-    let made = link.admin().create_key(request).await.map_err(|s| link.fault(&s))?.into_inner();
+    let made = link
+        .admin()
+        .create_key(request)
+        .await
+        .map_err(|s| link.fault(&s))?
+        .into_inner();
     // The key must not be lost, whatever becomes of the wait: it is shown first.
     if app.show.is_json() {
         app.show.json(&json!({"id": made.id, "key": made.key}));
@@ -103,14 +110,22 @@ async fn create(args: Create, app: &App) -> Result<(), Failure> {
     }
     until_known(&link, &app.show, made.revision).await;
     let server = args.server.first().map_or("SERVER", String::as_str);
-    app.show.hint(&format!("gatehouse connect {} (the key is not shown again)", shell_word(server)));
+    app.show.hint(&format!(
+        "gatehouse connect {} (the key is not shown again)",
+        shell_word(server)
+    ));
     Ok(())
 }
 
 /// Waits a little until nodes know a change of keys; a warning says when they do not.
 async fn until_known(link: &Link, show: &Show, revision: u64) {
-    if rollout::wait(link, show, revision, ROLLOUT_TIMEOUT).await.is_err() {
-        show.note(&format!("not all nodes have revision {revision} yet: gatehouse nodes"));
+    if rollout::wait(link, Progress::none(), revision, ROLLOUT_TIMEOUT)
+        .await
+        .is_err()
+    {
+        show.note(&format!(
+            "not all nodes have revision {revision} yet: gatehouse nodes"
+        ));
     }
 }
 
@@ -124,7 +139,11 @@ async fn list(app: &App) -> Result<(), Failure> {
     }
     let mut table = Table::new(&["ID", "USER", "GROUPS", "SERVERS", "AGE", "ENDS"]);
     for key in &keys {
-        let servers = if key.servers.is_empty() { "*".to_owned() } else { key.servers.join(",") };
+        let servers = if key.servers.is_empty() {
+            "*".to_owned()
+        } else {
+            key.servers.join(",")
+        };
         table.row([
             key.id.clone(),
             key.user.clone(),
@@ -134,7 +153,10 @@ async fn list(app: &App) -> Result<(), Failure> {
             when::until(key.expires_unix_ms),
         ]);
     }
-    app.show.table(&table, "there is no API key yet: gatehouse key create --user NAME");
+    app.show.table(
+        &table,
+        "there is no API key yet: gatehouse key create --user NAME",
+    );
     Ok(())
 }
 
@@ -143,13 +165,19 @@ async fn list(app: &App) -> Result<(), Failure> {
 /// # Errors
 /// No answer.
 pub async fn keys(link: &Link) -> Result<Vec<KeyInfo>, Failure> {
-    let answer = link.admin().list_keys(ListKeysRequest {}).await.map_err(|s| link.fault(&s))?;
+    let answer = link
+        .admin()
+        .list_keys(ListKeysRequest {})
+        .await
+        .map_err(|s| link.fault(&s))?;
     Ok(answer.into_inner().keys)
 }
 
 async fn revoke(args: Revoke, app: &App) -> Result<(), Failure> {
     let link = app.link().await?;
-    let request = RevokeKeyRequest { id: args.id.clone() };
+    let request = RevokeKeyRequest {
+        id: args.id.clone(),
+    };
     let answer = match link.admin().revoke_key(request).await {
         Ok(answer) => answer.into_inner(),
         Err(status) if status.code() == Code::NotFound => {
@@ -165,9 +193,13 @@ async fn revoke(args: Revoke, app: &App) -> Result<(), Failure> {
     };
     until_known(&link, &app.show, answer.revision).await;
     if app.show.is_json() {
-        app.show.json(&json!({"id": args.id, "revoked": true, "revision": answer.revision}));
+        app.show
+            .json(&json!({"id": args.id, "revoked": true, "revision": answer.revision}));
     } else {
-        app.show.line(&format!("key {} is revoked (revision {})", args.id, answer.revision));
+        app.show.line(&format!(
+            "key {} is revoked (revision {})",
+            args.id, answer.revision
+        ));
     }
     Ok(())
 }

@@ -12,7 +12,11 @@ use crate::show::nearest;
 pub fn parse(typed: &str) -> Result<&'static str, Failure> {
     let folded = typed.to_ascii_lowercase();
     let singular = folded.strip_suffix('s').unwrap_or(&folded);
-    let named = |wanted: &str| KINDS.iter().find(|kind| kind.name.eq_ignore_ascii_case(wanted));
+    let named = |wanted: &str| {
+        KINDS
+            .iter()
+            .find(|kind| kind.name.eq_ignore_ascii_case(wanted))
+    };
     match named(&folded).or_else(|| named(singular)) {
         Some(kind) if kind.supported => Ok(kind.name),
         Some(kind) => Err(Failure::from(Fault::new(
@@ -24,16 +28,22 @@ pub fn parse(typed: &str) -> Result<&'static str, Failure> {
 }
 
 fn unknown(typed: &str) -> Failure {
-    let names = || KINDS.iter().filter(|kind| kind.supported).map(|kind| kind.name);
-    let offer = nearest(typed, names())
-        .map_or_else(|| format!("kinds are {}", names().collect::<Vec<_>>().join(", ")), |near| {
-            format!("did you mean {near}?")
-        });
+    let names = || {
+        KINDS
+            .iter()
+            .filter(|kind| kind.supported)
+            .map(|kind| kind.name)
+    };
+    let offer = nearest(typed, names()).map_or_else(
+        || format!("kinds are {}", names().collect::<Vec<_>>().join(", ")),
+        |near| format!("did you mean {near}?"),
+    );
     Failure::usage(format!("there is no kind {typed:?}: {offer}"))
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
     use super::*;
 
     #[test]
@@ -47,6 +57,9 @@ mod tests {
     fn an_unknown_kind_is_a_usage_fault_with_an_offer() {
         let failure = parse("Sever").map(str::to_owned).unwrap_err();
         assert_eq!(failure.exit, 2);
-        assert!(failure.faults[0].message.contains("did you mean Server?"), "{failure:?}");
+        assert!(
+            failure.faults[0].message.contains("did you mean Server?"),
+            "{failure:?}"
+        );
     }
 }

@@ -84,14 +84,24 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 /// Output for a process that has no flags about it.
 fn plain() -> Show {
-    Show::new(Format::Table, ColorChoice::Auto, &surroundings(), false, false)
+    Show::new(
+        Format::Table,
+        ColorChoice::Auto,
+        &surroundings(),
+        false,
+        false,
+    )
 }
 
 /// What clap has to say: help and version are answers, everything else is a fault of usage.
 pub(crate) fn usage(error: &clap::Error) -> ExitCode {
     // Nobody is left to tell where the terminal is gone.
     let _ = error.print();
-    if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS }
+    if error.use_stderr() {
+        ExitCode::from(2)
+    } else {
+        ExitCode::SUCCESS
+    }
 }
 
 fn surroundings() -> Surroundings {
@@ -104,7 +114,13 @@ fn surroundings() -> Surroundings {
 
 fn app(global: &Global) -> App {
     App {
-        show: Show::new(global.output, global.color, &surroundings(), global.quiet, global.verbose),
+        show: Show::new(
+            global.output,
+            global.color,
+            &surroundings(),
+            global.quiet,
+            global.verbose,
+        ),
         asked: Asked {
             file: global.context.clone(),
             address: global.address.clone(),
@@ -118,8 +134,11 @@ fn app(global: &Global) -> App {
 fn wait(command: Command, format: Format, app: &App) -> Result<(), Failure> {
     fits(&command, format)?;
     runtime::tls::install_default();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let runtime = runtime.map_err(|e| Fault::new(codes::FILE, "no threads can be started").why(e.to_string()))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    let runtime = runtime
+        .map_err(|e| Fault::new(codes::FILE, "no threads can be started").why(e.to_string()))?;
     runtime.block_on(async {
         match command {
             // Hears Ctrl-C by itself, and drains.
@@ -135,17 +154,23 @@ fn wait(command: Command, format: Format, app: &App) -> Result<(), Failure> {
 /// Whether a command has this form of answer.
 fn fits(command: &Command, format: Format) -> Result<(), Failure> {
     let fits = match format {
-        Format::Table | Format::Json => true,
+        Format::Table => true,
+        Format::Json => !matches!(command, Command::Up(_)),
         Format::Wide => matches!(
             command,
-            Command::Get(_) | Command::Nodes(_) | Command::Server(_) | Command::Audit(audit::Command::List(_))
+            Command::Get(_)
+                | Command::Nodes(_)
+                | Command::Server(_)
+                | Command::Audit(audit::Command::List(_))
         ),
         Format::Yaml | Format::Name => matches!(command, Command::Get(_)),
     };
     if fits {
         return Ok(());
     }
-    Err(Failure::usage("this command has no such form: use -o table or -o json"))
+    Err(Failure::usage(
+        "this command does not answer in that form: leave -o out, or see --help",
+    ))
 }
 
 async fn perform(command: Command, app: &App) -> Result<(), Failure> {
@@ -163,6 +188,8 @@ async fn perform(command: Command, app: &App) -> Result<(), Failure> {
         Command::Nodes(args) => nodes::run(args, app).await,
         Command::Server(command) => server::run(command, app).await,
         Command::Node(command) => node::run(command, app).await,
-        Command::Up(_) | Command::ControlPlane(_) | Command::Edge(_) | Command::Sidecar(_) => Ok(()),
+        Command::Up(_) | Command::ControlPlane(_) | Command::Edge(_) | Command::Sidecar(_) => {
+            Ok(())
+        }
     }
 }

@@ -45,7 +45,9 @@ impl std::fmt::Debug for Bearer {
 impl Interceptor for Bearer {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
         if let Some(value) = &self.0 {
-            request.metadata_mut().insert("authorization", value.clone());
+            request
+                .metadata_mut()
+                .insert("authorization", value.clone());
         }
         Ok(request)
     }
@@ -65,19 +67,32 @@ impl Link {
         let bearer = bearer(context)?;
         let address = context.address.clone();
         let uri: Uri = address.parse().map_err(|_| bad_address(&address))?;
-        knock(&uri, &address).await?;
-        let mut endpoint = Endpoint::from(uri.clone()).connect_timeout(CONNECT_TIMEOUT).timeout(ANSWER_TIMEOUT);
-        if uri.scheme_str() == Some("https") {
-            let mut tls = ClientTlsConfig::new().domain_name(control_plane_name());
-            if let Some(ca) = &context.ca {
-                tls = tls.ca_certificate(Certificate::from_pem(ca));
-            }
-            endpoint = endpoint.tls_config(tls).map_err(|e| {
-                Fault::new(codes::BAD_CONTEXT, "the context's `ca` is no certificate in PEM form").because(&e)
-            })?;
+        if uri.scheme_str() != Some("https") {
+            // A control plane speaks TLS and nothing else; a token is never sent in clear.
+            return Err(bad_address(&address));
         }
-        let channel = endpoint.connect().await.map_err(|e| handshake_fault(&address, &e))?;
-        Ok(Self { channel, bearer, address })
+        knock(&uri, &address).await?;
+        let mut tls = ClientTlsConfig::new().domain_name(control_plane_name());
+        if let Some(ca) = &context.ca {
+            tls = tls.ca_certificate(Certificate::from_pem(ca));
+        }
+        let endpoint = Endpoint::from(uri)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(ANSWER_TIMEOUT)
+            .tls_config(tls)
+            .map_err(|e| {
+                let text = "the context's `ca` is no certificate in PEM form";
+                Fault::new(codes::BAD_CONTEXT, text).because(&e)
+            })?;
+        let channel = endpoint
+            .connect()
+            .await
+            .map_err(|e| handshake_fault(&address, &e))?;
+        Ok(Self {
+            channel,
+            bearer,
+            address,
+        })
     }
 
     /// The admin API.
@@ -108,9 +123,12 @@ fn bearer(context: &Context) -> Result<Bearer, Fault> {
     let Some(token) = &context.token else {
         return Ok(Bearer(None));
     };
-    let value = format!("Bearer {token}")
-        .parse()
-        .map_err(|_| Fault::new(codes::BAD_CONTEXT, "the token holds characters that no token has"))?;
+    let value = format!("Bearer {token}").parse().map_err(|_| {
+        Fault::new(
+            codes::BAD_CONTEXT,
+            "the token holds characters that no token has",
+        )
+    })?;
     Ok(Bearer(Some(value)))
 }
 
@@ -127,21 +145,32 @@ async fn knock(uri: &Uri, address: &str) -> Result<(), Fault> {
     let fix = "start it with `gatehouse up`, or name another with --address or --context";
     match tokio::time::timeout(CONNECT_TIMEOUT, tokio::net::TcpStream::connect(&at)).await {
         Ok(Ok(_)) => Ok(()),
-        Ok(Err(e)) if e.kind() == std::io::ErrorKind::ConnectionRefused => {
-            Err(Fault::new(codes::NOTHING_LISTENS, format!("nothing listens on {at}: is the control plane running?"))
-                .fix(fix)
-                .retryable())
-        }
-        Ok(Err(e)) => Err(Fault::new(codes::NOTHING_LISTENS, format!("{at} cannot be reached"))
-            .why(e.to_string())
-            .retryable()),
-        Err(_) => Err(Fault::new(codes::NOTHING_LISTENS, format!("{at} did not answer within 5 s")).retryable()),
+        Ok(Err(e)) if e.kind() == std::io::ErrorKind::ConnectionRefused => Err(Fault::new(
+            codes::NOTHING_LISTENS,
+            format!("nothing listens on {at}: is the control plane running?"),
+        )
+        .fix(fix)
+        .retryable()),
+        Ok(Err(e)) => Err(
+            Fault::new(codes::NOTHING_LISTENS, format!("{at} cannot be reached"))
+                .why(e.to_string())
+                .retryable(),
+        ),
+        Err(_) => Err(Fault::new(
+            codes::NOTHING_LISTENS,
+            format!("{at} did not answer within 5 s"),
+        )
+        .retryable()),
     }
 }
 
 /// What went wrong between the TCP connection and the first request.
 fn handshake_fault(address: &str, error: &tonic::transport::Error) -> Fault {
-    let fault = Fault::new(codes::TLS_MISMATCH, format!("no TLS connection to {address}")).because(error);
+    let fault = Fault::new(
+        codes::TLS_MISMATCH,
+        format!("no TLS connection to {address}"),
+    )
+    .because(error);
     let below = fault.chain.join(" ");
     if below.contains("InvalidContentType") {
         return fault.why("it speaks plain HTTP, the context says https");
@@ -155,7 +184,8 @@ fn handshake_fault(address: &str, error: &tonic::transport::Error) -> Fault {
         return fault.why("its certificate is not that of a control plane");
     }
     if below.contains("Expired") || below.contains("NotValidYet") {
-        return fault.why("its certificate is not valid now: is the clock of either machine wrong?");
+        return fault
+            .why("its certificate is not valid now: is the clock of either machine wrong?");
     }
     let last = fault.chain.last().cloned().unwrap_or_default();
     fault.why(last)
@@ -165,33 +195,51 @@ fn status_fault(status: &Status, address: &str) -> Fault {
     let message = status.message().to_owned();
     let code = reason_of(status);
     let fault = match status.code() {
-        Code::Unauthenticated => Fault::new(codes::NOT_SIGNED_IN, format!("{address} does not accept the admin token"))
-            .why(message)
-            .fix("`gatehouse up` writes a good one to client.toml; --token @FILE gives another"),
+        Code::Unauthenticated => Fault::new(
+            codes::NOT_SIGNED_IN,
+            format!("{address} does not accept the admin token"),
+        )
+        .why(message)
+        .fix("`gatehouse up` writes a good one to client.toml; --token @FILE gives another"),
         Code::PermissionDenied => Fault::new(codes::NOT_PERMITTED, message),
         Code::NotFound => Fault::new(codes::NO_SUCH, message),
         Code::Aborted => Fault::new(codes::CHANGED_MEANWHILE, message),
-        Code::DeadlineExceeded | Code::Cancelled => {
-            Fault::new(codes::NO_ANSWER, format!("{address} did not answer in time")).why(message).retryable()
-        }
-        Code::Unavailable => {
-            Fault::new(codes::NO_ANSWER, format!("the connection to {address} broke")).why(message).retryable()
-        }
-        _ => Fault::new(codes::NO_ANSWER, format!("the control plane could not do that: {message}")),
+        Code::DeadlineExceeded | Code::Cancelled => Fault::new(
+            codes::NO_ANSWER,
+            format!("{address} did not answer in time"),
+        )
+        .why(message)
+        .retryable(),
+        Code::Unavailable => Fault::new(
+            codes::NO_ANSWER,
+            format!("the connection to {address} broke"),
+        )
+        .why(message)
+        .retryable(),
+        _ => Fault::new(
+            codes::NO_ANSWER,
+            format!("the control plane could not do that: {message}"),
+        ),
     };
     let fault = fault.because(status);
     match code {
-        Some(code) => Fault { code: code.into(), ..fault },
+        Some(code) => Fault {
+            code: code.into(),
+            ..fault
+        },
         None => fault,
     }
 }
 
 /// The GH code that the control plane gave, if it gave one.
 fn reason_of(status: &Status) -> Option<String> {
-    status.get_error_details_vec().into_iter().find_map(|detail| match detail {
-        ErrorDetail::ErrorInfo(info) if info.reason.starts_with("GH") => Some(info.reason),
-        _ => None,
-    })
+    status
+        .get_error_details_vec()
+        .into_iter()
+        .find_map(|detail| match detail {
+            ErrorDetail::ErrorInfo(info) if info.reason.starts_with("GH") => Some(info.reason),
+            _ => None,
+        })
 }
 
 /// The faults that a refused apply or delete names: path as the control plane wrote it, text, GH code.
@@ -210,7 +258,11 @@ pub fn violations(status: &Status) -> Vec<(String, String, Option<String>)> {
         .enumerate()
         .map(|(n, violation)| {
             let own = Some(violation.reason).filter(|reason| reason.starts_with("GH"));
-            (violation.field, violation.description, own.or_else(|| reasons.get(n).cloned()))
+            (
+                violation.field,
+                violation.description,
+                own.or_else(|| reasons.get(n).cloned()),
+            )
         })
         .collect()
 }
@@ -223,12 +275,35 @@ mod tests {
 
     #[tokio::test]
     async fn an_address_where_nothing_listens_is_said_to_be_one() {
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let context = Context { address: format!("https://127.0.0.1:{port}"), ..Context::default() };
+        let port = std::net::TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        let context = Context {
+            address: format!("https://127.0.0.1:{port}"),
+            ..Context::default()
+        };
         let fault = Link::connect(&context).await.unwrap_err();
         assert_eq!(fault.code, codes::NOTHING_LISTENS);
-        assert!(fault.message.contains(&format!("nothing listens on 127.0.0.1:{port}")));
+        assert!(
+            fault
+                .message
+                .contains(&format!("nothing listens on 127.0.0.1:{port}"))
+        );
         assert!(fault.retryable);
+    }
+
+    #[tokio::test]
+    async fn a_token_is_never_sent_in_clear() {
+        let context = Context {
+            address: "http://127.0.0.1:7700".to_owned(),
+            token: Some("t".to_owned()),
+            ..Context::default()
+        };
+        let fault = Link::connect(&context).await.unwrap_err();
+        assert_eq!(fault.code, codes::BAD_CONTEXT);
+        assert!(fault.fix.unwrap().contains("https://"));
     }
 
     #[test]
@@ -238,8 +313,16 @@ mod tests {
                 FieldViolation::new("resources[0].spec.servers[0]", "no server docs"),
                 FieldViolation::new("resources[1]", "x"),
             ])),
-            ErrorDetail::ErrorInfo(ErrorInfo::new("GH2001", "gatehouse", std::collections::HashMap::<String, String>::new())),
-            ErrorDetail::ErrorInfo(ErrorInfo::new("GH2004", "gatehouse", std::collections::HashMap::<String, String>::new())),
+            ErrorDetail::ErrorInfo(ErrorInfo::new(
+                "GH2001",
+                "gatehouse",
+                std::collections::HashMap::<String, String>::new(),
+            )),
+            ErrorDetail::ErrorInfo(ErrorInfo::new(
+                "GH2004",
+                "gatehouse",
+                std::collections::HashMap::<String, String>::new(),
+            )),
         ];
         let status = Status::with_error_details_vec(Code::InvalidArgument, "2 faults", details);
         let found = violations(&status);

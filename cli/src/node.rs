@@ -58,19 +58,31 @@ pub async fn run(command: Command, app: &App) -> Result<(), Failure> {
     let Command::Token(Token::Create(args)) = command;
     let kind = match args.kind {
         Kind::Edge if args.server.is_some() => {
-            return Err(Failure::usage("an edge serves all servers: leave --server out"));
+            return Err(Failure::usage(
+                "an edge serves all servers: leave --server out",
+            ));
         }
         Kind::Edge => NodeKind::Edge,
         Kind::Sidecar => NodeKind::Sidecar,
     };
     let link = app.link().await?;
-    let request = CreateJoinTokenRequest { kind: kind.into(), server: args.server.unwrap_or_default() };
-    let made = link.admin().create_join_token(request).await.map_err(|s| link.fault(&s))?.into_inner();
+    let request = CreateJoinTokenRequest {
+        kind: kind.into(),
+        server: args.server.unwrap_or_default(),
+    };
+    let made = link
+        .admin()
+        .create_join_token(request)
+        .await
+        .map_err(|s| link.fault(&s))?
+        .into_inner();
     if app.show.is_json() {
-        app.show.json(&json!({"token": made.token, "expires": when::rfc3339_ms(made.expires_unix_ms)}));
+        app.show
+            .json(&json!({"token": made.token, "expires": when::rfc3339_ms(made.expires_unix_ms)}));
     } else {
         app.show.line(&made.token);
-        app.show.hint("start the node with --join @FILE within ten minutes");
+        app.show
+            .hint("start the node with --join @FILE within ten minutes");
     }
     Ok(())
 }

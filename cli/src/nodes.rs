@@ -33,35 +33,54 @@ pub struct Args {
 /// No connection, or no node of that name.
 pub async fn run(args: Args, app: &App) -> Result<(), Failure> {
     let link = app.link().await?;
-    let answer = link.admin().list_nodes(ListNodesRequest {}).await.map_err(|s| link.fault(&s))?.into_inner();
+    let answer = link
+        .admin()
+        .list_nodes(ListNodesRequest {})
+        .await
+        .map_err(|s| link.fault(&s))?
+        .into_inner();
     let chosen: Vec<&NodeStatus> = match &args.name {
         Some(name) => vec![find(&answer, name)?],
         None => answer.nodes.iter().collect(),
     };
     if app.show.is_json() {
-        let items: Vec<View<'_>> = chosen.iter().map(|node| View::of(node, answer.revision)).collect();
-        app.show.json(&json!({"revision": answer.revision, "items": items}));
+        let items: Vec<View<'_>> = chosen
+            .iter()
+            .map(|node| View::of(node, answer.revision))
+            .collect();
+        app.show
+            .json(&json!({"revision": answer.revision, "items": items}));
         return Ok(());
     }
     let table = table(&chosen, answer.revision, app.show.format() == Format::Wide);
-    app.show.table(&table, "no edge or sidecar has joined yet: gatehouse node token create --kind edge");
+    app.show.table(
+        &table,
+        "no edge or sidecar has joined yet: gatehouse node token create --kind edge",
+    );
     for node in chosen {
         for fault in &node.faults {
-            app.show.note(&format!("{} rejects revision {}: {fault}", node.name, node.rejected_revision));
+            app.show.note(&format!(
+                "{} rejects revision {}: {fault}",
+                node.name, node.rejected_revision
+            ));
         }
     }
     Ok(())
 }
 
 fn find<'a>(answer: &'a ListNodesResponse, name: &str) -> Result<&'a NodeStatus, Fault> {
-    answer.nodes.iter().find(|node| node.name == name).ok_or_else(|| {
-        let fault = Fault::new(codes::NO_SUCH, format!("there is no node {name:?}"));
-        match nearest(name, answer.nodes.iter().map(|node| node.name.as_str())) {
-            Some(near) => fault.why(format!("did you mean {near}?")),
-            None => fault,
-        }
-        .fix("gatehouse nodes")
-    })
+    answer
+        .nodes
+        .iter()
+        .find(|node| node.name == name)
+        .ok_or_else(|| {
+            let fault = Fault::new(codes::NO_SUCH, format!("there is no node {name:?}"));
+            match nearest(name, answer.nodes.iter().map(|node| node.name.as_str())) {
+                Some(near) => fault.why(format!("did you mean {near}?")),
+                None => fault,
+            }
+            .fix("gatehouse nodes")
+        })
 }
 
 const fn kind(node: NodeKind) -> &'static str {
@@ -76,14 +95,19 @@ const fn kind(node: NodeKind) -> &'static str {
 fn state(node: &NodeStatus, head: u64) -> (String, Meaning) {
     match node.state.as_str() {
         "current" => ("current".to_owned(), Meaning::Good),
-        "behind" => (format!("behind {}", head.saturating_sub(node.revision)), Meaning::Look),
+        "behind" => (
+            format!("behind {}", head.saturating_sub(node.revision)),
+            Meaning::Look,
+        ),
         "rejected" => ("rejected".to_owned(), Meaning::Act),
         other => (other.to_owned(), Meaning::Look),
     }
 }
 
 fn table(nodes: &[&NodeStatus], head: u64, wide: bool) -> Table {
-    let mut header = vec!["NAME", "KIND", "SERVER", "REVISION", "STATE", "SINCE", "CERT", "VERSION"];
+    let mut header = vec![
+        "NAME", "KIND", "SERVER", "REVISION", "STATE", "SINCE", "CERT", "VERSION",
+    ];
     if wide {
         header.extend(["SEEN", "ADDRESSES"]);
     }
@@ -101,7 +125,10 @@ fn table(nodes: &[&NodeStatus], head: u64, wide: bool) -> Table {
             plain(node.version.clone()),
         ];
         if wide {
-            cells.extend([plain(when::age(node.seen_unix_ms)), plain(node.addresses.join(","))]);
+            cells.extend([
+                plain(when::age(node.seen_unix_ms)),
+                plain(node.addresses.join(",")),
+            ]);
         }
         table.cells(cells);
     }
@@ -152,12 +179,20 @@ mod tests {
     use super::*;
 
     fn node(state: &str, revision: u64) -> NodeStatus {
-        NodeStatus { state: state.to_owned(), revision, kind: NodeKind::Edge.into(), ..NodeStatus::default() }
+        NodeStatus {
+            state: state.to_owned(),
+            revision,
+            kind: NodeKind::Edge.into(),
+            ..NodeStatus::default()
+        }
     }
 
     #[test]
     fn a_node_that_is_behind_says_how_far() {
-        assert_eq!(state(&node("behind", 12), 14), ("behind 2".to_owned(), Meaning::Look));
+        assert_eq!(
+            state(&node("behind", 12), 14),
+            ("behind 2".to_owned(), Meaning::Look)
+        );
         assert_eq!(state(&node("rejected", 13), 14).1, Meaning::Act);
         assert_eq!(state(&node("silent", 14), 14).0, "silent");
     }

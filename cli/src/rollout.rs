@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::codes;
 use crate::fault::{Failure, Fault};
 use crate::link::Link;
-use crate::show::{Meaning, Show};
+use crate::show::{Meaning, Progress, Show};
 use crate::when;
 
 /// How it went, for `-o json`.
@@ -22,46 +22,77 @@ pub struct Outcome {
     pub duration_ms: u64,
 }
 
-/// Waits, showing who is missing on standard error.
+/// Waits; `progress` shows who is missing.
 ///
 /// # Errors
 /// At once where a node rejects the revision; at the end of `timeout` with the names of those that are missing;
 /// or where the connection breaks. Each says that the revision is stored.
-pub async fn wait(link: &Link, show: &Show, revision: u64, timeout: Duration) -> Result<Outcome, Failure> {
+pub async fn wait(
+    link: &Link,
+    mut progress: Progress,
+    revision: u64,
+    timeout: Duration,
+) -> Result<Outcome, Failure> {
     let start = Instant::now();
     let mut last = None;
-    let followed = tokio::time::timeout(timeout, follow(link, show, revision, start, &mut last)).await;
+    let followed = tokio::time::timeout(
+        timeout,
+        follow(link, &mut progress, revision, start, &mut last),
+    )
+    .await;
+    drop(progress);
     match followed {
         Ok(result) => result,
-        Err(_) => Err(Failure::of(vec![too_late(revision, timeout, last.as_ref())], Some(stored(revision)))),
+        Err(_) => Err(Failure::of(
+            vec![too_late(revision, timeout, last.as_ref())],
+            Some(stored(revision)),
+        )),
     }
 }
 
 async fn follow(
     link: &Link,
-    show: &Show,
+    progress: &mut Progress,
     revision: u64,
     start: Instant,
     last: &mut Option<RolloutProgress>,
 ) -> Result<Outcome, Failure> {
-    let mut progress = show.progress();
     let request = RolloutRequest { revision };
-    let mut stream = link.admin().rollout(request).await.map_err(|s| link.fault(&s))?.into_inner();
+    let mut stream = link
+        .admin()
+        .rollout(request)
+        .await
+        .map_err(|s| link.fault(&s))?
+        .into_inner();
     while let Some(step) = stream.message().await.map_err(|s| link.fault(&s))? {
         if step.rejected {
-            return Err(Failure::of(rejections(revision, &step), Some(stored(revision))));
+            return Err(Failure::of(
+                rejections(revision, &step),
+                Some(stored(revision)),
+            ));
         }
         if step.done {
             let duration_ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
-            return Ok(Outcome { current: step.current, live: step.live, duration_ms });
+            return Ok(Outcome {
+                current: step.current,
+                live: step.live,
+                duration_ms,
+            });
         }
         progress.set(
-            &format!("revision {revision} stored; nodes {}/{}", step.current, step.live),
+            &format!(
+                "revision {revision} stored; nodes {}/{}",
+                step.current, step.live
+            ),
             &format!("  waiting for {}", names(&step.waiting)),
         );
         *last = Some(step);
     }
-    let fault = Fault::new(codes::NO_ANSWER, "the control plane ended the wait without a result").retryable();
+    let fault = Fault::new(
+        codes::NO_ANSWER,
+        "the control plane ended the wait without a result",
+    )
+    .retryable();
     Err(Failure::of(vec![fault], Some(stored(revision))))
 }
 
@@ -69,7 +100,10 @@ async fn follow(
 pub fn sentence(show: &Show, revision: u64, outcome: &Outcome) -> String {
     #[expect(clippy::cast_precision_loss, reason = "a time for people")]
     let seconds = outcome.duration_ms as f64 / 1000.0;
-    let text = format!("revision {revision} is live on {} of {} nodes ({seconds:.1} s)", outcome.current, outcome.live);
+    let text = format!(
+        "revision {revision} is live on {} of {} nodes ({seconds:.1} s)",
+        outcome.current, outcome.live
+    );
     show.paint(Meaning::Good, &text)
 }
 
@@ -99,10 +133,18 @@ fn stored(revision: u64) -> String {
 fn too_late(revision: u64, timeout: Duration, last: Option<&RolloutProgress>) -> Fault {
     let fault = Fault::new(
         codes::NOT_LIVE_YET,
-        format!("revision {revision} is not on all nodes after {}", when::span(timeout)),
+        format!(
+            "revision {revision} is not on all nodes after {}",
+            when::span(timeout)
+        ),
     );
     let fault = match last {
-        Some(step) => fault.why(format!("nodes {}/{}, waiting for {}", step.current, step.live, names(&step.waiting))),
+        Some(step) => fault.why(format!(
+            "nodes {}/{}, waiting for {}",
+            step.current,
+            step.live,
+            names(&step.waiting)
+        )),
         None => fault,
     };
     fault.fix("gatehouse nodes").retryable()
@@ -115,12 +157,23 @@ fn rejections(revision: u64, step: &RolloutProgress) -> Vec<Fault> {
         .filter(|node| !node.faults.is_empty() || node.rejected_revision >= revision)
         .map(|node| {
             let name = node_name(node);
-            let text = format!("{name} rejects revision {revision} and runs {}", node.revision);
-            Fault::new(codes::REJECTED, text).why(node.faults.join("\n")).fix(format!("gatehouse nodes {}", node.name))
+            let text = format!(
+                "{name} rejects revision {revision} and runs {}",
+                node.revision
+            );
+            Fault::new(codes::REJECTED, text)
+                .why(node.faults.join("\n"))
+                .fix(format!("gatehouse nodes {}", node.name))
         })
         .collect();
     if faults.is_empty() {
-        faults.push(Fault::new(codes::REJECTED, format!("a node rejects revision {revision}")).fix("gatehouse nodes"));
+        faults.push(
+            Fault::new(
+                codes::REJECTED,
+                format!("a node rejects revision {revision}"),
+            )
+            .fix("gatehouse nodes"),
+        );
     }
     faults
 }
@@ -130,24 +183,47 @@ mod tests {
     use super::*;
 
     fn sidecar(server: &str) -> NodeStatus {
-        NodeStatus { name: format!("{server}-1"), kind: NodeKind::Sidecar.into(), server: server.to_owned(), ..NodeStatus::default() }
+        NodeStatus {
+            name: format!("{server}-1"),
+            kind: NodeKind::Sidecar.into(),
+            server: server.to_owned(),
+            ..NodeStatus::default()
+        }
     }
 
     #[test]
     fn a_rejection_names_node_revision_and_reason() {
-        let node = NodeStatus { revision: 13, faults: vec!["unknown feature when/1".to_owned()], ..sidecar("time") };
-        let step = RolloutProgress { waiting: vec![node, sidecar("docs")], ..RolloutProgress::default() };
+        let node = NodeStatus {
+            revision: 13,
+            faults: vec!["unknown feature when/1".to_owned()],
+            ..sidecar("time")
+        };
+        let step = RolloutProgress {
+            waiting: vec![node, sidecar("docs")],
+            ..RolloutProgress::default()
+        };
         let faults = rejections(14, &step);
         assert_eq!(faults.len(), 1);
-        assert_eq!(faults[0].message, "sidecar/time rejects revision 14 and runs 13");
+        assert_eq!(
+            faults[0].message,
+            "sidecar/time rejects revision 14 and runs 13"
+        );
         assert_eq!(faults[0].why.as_deref(), Some("unknown feature when/1"));
     }
 
     #[test]
     fn a_timeout_names_who_is_missing() {
-        let step = RolloutProgress { current: 2, live: 3, waiting: vec![sidecar("time")], ..RolloutProgress::default() };
+        let step = RolloutProgress {
+            current: 2,
+            live: 3,
+            waiting: vec![sidecar("time")],
+            ..RolloutProgress::default()
+        };
         let fault = too_late(15, Duration::from_secs(60), Some(&step));
-        assert_eq!(fault.why.as_deref(), Some("nodes 2/3, waiting for sidecar/time"));
+        assert_eq!(
+            fault.why.as_deref(),
+            Some("nodes 2/3, waiting for sidecar/time")
+        );
         assert_eq!(fault.message, "revision 15 is not on all nodes after 60s");
     }
 

@@ -50,7 +50,8 @@ pub async fn run(command: Command, app: &App) -> Result<(), Failure> {
         return Ok(());
     }
     let table = table(&servers, app.show.format() == Format::Wide);
-    app.show.table(&table, "there is no Server yet: gatehouse apply -f FILE");
+    app.show
+        .table(&table, "there is no Server yet: gatehouse apply -f FILE");
     if args.name.is_some() {
         for line in servers.iter().flat_map(details) {
             app.show.line(&line);
@@ -64,8 +65,14 @@ pub async fn run(command: Command, app: &App) -> Result<(), Failure> {
 /// # Errors
 /// No answer.
 pub async fn statuses(link: &Link, server: &str) -> Result<Vec<ServerStatus>, Failure> {
-    let request = GetServerStatusRequest { server: server.to_owned() };
-    let answer = link.admin().get_server_status(request).await.map_err(|s| link.fault(&s))?;
+    let request = GetServerStatusRequest {
+        server: server.to_owned(),
+    };
+    let answer = link
+        .admin()
+        .get_server_status(request)
+        .await
+        .map_err(|s| link.fault(&s))?;
     Ok(answer.into_inner().servers)
 }
 
@@ -95,7 +102,11 @@ fn table(servers: &[ServerStatus], wide: bool) -> Table {
             plain(status.message.clone()),
         ];
         if wide {
-            let pid = if status.pid == 0 { String::new() } else { status.pid.to_string() };
+            let pid = if status.pid == 0 {
+                String::new()
+            } else {
+                status.pid.to_string()
+            };
             cells.extend([
                 plain(status.node.clone()),
                 plain(pid),
@@ -119,10 +130,19 @@ fn details(status: &ServerStatus) -> Vec<String> {
     field("started with", status.argv.join(" "));
     field("last exit", status.last_exit.clone());
     if status.next_start_unix_ms != 0 {
-        field("next start", format!("in {}", when::until(status.next_start_unix_ms)));
+        field(
+            "next start",
+            format!("in {}", when::until(status.next_start_unix_ms)),
+        );
     }
     if status.rubbish_lines > 0 {
-        field("rubbish", format!("{} lines on its standard output were no message", status.rubbish_lines));
+        field(
+            "rubbish",
+            format!(
+                "{} lines on its standard output were no message",
+                status.rubbish_lines
+            ),
+        );
     }
     if !status.stderr.is_empty() {
         lines.push("its last lines:".to_owned());

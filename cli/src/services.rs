@@ -40,7 +40,11 @@ impl Service {
 #[command(disable_help_flag = true)]
 pub(crate) struct Rest {
     /// Flags of the service
-    #[arg(value_name = "FLAG", trailing_var_arg = true, allow_hyphen_values = true)]
+    #[arg(
+        value_name = "FLAG",
+        trailing_var_arg = true,
+        allow_hyphen_values = true
+    )]
     pub(crate) flags: Vec<OsString>,
 }
 
@@ -116,9 +120,26 @@ mod tests {
 
     #[test]
     fn each_takes_what_up_gives_it() {
-        let given = ["gatehouse", "--config", "settings.toml", "--exit-with-stdin"];
-        assert!(ControlPlane::try_parse_from(given).unwrap().command.exit_with_stdin);
-        let given = ["gatehouse", "--config", "settings.toml", "--join", "@join.token", "--exit-with-stdin"];
+        let given = [
+            "gatehouse",
+            "--config",
+            "settings.toml",
+            "--exit-with-stdin",
+        ];
+        assert!(
+            ControlPlane::try_parse_from(given)
+                .unwrap()
+                .command
+                .exit_with_stdin
+        );
+        let given = [
+            "gatehouse",
+            "--config",
+            "settings.toml",
+            "--join",
+            "@join.token",
+            "--exit-with-stdin",
+        ];
         assert!(Edge::try_parse_from(given).unwrap().args.exit_with_stdin);
         assert!(Sidecar::try_parse_from(given).unwrap().args.exit_with_stdin);
     }

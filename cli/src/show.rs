@@ -95,8 +95,17 @@ pub struct Show {
 
 impl Show {
     /// Decides about colour and terminals, once.
-    pub fn new(format: Format, color: ColorChoice, around: &Surroundings, quiet: bool, verbose: bool) -> Self {
-        let (out, err) = (std::io::stdout().is_terminal(), std::io::stderr().is_terminal());
+    pub fn new(
+        format: Format,
+        color: ColorChoice,
+        around: &Surroundings,
+        quiet: bool,
+        verbose: bool,
+    ) -> Self {
+        let (out, err) = (
+            std::io::stdout().is_terminal(),
+            std::io::stderr().is_terminal(),
+        );
         Self {
             format,
             color_out: colored(color, around, out),
@@ -139,7 +148,10 @@ impl Show {
 
     /// The answer as one JSON document.
     pub fn json<T: Serialize>(&self, answer: &T) {
-        self.line(&serde_json::to_string_pretty(answer).expect("answers have text keys and finite numbers"));
+        self.line(
+            &serde_json::to_string_pretty(answer)
+                .expect("answers have text keys and finite numbers"),
+        );
     }
 
     /// One item of a stream, as JSON on one line.
@@ -233,9 +245,20 @@ mod tests {
     #[test]
     fn colour_is_decided_in_the_order_of_the_flags() {
         let plain = Surroundings::default();
-        let no = Surroundings { no_color: true, force_color: true, ..Surroundings::default() };
-        let force = Surroundings { force_color: true, dumb: true, ..Surroundings::default() };
-        let dumb = Surroundings { dumb: true, ..Surroundings::default() };
+        let no = Surroundings {
+            no_color: true,
+            force_color: true,
+            ..Surroundings::default()
+        };
+        let force = Surroundings {
+            force_color: true,
+            dumb: true,
+            ..Surroundings::default()
+        };
+        let dumb = Surroundings {
+            dumb: true,
+            ..Surroundings::default()
+        };
         assert!(colored(ColorChoice::Auto, &plain, true));
         assert!(!colored(ColorChoice::Auto, &plain, false));
         assert!(colored(ColorChoice::Always, &no, false));
@@ -258,7 +281,10 @@ mod tests {
         assert_eq!(shell_word("echo"), "echo");
         assert_eq!(shell_word(""), "''");
         assert_eq!(shell_word("ana@example.com"), "ana@example.com");
-        assert_eq!(shell_word(r#"{"message":"it's"}"#), r#"'{"message":"it'\''s"}'"#);
+        assert_eq!(
+            shell_word(r#"{"message":"it's"}"#),
+            r#"'{"message":"it'\''s"}'"#
+        );
     }
 
     #[test]

@@ -38,7 +38,10 @@ impl Sources {
             Err(faults) => {
                 let files = distinct(faults.iter().map(|fault| fault.file.as_str()));
                 let summary = summary(faults.len(), files);
-                Err(Failure::of(faults.iter().map(|fault| placed(fault, &texts)).collect(), Some(summary)))
+                Err(Failure::of(
+                    faults.iter().map(|fault| placed(fault, &texts)).collect(),
+                    Some(summary),
+                ))
             }
         }
     }
@@ -50,27 +53,43 @@ impl Sources {
 
     /// The resources as the control plane takes them.
     pub fn resources(&self) -> Vec<proto::v1::Resource> {
-        self.located.iter().map(|located| located.resource.clone()).collect()
+        self.located
+            .iter()
+            .map(|located| located.resource.clone())
+            .collect()
     }
 
     /// A fault that was found elsewhere, placed in the files: about the resource `index`, at `path` in it.
-    pub fn fault(&self, index: Option<usize>, path: &str, message: &str, code: Option<String>) -> Fault {
-        let mut fault = Fault { message: sentence(path, message), ..Fault::default() };
+    pub fn fault(
+        &self,
+        index: Option<usize>,
+        path: &str,
+        message: &str,
+        code: Option<String>,
+    ) -> Fault {
+        let mut fault = Fault {
+            message: sentence(path, message),
+            ..Fault::default()
+        };
         fault.code = code.map_or_else(|| model::fault::BAD_VALUE.into(), Into::into);
         if let Some(located) = index.and_then(|index| self.located.get(index)) {
-            fault.places.push(self.place(located, path));
+            fault.place = Some(Box::new(self.place(located, path)));
         }
         fault
     }
 
     /// The resource with that key.
     pub fn index_of(&self, key: &ResourceKey) -> Option<usize> {
-        self.located.iter().position(|located| model::wire::key_of(&located.resource).as_ref() == Some(key))
+        self.located
+            .iter()
+            .position(|located| model::wire::key_of(&located.resource).as_ref() == Some(key))
     }
 
     fn place(&self, located: &Located, path: &str) -> Place {
         let key = model::wire::key_of(&located.resource);
-        let found = key.as_ref().and_then(|key| yaml::locate(&self.located, key, path));
+        let found = key
+            .as_ref()
+            .and_then(|key| yaml::locate(&self.located, key, path));
         let mut place = Place {
             file: located.file.clone(),
             line: located.line,
@@ -80,7 +99,12 @@ impl Sources {
             ..Place::default()
         };
         if let Some(spot) = found {
-            place.excerpt = excerpt(&self.texts, spot.file, spot.extent.offset, spot.extent.length);
+            place.excerpt = excerpt(
+                &self.texts,
+                spot.file,
+                spot.extent.offset,
+                spot.extent.length,
+            );
             (place.line, place.column) = (spot.extent.line, spot.extent.column);
         }
         place
@@ -89,8 +113,18 @@ impl Sources {
 
 /// `3 errors in 2 files; nothing was applied`.
 pub fn summary(faults: usize, files: usize) -> String {
-    let plural = |n: usize, word: &str| if n == 1 { format!("1 {word}") } else { format!("{n} {word}s") };
-    format!("{} in {}; nothing was applied", plural(faults, "error"), plural(files, "file"))
+    let plural = |n: usize, word: &str| {
+        if n == 1 {
+            format!("1 {word}")
+        } else {
+            format!("{n} {word}s")
+        }
+    };
+    format!(
+        "{} in {}; nothing was applied",
+        plural(faults, "error"),
+        plural(files, "file")
+    )
 }
 
 fn sentence(path: &str, message: &str) -> String {
@@ -110,16 +144,19 @@ fn placed(found: &FileFault, texts: &[Source]) -> Fault {
     Fault {
         code: found.fault.code.into(),
         message: found.fault.to_string(),
-        fix: found.fault.fix.clone(),
-        places: vec![Place {
+        fix: found.fault.fix.clone().map(Into::into),
+        place: Some(Box::new(Place {
             file: found.file.clone(),
             line: found.line,
             column: found.column,
             path: found.fault.path.clone(),
-            resource: found.resource.as_ref().map(|key| format!("{} {}", key.kind, key.name)),
+            resource: found
+                .resource
+                .as_ref()
+                .map(|key| format!("{} {}", key.kind, key.name)),
             excerpt: excerpt(texts, &found.file, found.offset, found.length),
             label: found.label.clone(),
-        }],
+        })),
         ..Fault::default()
     }
 }
@@ -130,7 +167,9 @@ fn excerpt(texts: &[Source], file: &str, offset: usize, length: usize) -> Option
     let before = text.get(..offset)?;
     let start = before.rfind('\n').map_or(0, |at| at + 1);
     let line = text[start..].lines().next()?.trim_end();
-    let covered = text.get(offset..offset.saturating_add(length)).unwrap_or_default();
+    let covered = text
+        .get(offset..offset.saturating_add(length))
+        .unwrap_or_default();
     let covered = covered.lines().next().unwrap_or_default().trim_end();
     Some((line.to_owned(), covered.chars().count()))
 }
@@ -148,7 +187,10 @@ fn texts(named: &[PathBuf]) -> Result<Vec<Source>, Failure> {
     let mut sources = Vec::new();
     for file in &files {
         match text_of(file) {
-            Ok(text) => sources.push(Source { file: shown(file), text: Arc::from(text) }),
+            Ok(text) => sources.push(Source {
+                file: shown(file),
+                text: Arc::from(text),
+            }),
             Err(why) => faults.push(unreadable(file, why)),
         }
     }
@@ -160,10 +202,14 @@ fn texts(named: &[PathBuf]) -> Result<Vec<Source>, Failure> {
 }
 
 fn shown(file: &Path) -> String {
-    if file.as_os_str() == "-" { "standard input".to_owned() } else { file.display().to_string() }
+    if file.as_os_str() == "-" {
+        "standard input".to_owned()
+    } else {
+        file.display().to_string()
+    }
 }
 
-fn unreadable(file: &Path, why: impl Into<String>) -> Fault {
+fn unreadable(file: &Path, why: impl Into<Box<str>>) -> Fault {
     Fault::new(UNREADABLE, format!("{} cannot be read", shown(file))).why(why)
 }
 
@@ -175,36 +221,56 @@ fn collect(path: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<(), Fa
         return Ok(());
     }
     if depth > DEPTH_MAX || files.len() > FILES_MAX {
-        return Err(unreadable(path, format!("more than {DEPTH_MAX} folders deep, or over {FILES_MAX} files")));
+        return Err(unreadable(
+            path,
+            format!("more than {DEPTH_MAX} folders deep, or over {FILES_MAX} files"),
+        ));
     }
     let before = files.len();
     let entries = std::fs::read_dir(path).and_then(Iterator::collect::<std::io::Result<Vec<_>>>);
-    let mut entries: Vec<PathBuf> =
-        entries.map_err(|e| unreadable(path, e.to_string()))?.into_iter().map(|entry| entry.path()).collect();
+    let mut entries: Vec<PathBuf> = entries
+        .map_err(|e| unreadable(path, e.to_string()))?
+        .into_iter()
+        .map(|entry| entry.path())
+        .collect();
     entries.sort();
     for entry in entries {
-        let hidden = entry.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
-        let resources = matches!(entry.extension().and_then(|e| e.to_str()), Some("yaml" | "yml" | "json"));
+        let hidden = entry
+            .file_name()
+            .is_some_and(|name| name.to_string_lossy().starts_with('.'));
+        let resources = matches!(
+            entry.extension().and_then(|e| e.to_str()),
+            Some("yaml" | "yml" | "json")
+        );
         if !hidden && (resources || entry.is_dir()) {
             collect(&entry, depth + 1, files)?;
         }
     }
     if depth == 0 && files.len() == before {
-        return Err(unreadable(path, "there is no .yaml, .yml or .json file in this folder"));
+        return Err(unreadable(
+            path,
+            "there is no .yaml, .yml or .json file in this folder",
+        ));
     }
     Ok(())
 }
 
 fn text_of(file: &Path) -> Result<String, String> {
     let mut bytes = Vec::new();
-    let read = |from: &mut dyn Read, bytes: &mut Vec<u8>| from.take(FILE_BYTES_MAX).read_to_end(bytes);
+    let read =
+        |from: &mut dyn Read, bytes: &mut Vec<u8>| from.take(FILE_BYTES_MAX).read_to_end(bytes);
     let result = if file.as_os_str() == "-" {
         read(&mut std::io::stdin().lock(), &mut bytes)
     } else {
         std::fs::File::open(file).and_then(|mut open| read(&mut open, &mut bytes))
     };
     result.map_err(|e| e.to_string())?;
-    String::from_utf8(bytes).map_err(|e| format!("it is not UTF-8 text (byte {})", e.utf8_error().valid_up_to()))
+    String::from_utf8(bytes).map_err(|e| {
+        format!(
+            "it is not UTF-8 text (byte {})",
+            e.utf8_error().valid_up_to()
+        )
+    })
 }
 
 #[cfg(test)]
@@ -220,18 +286,26 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join("sub")).unwrap();
         std::fs::write(dir.path().join("b.yaml"), SERVER).unwrap();
-        std::fs::write(dir.path().join("sub/a.yml"), SERVER.replace("time}", "clock}")).unwrap();
+        std::fs::write(
+            dir.path().join("sub/a.yml"),
+            SERVER.replace("time}", "clock}"),
+        )
+        .unwrap();
         std::fs::write(dir.path().join("notes.txt"), "no").unwrap();
         std::fs::write(dir.path().join(".hidden.yaml"), "no").unwrap();
         let sources = Sources::read(&[dir.path().to_owned()]).unwrap();
         assert_eq!((sources.files(), sources.located.len()), (2, 2));
-        assert_eq!(sources.index_of(&ResourceKey::new("Server", "clock")), Some(1));
+        assert_eq!(
+            sources.index_of(&ResourceKey::new("Server", "clock")),
+            Some(1)
+        );
     }
 
     #[test]
     fn what_cannot_be_read_is_named_and_never_skipped() {
         let dir = tempfile::tempdir().unwrap();
-        let failure = Sources::read(&[dir.path().join("missing.yaml"), dir.path().to_owned()]).unwrap_err();
+        let failure =
+            Sources::read(&[dir.path().join("missing.yaml"), dir.path().to_owned()]).unwrap_err();
         assert_eq!(failure.faults.len(), 2);
         assert!(failure.faults.iter().all(|fault| fault.code == UNREADABLE));
         assert_eq!(failure.exit, 1);
@@ -240,21 +314,40 @@ mod tests {
     #[test]
     fn faults_of_all_files_come_at_once_with_their_lines() {
         let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join("a.yaml"), SERVER.replace("runtime:", "runtmie:")).unwrap();
-        std::fs::write(dir.path().join("b.yaml"), SERVER.replace("kind: Server", "kind: Servr")).unwrap();
+        std::fs::write(
+            dir.path().join("a.yaml"),
+            SERVER.replace("runtime:", "runtmie:"),
+        )
+        .unwrap();
+        std::fs::write(
+            dir.path().join("b.yaml"),
+            SERVER.replace("kind: Server", "kind: Servr"),
+        )
+        .unwrap();
         let failure = Sources::read(&[dir.path().to_owned()]).unwrap_err();
         assert!(failure.faults.len() >= 2, "{failure:?}");
-        let first = &failure.faults[0].places[0];
+        let first = failure.faults[0].place.as_ref().unwrap();
         assert_eq!((first.line, first.column), (5, 3), "{first:?}");
         assert!(first.excerpt.as_ref().unwrap().0.contains("runtmie"));
-        assert!(failure.summary.unwrap().ends_with("in 2 files; nothing was applied"));
+        assert!(
+            failure
+                .summary
+                .unwrap()
+                .ends_with("in 2 files; nothing was applied")
+        );
     }
 
     #[test]
     fn excerpts_count_characters_and_not_bytes() {
-        let texts = [Source { file: "f".to_owned(), text: Arc::from("a: 1\nbö: {ä: 22}\n") }];
+        let texts = [Source {
+            file: "f".to_owned(),
+            text: Arc::from("a: 1\nbö: {ä: 22}\n"),
+        }];
         let offset = texts[0].text.find("22").unwrap();
-        assert_eq!(excerpt(&texts, "f", offset, 2), Some(("bö: {ä: 22}".to_owned(), 2)));
+        assert_eq!(
+            excerpt(&texts, "f", offset, 2),
+            Some(("bö: {ä: 22}".to_owned(), 2))
+        );
         assert_eq!(excerpt(&texts, "g", 0, 1), None);
         assert_eq!(excerpt(&texts, "f", 10_000, 1), None);
     }

@@ -35,7 +35,11 @@ pub async fn run(args: Args, app: &App) -> Result<(), Failure> {
     let caller = Caller::new(&context)?;
     let tools = match caller.tools(&args.server, args.timeout).await {
         Ok(Ok(tools)) => tools,
-        Ok(Err(answer)) => return Err(call::not_a_result(app, &context, &args.server, answer).await.into()),
+        Ok(Err(answer)) => {
+            return Err(call::not_a_result(app, &context, &args.server, answer)
+                .await
+                .into());
+        }
         Err(error) => return Err(call::no_answer(&caller, &args.server, &error).into()),
     };
     if app.show.is_json() {
@@ -45,9 +49,15 @@ pub async fn run(args: Args, app: &App) -> Result<(), Failure> {
     let mut table = Table::new(&["NAME", "DESCRIPTION"]);
     for tool in &tools {
         let text = |field: &str| tool[field].as_str().unwrap_or_default().to_owned();
-        table.cells(vec![(text("name"), Meaning::Name), (first_line(&text("description")), Meaning::Plain)]);
+        table.cells(vec![
+            (text("name"), Meaning::Name),
+            (first_line(&text("description")), Meaning::Plain),
+        ]);
     }
-    app.show.table(&table, &format!("{} has no tool that you may use", args.server));
+    app.show.table(
+        &table,
+        &format!("{} has no tool that you may use", args.server),
+    );
     if let Some(tool) = tools.iter().find_map(|tool| sample(&args.server, tool)) {
         app.show.hint(&tool);
     }
@@ -63,10 +73,17 @@ pub fn sample(server: &str, tool: &Value) -> Option<String> {
     let name = tool["name"].as_str()?;
     let schema = &tool["inputSchema"];
     let mut args = serde_json::Map::new();
-    for required in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+    for required in schema["required"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+    {
         let property = &schema["properties"][required];
         let free_text = property["type"] == "string"
-            && ["enum", "format", "pattern"].iter().all(|bound| property.get(*bound).is_none());
+            && ["enum", "format", "pattern"]
+                .iter()
+                .all(|bound| property.get(*bound).is_none());
         // Only where any text will do; a place, a path or a zone would be guessed wrongly.
         if !free_text || !["message", "text"].contains(&required) {
             return None;
@@ -74,7 +91,14 @@ pub fn sample(server: &str, tool: &Value) -> Option<String> {
         args.insert(required.to_owned(), Value::from("hi"));
     }
     let call = format!("gatehouse call {} {}", shell_word(server), shell_word(name));
-    Some(if args.is_empty() { call } else { format!("{call} --args {}", shell_word(&Value::Object(args).to_string())) })
+    Some(if args.is_empty() {
+        call
+    } else {
+        format!(
+            "{call} --args {}",
+            shell_word(&Value::Object(args).to_string())
+        )
+    })
 }
 
 #[cfg(test)]
@@ -83,16 +107,23 @@ mod tests {
 
     #[test]
     fn a_sample_is_only_offered_where_it_works() {
-        let tool = |required: &str, property: Value| {
-            json!({"name": "echo", "inputSchema": {"properties": {required: property}, "required": [required]}})
-        };
+        let tool = |required: &str, property: Value| json!({"name": "echo", "inputSchema": {"properties": {required: property}, "required": [required]}});
         assert_eq!(
             sample("everything", &tool("message", json!({"type": "string"}))).as_deref(),
             Some(r#"gatehouse call everything echo --args '{"message":"hi"}'"#)
         );
-        assert_eq!(sample("time", &tool("timezone", json!({"type": "string"}))), None);
-        assert_eq!(sample("x", &tool("message", json!({"type": "number"}))), None);
-        assert_eq!(sample("x", &json!({"name": "now"})).as_deref(), Some("gatehouse call x now"));
+        assert_eq!(
+            sample("time", &tool("timezone", json!({"type": "string"}))),
+            None
+        );
+        assert_eq!(
+            sample("x", &tool("message", json!({"type": "number"}))),
+            None
+        );
+        assert_eq!(
+            sample("x", &json!({"name": "now"})).as_deref(),
+            Some("gatehouse call x now")
+        );
         assert_eq!(sample("x", &json!({})), None);
     }
 }

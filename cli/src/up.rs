@@ -74,8 +74,15 @@ pub struct Args {
 }
 
 fn store(text: &str) -> Result<String, String> {
-    let known = text == "embedded" || text.strip_prefix("etcd://").is_some_and(|hosts| !hosts.is_empty());
-    if known { Ok(text.to_owned()) } else { Err("write embedded, or etcd://HOST:PORT,HOST:PORT".to_owned()) }
+    let known = text == "embedded"
+        || text
+            .strip_prefix("etcd://")
+            .is_some_and(|hosts| !hosts.is_empty());
+    if known {
+        Ok(text.to_owned())
+    } else {
+        Err("write embedded, or etcd://HOST:PORT,HOST:PORT".to_owned())
+    }
 }
 
 /// Runs the command: until Ctrl-C, SIGTERM, or a fault that nothing can go on with.
@@ -85,9 +92,15 @@ fn store(text: &str) -> Result<String, String> {
 /// within ten minutes.
 pub async fn run(args: Args, app: &App) -> Result<(), Failure> {
     if let Some(address) = args.web_listen {
-        app.show.note(&format!("this version has no web pages yet: nothing will listen on {address}"));
+        app.show.note(&format!(
+            "this version has no web pages yet: nothing will listen on {address}"
+        ));
     }
-    let sources = if args.file.is_empty() { None } else { Some(Sources::read(&args.file)?) };
+    let sources = if args.file.is_empty() {
+        None
+    } else {
+        Some(Sources::read(&args.file)?)
+    };
     let mut home = Home::open(&args.data)?;
     old::await_end(home.dir()).await;
     let plan = Plan::new(&args, &mut home)?;

@@ -41,17 +41,32 @@ pub async fn run(args: Args, app: &App) -> Result<(), Failure> {
     })?;
     let (resources, files) = (sources.located.len(), sources.files());
     if app.show.is_json() {
-        let warnings: Vec<_> =
-            warnings.iter().map(|w| json!({"code": w.code, "message": w.message})).collect();
-        app.show.json(&json!({"valid": true, "resources": resources, "files": files, "warnings": warnings}));
+        let warnings: Vec<_> = warnings
+            .iter()
+            .map(|w| json!({"code": w.code, "message": w.message}))
+            .collect();
+        app.show.json(
+            &json!({"valid": true, "resources": resources, "files": files, "warnings": warnings}),
+        );
         return Ok(());
     }
     for warning in &warnings {
-        let head = app.show.paint_err(Meaning::Look, &format!("warning {}:", warning.code));
-        let place = warning.places.first().map_or_else(String::new, |p| format!("{}:{}: ", p.file, p.line));
-        app.show.note(&format!("{head} {place}{} (it may stand in the catalog)", warning.message));
+        let head = app
+            .show
+            .paint_err(Meaning::Look, &format!("warning {}:", warning.code));
+        let place = warning
+            .place
+            .as_ref()
+            .map_or_else(String::new, |p| format!("{}:{}: ", p.file, p.line));
+        app.show.note(&format!(
+            "{head} {place}{} (it may stand in the catalog)",
+            warning.message
+        ));
     }
-    app.show.line(&format!("{} resources in {} files are valid", resources, files));
+    app.show.line(&format!(
+        "{} resources in {} files are valid",
+        resources, files
+    ));
     Ok(())
 }
 
@@ -65,15 +80,26 @@ pub fn snapshot(sources: &Sources) -> Result<Snapshot, Failure> {
     for (index, located) in sources.located.iter().enumerate() {
         match model::wire::convert(&located.resource) {
             Ok(item) => model::wire::insert(&mut snapshot, item),
-            Err(found) => faults.extend(
-                found.iter().map(|f| sources.fault(Some(index), &f.path, &f.message, Some(f.code.to_owned()))),
-            ),
+            Err(found) => {
+                faults.extend(found.iter().map(|f| {
+                    sources.fault(Some(index), &f.path, &f.message, Some(f.code.to_owned()))
+                }))
+            }
         }
     }
-    if faults.is_empty() { Ok(snapshot) } else { Err(Failure::of(faults, None)) }
+    if faults.is_empty() {
+        Ok(snapshot)
+    } else {
+        Err(Failure::of(faults, None))
+    }
 }
 
 fn at(sources: &Sources, fault: &engine::compile::Fault) -> Fault {
     let index = sources.index_of(&fault.resource);
-    sources.fault(index, &fault.path, &fault.message, Some(fault.code.to_string()))
+    sources.fault(
+        index,
+        &fault.path,
+        &fault.message,
+        Some(fault.code.to_string()),
+    )
 }

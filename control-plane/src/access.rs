@@ -24,7 +24,7 @@ const TOKENS_MAX: usize = 64;
 
 /// Why there is nobody who may do anything.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// The file.
     #[error(transparent)]
     File(#[from] seal::Error),
@@ -37,14 +37,14 @@ pub enum Error {
 
 /// Whoever showed a good token.
 #[derive(Debug, Clone)]
-pub struct Caller {
+pub(crate) struct Caller {
     /// Named in history.
     pub name: Arc<str>,
 }
 
 /// The tokens that are good.
 #[derive(Debug, Clone)]
-pub struct Access {
+pub(crate) struct Access {
     hashes: Arc<[[u8; 32]]>,
 }
 
@@ -53,7 +53,7 @@ impl Access {
     ///
     /// # Errors
     /// What is wrong with the file.
-    pub fn read(path: &Path) -> Result<Self, Error> {
+    pub(crate) fn read(path: &Path) -> Result<Self, Error> {
         let text = read_private(path)?;
         let tokens: Vec<&str> = text
             .lines()
@@ -104,14 +104,14 @@ impl Access {
             }))
         } else {
             Err(status::unauthenticated(
-                "GH3002",
+                "GH3003",
                 "the token is not one of this control plane's",
             ))
         }
     }
 
     /// Lets nobody in without a good token.
-    pub fn strict(self) -> impl Interceptor + Clone + Send + Sync + 'static {
+    pub(crate) fn strict(self) -> impl Interceptor + Clone + Send + Sync + 'static {
         move |request: Request<()>| {
             let request = self.identify(request)?;
             caller(&request)?;
@@ -121,7 +121,7 @@ impl Access {
 
     /// Refuses a token that is not good, and lets in whoever shows none: each method that is not for
     /// everybody then asks [`caller`].
-    pub fn lenient(self) -> impl Interceptor + Clone + Send + Sync + 'static {
+    pub(crate) fn lenient(self) -> impl Interceptor + Clone + Send + Sync + 'static {
         move |request: Request<()>| self.identify(request)
     }
 
@@ -137,10 +137,10 @@ impl Access {
 ///
 /// # Errors
 /// UNAUTHENTICATED where no token was shown.
-pub fn caller<T>(request: &Request<T>) -> Result<Caller, Status> {
+pub(crate) fn caller<T>(request: &Request<T>) -> Result<Caller, Status> {
     request.extensions().get().cloned().ok_or_else(|| {
         status::unauthenticated(
-            "GH3001",
+            "GH3003",
             "this needs an administrator's token: authorization: Bearer TOKEN",
         )
     })

@@ -23,7 +23,6 @@ use tonic::transport::server::Router;
 pub use crate::settings::Settings;
 
 use crate::access::Access;
-use crate::backoff::Backoff;
 use crate::ca::{self, Ca};
 use crate::catalog::{self, Catalog};
 use crate::endpoints::Endpoints;
@@ -42,6 +41,7 @@ use crate::store::embedded::Embedded;
 use crate::store::etcd::Etcd;
 use crate::store::seal::{Sealer, make_private};
 use crate::store::{self, Store};
+use runtime::backoff::Backoff;
 
 /// What `/readyz` waits for.
 const STORE: &str = "store";
@@ -169,10 +169,15 @@ struct Parts {
 
 impl Parts {
     fn new(settings: &Settings, opened: Opened) -> anyhow::Result<Self> {
-        let Opened { store, ca, catalog } = opened;
+        let Opened {
+            store,
+            ca,
+            catalog,
+            endpoints,
+        } = opened;
         Ok(Self {
             nodes: Arc::new(Nodes::default()),
-            endpoints: Endpoints::new(store.clone()),
+            endpoints,
             publisher: Publisher::new(&catalog),
             desk: Arc::new(Desk::new(store, ca.clone())),
             serving: Serving::new(ca, &settings.tls.hosts)?,
@@ -229,6 +234,7 @@ struct Opened {
     store: Arc<dyn Store>,
     ca: Arc<Ca>,
     catalog: Arc<Catalog>,
+    endpoints: Arc<Endpoints>,
 }
 
 /// Opens the store and reads what is needed, again and again while it is away. `None`: `drain` started first.
@@ -276,7 +282,13 @@ async fn open_once(
     let ca = Ca::open(&*store, sealer, &settings.tls.hosts).await?;
     let catalog = Catalog::open(store.clone(), sealer.clone()).await?;
     keys::ensure_ring(&catalog).await?;
-    Ok(Opened { store, ca, catalog })
+    let endpoints = Endpoints::open(store.clone()).await?;
+    Ok(Opened {
+        store,
+        ca,
+        catalog,
+        endpoints,
+    })
 }
 
 /// What the store said, whoever passed it on.

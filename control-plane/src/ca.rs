@@ -27,13 +27,13 @@ use crate::store::seal::{self, Sealer};
 use crate::store::{self, Store, key};
 
 /// How long a certificate lasts (CONTRACT section 2).
-pub const CERTIFICATE_LASTS: Duration = Duration::from_secs(24 * 3600);
+pub(crate) const CERTIFICATE_LASTS: Duration = Duration::from_secs(24 * 3600);
 /// How long the root lasts.
 const ROOT_LASTS: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 /// How far a peer's clock may be behind ours.
 const CLOCK_SKEW: Duration = Duration::from_secs(300);
 /// Most hosts in one certificate.
-pub const HOSTS_MAX: usize = 32;
+pub(crate) const HOSTS_MAX: usize = 32;
 /// Longest DNS name.
 const HOST_BYTES_MAX: usize = 253;
 /// Longest certificate request. One of ours has some 200 bytes.
@@ -43,7 +43,7 @@ const SEAL_PURPOSE: &str = "ca";
 
 /// Why a certificate was not made.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// The request is not one that we sign.
     #[error("the certificate request is refused: {0}")]
     Request(String),
@@ -73,7 +73,7 @@ pub enum Error {
 }
 
 /// The root, and what it signs.
-pub struct Ca {
+pub(crate) struct Ca {
     issuer: Issuer<'static, KeyPair>,
     root: CertificateDer<'static>,
     /// Names that nodes may not ask for: the control plane's own.
@@ -101,7 +101,7 @@ impl Ca {
     ///
     /// # Errors
     /// [`Error::Store`]; [`Error::Seal`] where the master key is another than the one it was sealed under.
-    pub async fn open(
+    pub(crate) async fn open(
         store: &dyn Store,
         sealer: &Sealer,
         reserved: &[String],
@@ -134,12 +134,12 @@ impl Ca {
     }
 
     /// The root, DER.
-    pub fn root(&self) -> &CertificateDer<'static> {
+    pub(crate) fn root(&self) -> &CertificateDer<'static> {
         &self.root
     }
 
     /// The root, PEM.
-    pub fn root_pem(&self) -> String {
+    pub(crate) fn root_pem(&self) -> String {
         let text = BASE64_STANDARD.encode(&self.root);
         let lines: Vec<&str> = (0..text.len())
             .step_by(64)
@@ -156,7 +156,7 @@ impl Ca {
     ///
     /// # Errors
     /// [`Error::Request`], [`Error::Host`].
-    pub fn sign(
+    pub(crate) fn sign(
         &self,
         csr: &[u8],
         peer: &Peer,
@@ -185,7 +185,7 @@ impl Ca {
     ///
     /// # Errors
     /// [`Error::Host`].
-    pub fn identity(&self, peer: &Peer, hosts: &[String]) -> Result<Identity, Error> {
+    pub(crate) fn identity(&self, peer: &Peer, hosts: &[String]) -> Result<Identity, Error> {
         let pair = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
         let certificate = leaf(peer, hosts)?.signed_by(&pair, &self.issuer)?;
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(pair.serialize_der()));

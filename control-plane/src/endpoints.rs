@@ -21,12 +21,12 @@ use runtime::drain::Drain;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use crate::backoff::Backoff;
 use crate::clock;
 use crate::store::{Entry, Error, Store, key};
+use runtime::backoff::Backoff;
 
 /// How long an address is kept after its sidecar went.
-pub const LINGER: Duration = Duration::from_secs(60);
+pub(crate) const LINGER: Duration = Duration::from_secs(60);
 /// Longest address.
 const ADDRESS_BYTES_MAX: usize = 260;
 /// First and longest pause while the store is away.
@@ -53,7 +53,7 @@ struct Ours {
 
 /// The table of addresses.
 #[derive(Debug)]
-pub struct Endpoints {
+pub(crate) struct Endpoints {
     store: Arc<dyn Store>,
     /// What was written before this was so before this process began.
     started: String,
@@ -68,20 +68,26 @@ pub struct Endpoints {
 }
 
 impl Endpoints {
-    /// Over a store. Nothing is read before [`Self::follow`] runs.
-    pub fn new(store: Arc<dyn Store>) -> Arc<Self> {
-        Arc::new(Self {
+    /// Over a store. What it holds is read at once: an edge that connects must never be told that there is
+    /// nobody only because nobody looked yet.
+    ///
+    /// # Errors
+    /// What the store may say.
+    pub(crate) async fn open(store: Arc<dyn Store>) -> Result<Arc<Self>, Error> {
+        let endpoints = Self {
             store,
             started: stamp(),
             started_unix_ms: clock::now_ms(),
             ours: Mutex::default(),
             dirty: watch::Sender::new(0),
             table: watch::Sender::new(Arc::default()),
-        })
+        };
+        endpoints.reconcile(clock::now_ms()).await?;
+        Ok(Arc::new(endpoints))
     }
 
     /// A sidecar is connected, by its stream of this number, and can be reached at `address`.
-    pub fn arrived(&self, node: &str, stream: u64, server: &ServerName, address: &str) {
+    pub(crate) fn arrived(&self, node: &str, stream: u64, server: &ServerName, address: &str) {
         let place = Place {
             server: server.clone(),
             address: address.to_owned(),
@@ -95,7 +101,7 @@ impl Endpoints {
     }
 
     /// A sidecar's stream has ended.
-    pub fn left(&self, node: &str, stream: u64) {
+    pub(crate) fn left(&self, node: &str, stream: u64) {
         if let Some(ours) = self
             .ours
             .lock()
@@ -108,12 +114,12 @@ impl Endpoints {
     }
 
     /// The whole table, and every one after it.
-    pub fn watch(&self) -> watch::Receiver<Arc<Vec<pb::Endpoint>>> {
+    pub(crate) fn watch(&self) -> watch::Receiver<Arc<Vec<pb::Endpoint>>> {
         self.table.subscribe()
     }
 
     /// Keeps store and table together until `drain` starts.
-    pub async fn follow(self: Arc<Self>, drain: Drain) {
+    pub(crate) async fn follow(self: Arc<Self>, drain: Drain) {
         tokio::select! {
             () = drain.signaled() => {}
             () = self.follow_for_ever() => {}
@@ -270,7 +276,7 @@ fn stamp() -> String {
 }
 
 /// Whether edges could reach somebody there: `host:port`.
-pub fn is_address(text: &str) -> bool {
+pub(crate) fn is_address(text: &str) -> bool {
     let Some((host, port)) = text.rsplit_once(':') else {
         return false;
     };
@@ -291,6 +297,10 @@ mod tests {
         ServerName::new("everything").unwrap()
     }
 
+    async fn open(store: Arc<dyn Store>) -> Arc<Endpoints> {
+        Endpoints::open(store).await.unwrap()
+    }
+
     fn addresses(endpoints: &Endpoints) -> Vec<String> {
         endpoints
             .table
@@ -303,7 +313,7 @@ mod tests {
     #[tokio::test]
     async fn an_address_lingers_after_its_sidecar_and_is_then_dropped() {
         let (store, _dir) = fixture::embedded();
-        let endpoints = Endpoints::new(store.clone());
+        let endpoints = open(store.clone()).await;
         endpoints.arrived("n1", 1, &server(), "127.0.0.1:1");
         assert_eq!(endpoints.reconcile(clock::now_ms()).await.unwrap(), None);
         assert_eq!(addresses(&endpoints), ["127.0.0.1:1"]);
@@ -326,15 +336,14 @@ mod tests {
     #[tokio::test]
     async fn addresses_outlive_a_start_of_the_control_plane_and_are_dropped_if_nobody_comes() {
         let (store, _dir) = fixture::embedded();
-        let before = Endpoints::new(store.clone());
+        let before = open(store.clone()).await;
         for node in ["back", "gone"] {
             before.arrived(node, 1, &server(), &format!("{node}:1"));
         }
         before.reconcile(clock::now_ms()).await.unwrap();
 
         // The process died here: nobody marked anything as left.
-        let after = Endpoints::new(store);
-        after.reconcile(clock::now_ms()).await.unwrap();
+        let after = open(store).await;
         assert_eq!(addresses(&after), ["back:1", "gone:1"]);
         after.arrived("back", 1, &server(), "back:2");
         let later = clock::now_ms() + clock::ms(LINGER) + 1;
@@ -345,10 +354,10 @@ mod tests {
     #[tokio::test]
     async fn a_replica_puts_back_what_another_dropped_too_early() {
         let (store, _dir) = fixture::embedded();
-        let first = Endpoints::new(store.clone());
+        let first = open(store.clone()).await;
         first.arrived("n1", 1, &server(), "127.0.0.1:1");
         first.reconcile(clock::now_ms()).await.unwrap();
-        let second = Endpoints::new(store);
+        let second = open(store).await;
         let later = clock::now_ms() + clock::ms(LINGER) + 1;
         second.reconcile(later).await.unwrap();
         assert!(addresses(&second).is_empty());
@@ -364,7 +373,7 @@ mod tests {
     #[tokio::test]
     async fn the_mark_of_an_old_stream_does_not_take_a_sidecar_from_its_new_replica() {
         let (store, _dir) = fixture::embedded();
-        let (old, new) = (Endpoints::new(store.clone()), Endpoints::new(store));
+        let (old, new) = (open(store.clone()).await, open(store).await);
         old.arrived("n1", 1, &server(), "old:1");
         old.reconcile(clock::now_ms()).await.unwrap();
         new.arrived("n1", 1, &server(), "new:1");
@@ -377,7 +386,7 @@ mod tests {
     #[tokio::test]
     async fn the_end_of_an_old_stream_does_not_mark_the_new_one() {
         let (store, _dir) = fixture::embedded();
-        let endpoints = Endpoints::new(store);
+        let endpoints = open(store).await;
         endpoints.arrived("n1", 1, &server(), "127.0.0.1:1");
         endpoints.arrived("n1", 2, &server(), "127.0.0.1:2");
         endpoints.left("n1", 1);
@@ -388,7 +397,7 @@ mod tests {
     #[tokio::test]
     async fn edges_are_told_only_when_something_differs() {
         let (store, _dir) = fixture::embedded();
-        let endpoints = Endpoints::new(store);
+        let endpoints = open(store).await;
         let mut seen = endpoints.watch();
         seen.mark_unchanged();
         endpoints.reconcile(clock::now_ms()).await.unwrap();

@@ -24,9 +24,9 @@ use crate::keys::random_bytes;
 use crate::store::{self, Entry, Store, key};
 
 /// What every join token begins with.
-pub const PREFIX: &str = "ghj_";
+pub(crate) const PREFIX: &str = "ghj_";
 /// How long a token is good (CONTRACT section 2).
-pub const TOKEN_LASTS: Duration = Duration::from_secs(600);
+pub(crate) const TOKEN_LASTS: Duration = Duration::from_secs(600);
 /// Most tokens that wait to be used. When full, a new one is refused until some are used or end.
 const TOKENS_MAX: usize = 1000;
 /// Longest text that is looked at as a token.
@@ -34,7 +34,7 @@ const TOKEN_BYTES_MAX: usize = 128;
 
 /// Why a token was not made or not taken.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// Never made, used already, or over. Which of them is nobody's business who does not have it.
     #[error("the join token is not good (any more): each is good once and for ten minutes")]
     NotGood,
@@ -60,7 +60,7 @@ struct Grant {
 
 /// A new token. Its text is nowhere else.
 #[derive(Debug)]
-pub struct Token {
+pub(crate) struct Token {
     /// Its text.
     pub text: Zeroizing<String>,
     /// When it ends, Unix milliseconds.
@@ -69,7 +69,7 @@ pub struct Token {
 
 /// A node that has joined.
 #[derive(Debug)]
-pub struct Joined {
+pub(crate) struct Joined {
     /// Its id.
     pub node: String,
     /// Its certificate.
@@ -80,14 +80,14 @@ pub struct Joined {
 
 /// Makes and takes join tokens.
 #[derive(Debug)]
-pub struct Desk {
+pub(crate) struct Desk {
     store: Arc<dyn Store>,
     ca: Arc<Ca>,
 }
 
 impl Desk {
     /// Over a store and the authority that signs.
-    pub fn new(store: Arc<dyn Store>, ca: Arc<Ca>) -> Self {
+    pub(crate) fn new(store: Arc<dyn Store>, ca: Arc<Ca>) -> Self {
         Self { store, ca }
     }
 
@@ -95,7 +95,7 @@ impl Desk {
     ///
     /// # Errors
     /// [`Error::TooMany`], [`Error::Store`].
-    pub async fn create(&self, server: Option<ServerName>) -> Result<Token, Error> {
+    pub(crate) async fn create(&self, server: Option<ServerName>) -> Result<Token, Error> {
         let now = clock::now_ms();
         self.sweep(now).await?;
         let text = Zeroizing::new(format!(
@@ -119,7 +119,12 @@ impl Desk {
     ///
     /// # Errors
     /// [`Error::NotGood`]; [`Error::Ca`] where the request is wrong, and the token is then not spent.
-    pub async fn join(&self, token: &str, csr: &[u8], hosts: &[String]) -> Result<Joined, Error> {
+    pub(crate) async fn join(
+        &self,
+        token: &str,
+        csr: &[u8],
+        hosts: &[String],
+    ) -> Result<Joined, Error> {
         if token.len() > TOKEN_BYTES_MAX || !token.starts_with(PREFIX) {
             return Err(Error::NotGood);
         }

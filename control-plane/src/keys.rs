@@ -18,7 +18,7 @@ use crate::catalog::{Catalog, Edit, Error, Fault, Options, Outcome, State};
 use crate::clock;
 
 /// What every API key begins with.
-pub const PREFIX: &str = "gh_";
+pub(crate) const PREFIX: &str = "gh_";
 /// The one ring that there is, and its purpose.
 const RING: &str = "edge";
 /// Characters of a key's id: some 50 bits, which is plenty to tell keys apart and fits on a line.
@@ -33,7 +33,7 @@ const SUBJECT_BYTES_MAX: usize = 256;
 const LIST_MAX: usize = 200;
 
 /// A new key. Its text is nowhere else.
-pub struct Created {
+pub(crate) struct Created {
     /// Its id.
     pub id: String,
     /// Its text.
@@ -54,7 +54,7 @@ impl std::fmt::Debug for Created {
 ///
 /// # Errors
 /// What the catalog may say.
-pub async fn ensure_ring(catalog: &Catalog) -> Result<(), Error> {
+pub(crate) async fn ensure_ring(catalog: &Catalog) -> Result<(), Error> {
     let key = ResourceKey::new(KEY_RING, RING);
     if catalog.state().get(&key).is_some() {
         return Ok(());
@@ -89,7 +89,7 @@ fn new_ring() -> pb::Resource {
 /// # Errors
 /// [`Error::Refused`] where the request is wrong, also for servers that do not exist; else what the catalog
 /// may say.
-pub async fn create(
+pub(crate) async fn create(
     catalog: &Catalog,
     author: &str,
     request: &pb::CreateKeyRequest,
@@ -129,7 +129,7 @@ pub async fn create(
 }
 
 /// All keys, oldest first, without their text.
-pub fn list(state: &State) -> Vec<pb::KeyInfo> {
+pub(crate) fn list(state: &State) -> Vec<pb::KeyInfo> {
     let mut keys: Vec<pb::KeyInfo> = state
         .resources()
         .iter()
@@ -158,7 +158,7 @@ pub fn list(state: &State) -> Vec<pb::KeyInfo> {
 ///
 /// # Errors
 /// [`Error::NotFound`]; else what the catalog may say.
-pub async fn revoke(catalog: &Catalog, author: &str, id: &str) -> Result<Outcome, Error> {
+pub(crate) async fn revoke(catalog: &Catalog, author: &str, id: &str) -> Result<Outcome, Error> {
     let key = ResourceKey::new(API_KEY, id);
     catalog.delete(author, vec![key], Options::default()).await
 }

@@ -9,23 +9,22 @@
 //! Services do not know the store, nor the store the services: they meet in [`app`], where to start from.
 //! Nothing here is on the path of a call.
 
-pub mod access;
+mod access;
 pub mod app;
 #[cfg(test)]
 mod app_tests;
-mod backoff;
-pub mod ca;
-pub mod catalog;
+mod ca;
+mod catalog;
 mod clock;
 pub mod command;
-pub mod endpoints;
-pub mod join;
-pub mod keys;
-pub mod nodes;
-pub mod publish;
-pub mod records;
-pub mod service;
-pub mod serving;
-pub mod settings;
+mod endpoints;
+mod join;
+mod keys;
+mod nodes;
+mod publish;
+mod records;
+mod service;
+mod serving;
+mod settings;
 mod shown;
-pub mod store;
+mod store;

@@ -1,5 +1,8 @@
 //! `gatehouse-control-plane`: the control plane as a process of its own.
 
+use std::io::Write;
+use std::process::ExitCode;
+
 use clap::Parser;
 use control_plane::command::Command;
 
@@ -12,6 +15,13 @@ struct Cli {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    Box::pin(Cli::parse().command.run()).await
+async fn main() -> ExitCode {
+    match Box::pin(Cli::parse().command.run()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // With standard error gone, the exit status alone tells.
+            let _ = writeln!(std::io::stderr(), "error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
 }

@@ -21,7 +21,7 @@ use crate::clock;
 use entry::Entry;
 
 /// A node that was heard of within this is live (CONTRACT section 1).
-pub const LIVE: Duration = Duration::from_secs(15);
+pub(crate) const LIVE: Duration = Duration::from_secs(15);
 /// A node that was not heard of for so long is forgotten.
 const FORGET_AFTER: Duration = Duration::from_secs(24 * 3600);
 /// Most nodes that are known. When full, the one that is silent longest makes room; if none is, the new one is
@@ -37,11 +37,11 @@ const FAULTS_MAX: usize = 20;
 /// There is no room for another node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{NODES_MAX} nodes are live: there is no room for another")]
-pub struct Full;
+pub(crate) struct Full;
 
 /// All nodes that are known.
 #[derive(Debug)]
-pub struct Nodes {
+pub(crate) struct Nodes {
     /// By name. Locked for a look-up and a change of one entry, or one pass over all; never over an await.
     table: Mutex<Table>,
     /// Bumped on every change that somebody may wait for. Received by Rollout streams.
@@ -59,7 +59,7 @@ struct Table {
 
 /// A node's stream, as long as it is open. Whoever holds it tells its end by [`Nodes::disconnect`].
 #[derive(Debug)]
-pub struct Connection {
+pub(crate) struct Connection {
     /// The node.
     pub node: String,
     /// Which of its streams.
@@ -70,7 +70,7 @@ pub struct Connection {
 
 /// What a node says when it comes.
 #[derive(Debug, Clone)]
-pub struct Arrival {
+pub(crate) struct Arrival {
     /// Who it is, by its certificate.
     pub peer: Peer,
     /// When its certificate ends, Unix milliseconds.
@@ -97,11 +97,10 @@ impl Nodes {
     ///
     /// # Errors
     /// [`Full`].
-    pub fn connect(&self, arrival: Arrival) -> Result<Connection, Full> {
+    pub(crate) fn connect(&self, arrival: Arrival) -> Result<Connection, Full> {
         let now = clock::now_ms();
         let node = arrival.peer.node().to_owned();
         let mut table = self.table.lock();
-        table.forget(now);
         if !table.entries.contains_key(&node) {
             table.make_room(now)?;
         }
@@ -124,13 +123,13 @@ impl Nodes {
     }
 
     /// A node's stream has ended.
-    pub fn disconnect(&self, connection: &Connection) {
+    pub(crate) fn disconnect(&self, connection: &Connection) {
         self.with(connection, |entry, _| entry.connected = None);
         self.bump();
     }
 
     /// A node lives. Only what may be waited for wakes others: that it was silent before.
-    pub fn heartbeat(&self, connection: &Connection, revision: u64) {
+    pub(crate) fn heartbeat(&self, connection: &Connection, revision: u64) {
         let now = clock::now_ms();
         let moved = self.with(connection, |entry, head| {
             let moved = !entry.is_live(now) || entry.revision != revision;
@@ -144,7 +143,7 @@ impl Nodes {
     }
 
     /// A node took a push.
-    pub fn acknowledged(&self, connection: &Connection, revision: u64) {
+    pub(crate) fn acknowledged(&self, connection: &Connection, revision: u64) {
         let now = clock::now_ms();
         self.with(connection, |entry, head| {
             entry.seen_unix_ms = now;
@@ -154,7 +153,7 @@ impl Nodes {
     }
 
     /// A node refused `revision`, or was not given it, and why.
-    pub fn rejected(&self, connection: &Connection, revision: u64, faults: Vec<String>) {
+    pub(crate) fn rejected(&self, connection: &Connection, revision: u64, faults: Vec<String>) {
         let now = clock::now_ms();
         let faults = faults.into_iter().take(FAULTS_MAX).map(cut).collect();
         self.with(connection, |entry, _| entry.rejects(revision, faults, now));
@@ -162,7 +161,7 @@ impl Nodes {
     }
 
     /// A sidecar says what its server does. Its server and node are those of its certificate.
-    pub fn server_status(&self, connection: &Connection, mut status: pb::ServerStatus) {
+    pub(crate) fn server_status(&self, connection: &Connection, mut status: pb::ServerStatus) {
         status.node.clone_from(&connection.node);
         for text in [
             &mut status.state,
@@ -187,7 +186,7 @@ impl Nodes {
     }
 
     /// The catalog's head has moved.
-    pub fn head_moved(&self, head: u64) {
+    pub(crate) fn head_moved(&self, head: u64) {
         let now = clock::now_ms();
         let mut table = self.table.lock();
         table.head = head;
@@ -199,7 +198,7 @@ impl Nodes {
     }
 
     /// All nodes, by name.
-    pub fn list(&self) -> Vec<pb::NodeStatus> {
+    pub(crate) fn list(&self) -> Vec<pb::NodeStatus> {
         let now = clock::now_ms();
         let mut table = self.table.lock();
         table.forget(now);
@@ -212,7 +211,7 @@ impl Nodes {
 
     /// What runs for each of `servers`: one row for each live sidecar, and one without a node where there is
     /// none.
-    pub fn servers<'a>(
+    pub(crate) fn servers<'a>(
         &self,
         servers: impl Iterator<Item = &'a ServerName>,
     ) -> Vec<pb::ServerStatus> {
@@ -242,7 +241,7 @@ impl Nodes {
 
     /// Bumped whenever [`Self::list`] may say something else; not when a node falls silent, which only time
     /// tells.
-    pub fn watch(&self) -> watch::Receiver<u64> {
+    pub(crate) fn watch(&self) -> watch::Receiver<u64> {
         self.changed.subscribe()
     }
 
@@ -272,6 +271,9 @@ impl Table {
     }
 
     fn make_room(&mut self, now: i64) -> Result<(), Full> {
+        if self.entries.len() >= NODES_MAX {
+            self.forget(now);
+        }
         if self.entries.len() < NODES_MAX {
             return Ok(());
         }

@@ -17,7 +17,7 @@ const LOOPBACK_HOSTS: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
 /// Why there is no certificate.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// The authority refused.
     #[error(transparent)]
     Ca(#[from] ca::Error),

@@ -4,7 +4,6 @@
 //! which servers there are (CONTRACT section 4).
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use dataplane::config::live::Config;
 use dataplane::refusal::Refused;
@@ -12,6 +11,7 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use model::name::ServerName;
 use model::principal::Principal;
+use runtime::clock::now_unix_ms;
 
 /// The principal of a request to `server`. `public_url` is where clients reach this edge.
 ///
@@ -47,13 +47,6 @@ fn challenge(server: &ServerName, public_url: &str) -> String {
     format!(
         "Bearer resource_metadata=\"{public_url}/.well-known/oauth-protected-resource/mcp/{server}\""
     )
-}
-
-fn now_unix_ms() -> i64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

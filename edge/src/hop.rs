@@ -5,7 +5,6 @@ use std::time::Duration;
 use dataplane::auth::statement::{self, Signer};
 use dataplane::call::{self, CALL_HEADER, Call, TRACEPARENT};
 use dataplane::config::live::{Config, Live};
-use dataplane::config::node::now_unix_s;
 use dataplane::deliver::http::{Error as HopError, Upstream};
 use dataplane::deliver::{Admitted, Connection, Forwarded, Hop, Reply, Session};
 use dataplane::refusal::{Fault, Refused};
@@ -18,6 +17,7 @@ use mcp::headers::{MCP_METHOD, MCP_NAME, MCP_PARAM_PREFIX, MCP_PROTOCOL_VERSION,
 use mcp::method;
 use model::name::ServerName;
 use model::record;
+use runtime::clock::now_unix_s;
 
 use crate::route::Routes;
 use crate::{authenticate, session};

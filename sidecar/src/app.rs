@@ -15,13 +15,14 @@ use dataplane::door::{Guard, Route};
 use dataplane::frame::{self, AuditSettings};
 use dataplane::listen;
 use dataplane::pipeline::Shared;
+use dataplane::refusal::Refused;
 use http::{Response, StatusCode};
 use model::name::ServerName;
 use model::server::Server;
 use proto::v1::NodeKind;
 use runtime::drain::Drain;
-use runtime::net;
 use runtime::metrics::Metrics;
+use runtime::net;
 use runtime::readiness::Readiness;
 use runtime::settings::Secret;
 use runtime::tls::{self, ClientAuth};
@@ -145,7 +146,14 @@ pub async fn run(
         &drain,
     )?;
     let (at, metrics) = (&settings.admin_listen, Metrics::new());
-    let admin = frame::serve_admin(at, "sidecar.admin_listen", &readiness, &live, &metrics, &drain);
+    let admin = frame::serve_admin(
+        at,
+        "sidecar.admin_listen",
+        &readiness,
+        &live,
+        &metrics,
+        &drain,
+    );
     let admin = admin.await?;
     frame::await_configuration(&live, &readiness, &drain);
 
@@ -154,17 +162,18 @@ pub async fn run(
     let start = start_settings(&settings, launcher)?;
     let (supervisor, upstream, statuses) = Supervisor::new(start, wanted, stop.clone());
     report(statuses, reports, server.clone(), name.clone(), &drain);
-    // Owns the supervisor, and through it all processes. Not the drain's: it ends after the last call.
+    // Owns the supervisor, and through it all processes: they end after the last call.
     let mut upstreams = JoinSet::new();
     upstreams.spawn(supervisor.run());
 
+    let calls = calls_of(&drain);
     let shared = Arc::new(Shared {
         hop: Arc::new(Sidecar {
             server,
             node: name.clone(),
             verifier: Verifier::default(),
             upstream,
-            drain: drain.clone(),
+            drain: calls.clone(),
         }),
         live,
         audit,
@@ -182,11 +191,23 @@ pub async fn run(
             node: name,
         });
     }
-    listen::serve(listener, Some(tls), shared, drain.clone()).await;
-    drain.finish(frame::DRAIN).await;
+    listen::serve(listener, Some(tls), shared, calls.clone()).await;
+    calls.finish(frame::DRAIN).await;
     stop.cancel();
     upstreams.join_next().await;
     Ok(())
+}
+
+/// The drain of connections and replies alone: it starts with `drain`, and is through before the server is
+/// stopped, whatever else of the process still takes its time.
+fn calls_of(drain: &Drain) -> Drain {
+    let calls = Drain::new();
+    let (started, draining) = (calls.clone(), drain.clone());
+    drain.spawn("drain of calls", async move {
+        draining.signaled().await;
+        started.start();
+    });
+    calls
 }
 
 /// Where edges reach the sidecar.
@@ -287,7 +308,10 @@ fn report(
 
 /// Edges ask for MCP only; health is on the admin address.
 fn page(_: &Shared<Sidecar>, _: &Route) -> Response<ReplyBody> {
-    answer::Refused::new(StatusCode::NOT_FOUND, "there is no such page").response()
+    answer::refused(&Refused::new(
+        StatusCode::NOT_FOUND,
+        "there is no such page",
+    ))
 }
 
 #[cfg(test)]

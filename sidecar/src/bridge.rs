@@ -13,7 +13,8 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use dataplane::call::{self, Call};
-use dataplane::deliver::{Fault, Message};
+use dataplane::deliver::Message;
+use dataplane::refusal::Fault;
 use mcp::bridge::handshake::{self, Offer};
 use mcp::bridge::results::{self, RequestMeta};
 use mcp::edit::{Change, Edits};

@@ -1,13 +1,13 @@
 //! Who may call: an edge, by its certificate, on behalf of whom its statement names.
 
-use dataplane::answer::Refused;
 use dataplane::auth::statement::{HEADER, Verifier};
 use dataplane::call::CALL_HEADER;
-use dataplane::config::node::now_unix_s;
 use dataplane::deliver::{Admitted, Connection};
+use dataplane::refusal::Refused;
 use http::{HeaderMap, StatusCode};
 use model::name::ServerName;
 use model::record::CallId;
+use runtime::clock::now_unix_s;
 
 /// The principal and the call's id, as the edge at the other end of `peer` states them.
 ///
@@ -100,18 +100,19 @@ mod tests {
                 .map_err(|refused| refused.status)
                 .err()
         };
+        let id = CallId::new();
+        headers.insert(CALL_HEADER, id.to_string().parse().unwrap());
+        for peer in [&stranger, &sidecar, &nobody] {
+            assert_eq!(status(peer, &headers), Some(StatusCode::FORBIDDEN));
+        }
+        let admitted = admit(&verifier, &edge, &headers, &server).unwrap();
+        assert_eq!((admitted.principal, admitted.call_id), (ana, Some(id)));
+        headers.remove(CALL_HEADER);
         assert_eq!(
             status(&edge, &headers),
             Some(StatusCode::FORBIDDEN),
             "no call id"
         );
-        let id = CallId::new();
-        headers.insert(CALL_HEADER, id.to_string().parse().unwrap());
-        let admitted = admit(&verifier, &edge, &headers, &server).unwrap();
-        assert_eq!((admitted.principal, admitted.call_id), (ana, Some(id)));
-        for peer in [&stranger, &sidecar, &nobody] {
-            assert_eq!(status(peer, &headers), Some(StatusCode::FORBIDDEN));
-        }
         headers.append(HEADER, statement);
         assert_eq!(
             status(&edge, &headers),

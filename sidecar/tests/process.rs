@@ -30,13 +30,18 @@ fn spawn(argv: &[&str], directory: &Path) -> Child {
 async fn exit(argv: &[&str]) -> Exit {
     let directory = tempfile::tempdir().unwrap();
     let mut child = spawn(argv, directory.path());
-    tokio::time::timeout(DEADLINE, child.process.ended()).await.unwrap()
+    tokio::time::timeout(DEADLINE, child.process.ended())
+        .await
+        .unwrap()
 }
 
 #[tokio::test]
 async fn the_programs_own_end_is_what_is_seen() {
     assert_eq!(exit(&["/bin/sh", "-c", "exit 7"]).await, Exit::Status(7));
-    assert_eq!(exit(&["/bin/sh", "-c", "kill -9 $$"]).await, Exit::Signal(9));
+    assert_eq!(
+        exit(&["/bin/sh", "-c", "kill -9 $$"]).await,
+        Exit::Signal(9)
+    );
     assert_eq!(exit(&["/nowhere/at-all"]).await, Exit::Status(127));
 }
 
@@ -114,13 +119,19 @@ async fn nothing_is_left_when_the_sidecar_is_killed() {
     assert!(pids.iter().all(|pid| runs(*pid)));
     sidecar.kill().unwrap(); // SIGKILL
     sidecar.wait().unwrap();
-    eventually("the end of all processes", || !pids.iter().any(|pid| runs(*pid))).await;
+    eventually("the end of all processes", || {
+        !pids.iter().any(|pid| runs(*pid))
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_server_does_not_outlive_its_shim() {
     let directory = tempfile::tempdir().unwrap();
-    let mut child = spawn(&["/bin/sh", "-c", "echo $$ >&2; echo up; exec sleep 600"], directory.path());
+    let mut child = spawn(
+        &["/bin/sh", "-c", "echo $$ >&2; echo up; exec sleep 600"],
+        directory.path(),
+    );
     let mut lines = Lines::new(child.stdout, 100);
     assert_eq!(lines.next().await.unwrap(), Some(Line::Whole("up".into())));
     let shim = rustix::process::Pid::from_raw(child.process.pid().cast_signed()).unwrap();

@@ -10,7 +10,8 @@ use bytes::Bytes;
 use dataplane::auth::statement::Verifier;
 use dataplane::call::Call;
 use dataplane::config::live::Config;
-use dataplane::deliver::{Fault, Hop, Message, Reply};
+use dataplane::deliver::{Hop, Message, Reply};
+use dataplane::refusal::Fault;
 use http::HeaderMap;
 use mcp::envelope::{self, Kind, Limits};
 use mcp::revision::Revision;
@@ -52,14 +53,24 @@ async fn serve(argv: Vec<String>, limit: Duration) -> Served {
         drain: drain.clone(),
     });
     let mut snapshot = Snapshot::default();
-    snapshot.servers.insert(server.name.clone(), Arc::new(server));
+    snapshot
+        .servers
+        .insert(server.name.clone(), Arc::new(server));
     let config = Arc::new(Config::compile(Arc::new(snapshot)).unwrap());
-    Served { hop, config, supervised, drain }
+    Served {
+        hop,
+        config,
+        supervised,
+        drain,
+    }
 }
 
 impl Served {
     async fn end(self) {
-        assert!(self.drain.finish(DEADLINE).await, "a reply is still being written");
+        assert!(
+            self.drain.finish(DEADLINE).await,
+            "a reply is still being written"
+        );
         self.supervised.stop().await;
     }
 
@@ -85,7 +96,12 @@ async fn deliver(
         message: &envelope::scan(&body, &Limits::REQUEST).unwrap(),
         revision,
         session: session.filter(|_| revision != MODERN),
-        trace: Trace { trace_id: [1; 16], span_id: [2; 8], parent: None, sampled: true },
+        trace: Trace {
+            trace_id: [1; 16],
+            span_id: [2; 8],
+            parent: None,
+            sampled: true,
+        },
         sse: true,
         headers: &HeaderMap::new(),
         client: "",
@@ -130,7 +146,10 @@ async fn two_hundred_callers_with_one_id_each_get_their_own_answer() {
             let (answer, _) = whole(reply);
             assert_eq!(answer["id"], 1);
             assert_eq!(answer["result"]["content"][0]["text"], format!("Echo: {n}"));
-            assert_eq!(answer["result"].get("resultType").is_some(), revision == MODERN);
+            assert_eq!(
+                answer["result"].get("resultType").is_some(),
+                revision == MODERN
+            );
         });
     }
     while let Some(done) = callers.join_next().await {
@@ -144,28 +163,56 @@ async fn both_eras_are_served_by_a_legacy_server() {
     let served = serve(python("slow.py", &[]), DEADLINE).await;
     let hello = json!({"protocolVersion": "2025-06-18", "capabilities": {"roots": {}},
         "clientInfo": {"name": "c", "version": "1"}});
-    let reply = served.call(Revision::V2025_06_18, &request(json!("a"), "initialize", hello)).await;
+    let reply = served
+        .call(
+            Revision::V2025_06_18,
+            &request(json!("a"), "initialize", hello),
+        )
+        .await;
     let (answer, message) = whole(reply);
     assert_eq!(answer["result"]["protocolVersion"], "2025-06-18");
     assert_eq!(answer["result"]["serverInfo"]["name"], "slow");
     let handle = message.session.unwrap();
-    assert!(handle.starts_with("s1.") && handle.len() == 3 + 22, "{handle}");
-    let (answer, _) = whole(served.call(LEGACY, &request(json!(7), "ping", json!({}))).await);
+    assert!(
+        handle.starts_with("s1.") && handle.len() == 3 + 22,
+        "{handle}"
+    );
+    let (answer, _) = whole(
+        served
+            .call(LEGACY, &request(json!(7), "ping", json!({})))
+            .await,
+    );
     assert_eq!(answer, json!({"jsonrpc": "2.0", "id": 7, "result": {}}));
-    let (answer, _) =
-        whole(served.call(MODERN, &modern(json!("d\u{e9}"), "server/discover", json!({}))).await);
+    let (answer, _) = whole(
+        served
+            .call(
+                MODERN,
+                &modern(json!("d\u{e9}"), "server/discover", json!({})),
+            )
+            .await,
+    );
     assert_eq!(answer["id"], "d\u{e9}");
     assert_eq!(answer["result"]["supportedVersions"][0], "2026-07-28");
-    let list = modern(json!(2), "tools/list", json!({"_meta": {"progressToken": "x"}}));
+    let list = modern(
+        json!(2),
+        "tools/list",
+        json!({"_meta": {"progressToken": "x"}}),
+    );
     let (answer, _) = whole(served.call(MODERN, &list).await);
     assert_eq!(answer["result"]["tools"][0]["name"], "sleep");
     assert_eq!(answer["result"]["cacheScope"], "private");
     let unknown = modern(json!(3), "prompts/list", json!({}));
     let (answer, message) = whole(served.call(MODERN, &unknown).await);
-    assert_eq!((answer["error"]["code"].as_i64(), message.status), (Some(-32601), 404));
+    assert_eq!(
+        (answer["error"]["code"].as_i64(), message.status),
+        (Some(-32601), 404)
+    );
     assert_eq!(message.error_code, -32601);
     let initialized = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
-    assert!(matches!(served.call(LEGACY, &initialized).await, Ok(Reply::Accepted)));
+    assert!(matches!(
+        served.call(LEGACY, &initialized).await,
+        Ok(Reply::Accepted)
+    ));
     served.end().await;
 }
 
@@ -173,13 +220,21 @@ async fn both_eras_are_served_by_a_legacy_server() {
 async fn only_modern_clients_are_served_by_a_modern_server() {
     let served = serve(python("modern_only.py", &[]), DEADLINE).await;
     let params = json!({"name": "echo", "arguments": {"message": "hi"}});
-    let reply = served.call(MODERN, &modern(json!(1), "tools/call", params.clone())).await;
+    let reply = served
+        .call(MODERN, &modern(json!(1), "tools/call", params.clone()))
+        .await;
     assert_eq!(whole(reply).0["result"]["content"][0]["text"], "Echo: hi");
-    let fault = served.call(LEGACY, &request(json!(1), "tools/call", params)).await.unwrap_err();
+    let fault = served
+        .call(LEGACY, &request(json!(1), "tools/call", params))
+        .await
+        .unwrap_err();
     assert_eq!(fault.reason, Reason::NotBridgeable);
     let hello = json!({"protocolVersion": "2025-11-25", "capabilities": {},
         "clientInfo": {"name": "c", "version": "1"}});
-    let fault = served.call(LEGACY, &request(json!(1), "initialize", hello)).await.unwrap_err();
+    let fault = served
+        .call(LEGACY, &request(json!(1), "initialize", hello))
+        .await
+        .unwrap_err();
     assert_eq!(fault.reason, Reason::NotBridgeable);
     served.end().await;
 }
@@ -187,36 +242,64 @@ async fn only_modern_clients_are_served_by_a_modern_server() {
 #[tokio::test]
 async fn progress_makes_a_stream_and_a_client_may_take_its_call_back() {
     let served = serve(python("slow.py", &[]), DEADLINE).await;
-    let sleep = |id: Value, seconds: f64| {
-        json!({"name": "sleep", "arguments": {"seconds": seconds, "steps": 2},
+    let sleep = |id: Value, seconds: f64, steps: u32| {
+        json!({"name": "sleep", "arguments": {"seconds": seconds, "steps": steps},
             "_meta": {"progressToken": id}})
     };
     let token = json!("tok\"en");
-    let reply = served.call(LEGACY, &request(json!(1), "tools/call", sleep(token.clone(), 0.3))).await;
-    let Ok(Reply::Events(mut events)) = reply else { panic!("{reply:?}") };
+    let reply = served
+        .call(
+            LEGACY,
+            &request(json!(1), "tools/call", sleep(token.clone(), 0.3, 2)),
+        )
+        .await;
+    let Ok(Reply::Events(mut events)) = reply else {
+        panic!("{reply:?}")
+    };
     let mut messages = vec![events.first];
     while let Some(message) = events.rest.recv().await {
         messages.push(message);
     }
-    let [first, second, last] = messages.as_slice() else { panic!("{messages:?}") };
+    let [first, second, last] = messages.as_slice() else {
+        panic!("{messages:?}")
+    };
     for progress in [first, second] {
         let message: Value = serde_json::from_slice(&progress.body).unwrap();
         assert_eq!(message["params"]["progressToken"], token);
     }
     assert_eq!(last.kind, Kind::Response);
-    assert_eq!(serde_json::from_slice::<Value>(&last.body).unwrap()["id"], 1);
+    assert_eq!(
+        serde_json::from_slice::<Value>(&last.body).unwrap()["id"],
+        1
+    );
 
     // A stream that has begun is taken back by its session and id.
-    let long = request(json!(5), "tools/call", sleep(json!(9), 2.0));
-    let Ok(Reply::Events(mut events)) = served.call(LEGACY, &long).await else { panic!("no stream") };
+    let long = request(json!(5), "tools/call", sleep(json!(9), 60.0, 300));
+    let Ok(Reply::Events(mut events)) = served.call(LEGACY, &long).await else {
+        panic!("no stream")
+    };
     let cancelled = json!({"jsonrpc": "2.0", "method": "notifications/cancelled",
         "params": {"requestId": 5}});
-    let other = deliver(&served.hop, &served.config, LEGACY, Some("s1.b"), &cancelled).await;
+    let other = deliver(
+        &served.hop,
+        &served.config,
+        LEGACY,
+        Some("s1.b"),
+        &cancelled,
+    )
+    .await;
     assert!(matches!(other, Ok(Reply::Accepted)));
     let count = request(json!(6), "tools/call", json!({"name": "cancelled"}));
     let counted = |answer: Value| answer["result"]["content"][0]["text"].clone();
-    assert_eq!(counted(whole(served.call(LEGACY, &count).await).0), "0", "another session's");
-    assert!(matches!(served.call(LEGACY, &cancelled).await, Ok(Reply::Accepted)));
+    assert_eq!(
+        counted(whole(served.call(LEGACY, &count).await).0),
+        "0",
+        "another session's"
+    );
+    assert!(matches!(
+        served.call(LEGACY, &cancelled).await,
+        Ok(Reply::Accepted)
+    ));
     let mut last = None;
     while let Some(message) = events.rest.recv().await {
         last = Some(message);
@@ -226,12 +309,17 @@ async fn progress_makes_a_stream_and_a_client_may_take_its_call_back() {
     assert_eq!(counted(whole(served.call(LEGACY, &count).await).0), "1");
 
     // A modern client that leaves its stream has cancelled by that.
-    let long = modern(json!(5), "tools/call", sleep(json!(9), 2.0));
-    let Ok(Reply::Events(events)) = served.call(MODERN, &long).await else { panic!("no stream") };
+    let long = modern(json!(5), "tools/call", sleep(json!(9), 60.0, 300));
+    let Ok(Reply::Events(events)) = served.call(MODERN, &long).await else {
+        panic!("no stream")
+    };
     drop(events);
     let deadline = tokio::time::Instant::now() + DEADLINE;
     while counted(whole(served.call(LEGACY, &count).await).0) != "2" {
-        assert!(tokio::time::Instant::now() < deadline, "the server was not told");
+        assert!(
+            tokio::time::Instant::now() < deadline,
+            "the server was not told"
+        );
     }
     served.end().await;
 }
@@ -240,7 +328,10 @@ async fn progress_makes_a_stream_and_a_client_may_take_its_call_back() {
 async fn a_call_that_takes_too_long_is_a_timeout() {
     let served = serve(python("slow.py", &[]), Duration::from_millis(100)).await;
     let params = json!({"name": "sleep", "arguments": {"seconds": 600}});
-    let fault = served.call(LEGACY, &request(json!(1), "tools/call", params)).await.unwrap_err();
+    let fault = served
+        .call(LEGACY, &request(json!(1), "tools/call", params))
+        .await
+        .unwrap_err();
     assert_eq!(fault.reason, Reason::Timeout);
     served.end().await;
 }

@@ -50,8 +50,15 @@ pub fn named_fixture(name: &str, program: &str, arguments: &[&str]) -> Value {
 pub fn everything() -> Value {
     let main =
         "tests/clients/ts/node_modules/@modelcontextprotocol/server-everything/dist/index.js";
-    let main = place::installed(main).to_string_lossy().into_owned();
-    command("everything", &["node".to_owned(), main, "stdio".to_owned()])
+    let words = [
+        place::program("node"),
+        place::installed(main),
+        "stdio".into(),
+    ];
+    command(
+        "everything",
+        &words.map(|word| word.to_string_lossy().into_owned()),
+    )
 }
 
 /// A rule that allows a group all of some servers.

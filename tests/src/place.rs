@@ -1,6 +1,7 @@
 //! Where things lie: the repository, the built binary, the fixtures. Knows paths and nothing else.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// The root of the repository.
 pub fn repository() -> &'static Path {
@@ -33,6 +34,20 @@ pub fn gatehouse() -> PathBuf {
 /// The Python that has the packages of the test clients.
 pub fn python() -> PathBuf {
     installed(".tools/venv/bin/python")
+}
+
+/// A program of this machine, as a shell finds it; servers are named by whole paths only.
+pub fn program(name: &str) -> PathBuf {
+    let found = Command::new("sh")
+        .args(["-c", "command -v \"$1\"", "sh", name])
+        .output();
+    let found = found.unwrap_or_else(|error| panic!("sh: {error}"));
+    let path = String::from_utf8_lossy(&found.stdout).trim().to_owned();
+    assert!(
+        !path.is_empty(),
+        "{name} is missing: run scripts/test-deps.sh first"
+    );
+    path.into()
 }
 
 /// What `scripts/test-deps.sh` puts into the repository.

@@ -11,7 +11,10 @@ const SERVICES: [&str; 3] = ["control-plane", "edge", "sidecar"];
 
 /// All commands that do something, with the words that lead to them.
 fn leaves(command: &Clap, path: &str, found: &mut Vec<(String, Clap)>) {
-    let mut inner = command.get_subcommands().filter(|c| !SERVICES.contains(&c.get_name())).peekable();
+    let mut inner = command
+        .get_subcommands()
+        .filter(|c| !SERVICES.contains(&c.get_name()))
+        .peekable();
     if inner.peek().is_none() {
         found.push((path.to_owned(), command.clone()));
     }
@@ -28,13 +31,20 @@ fn all() -> Vec<(String, Clap)> {
 
 /// Lines of the help that are examples.
 fn examples(command: &Clap) -> Vec<String> {
-    let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
-    help.lines().filter(|line| line.starts_with("  gatehouse ")).map(|line| line.trim().to_owned()).collect()
+    let help = command
+        .get_after_help()
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    help.lines()
+        .filter(|line| line.starts_with("  gatehouse "))
+        .map(|line| line.trim().to_owned())
+        .collect()
 }
 
 /// A line as a shell splits it: single quotes, and pipes that end a command.
 fn split(line: &str) -> Vec<Vec<String>> {
-    let (mut commands, mut words, mut word, mut quoted, mut begun) = (Vec::new(), Vec::new(), String::new(), false, false);
+    let (mut commands, mut words, mut word, mut quoted, mut begun) =
+        (Vec::new(), Vec::new(), String::new(), false, false);
     for c in line.chars().chain([' ']) {
         match c {
             '\'' => (quoted, begun) = (!quoted, true),
@@ -66,7 +76,11 @@ fn every_command_has_two_to_four_examples_that_can_be_typed() {
     assert!(commands.len() >= 17, "{}", commands.len());
     for (path, command) in commands {
         let examples = examples(&command);
-        assert!((2..=4).contains(&examples.len()), "{path} has {} examples", examples.len());
+        assert!(
+            (2..=4).contains(&examples.len()),
+            "{path} has {} examples",
+            examples.len()
+        );
         let mut own = 0;
         for example in examples {
             for words in split(&example) {
@@ -81,8 +95,14 @@ fn every_command_has_two_to_four_examples_that_can_be_typed() {
 #[test]
 fn every_command_says_in_a_sentence_what_it_does() {
     for (path, command) in all() {
-        let about = command.get_about().map(ToString::to_string).unwrap_or_default();
-        assert!(!about.is_empty() && !about.contains('\n'), "{path}: {about:?}");
+        let about = command
+            .get_about()
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        assert!(
+            !about.is_empty() && !about.contains('\n'),
+            "{path}: {about:?}"
+        );
     }
 }
 
@@ -98,7 +118,9 @@ fn only_six_short_flags_exist() {
 
 #[test]
 fn a_slip_is_met_with_the_nearest_command() {
-    let error = Cli::try_parse_from(["gatehouse", "aply"]).unwrap_err().to_string();
+    let error = Cli::try_parse_from(["gatehouse", "aply"])
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("'apply'"), "{error}");
 }
 
@@ -114,15 +136,21 @@ fn the_overview_is_ten_lines_of_commands_that_exist() {
 
 #[test]
 fn global_flags_stand_anywhere() {
-    let cli = Cli::try_parse_from(["gatehouse", "nodes", "-o", "json", "--address", "https://a"]).unwrap();
-    assert_eq!((cli.global.output, cli.global.address.as_deref()), (Format::Json, Some("https://a")));
+    let cli = Cli::try_parse_from(["gatehouse", "nodes", "-o", "json", "--address", "https://a"])
+        .unwrap();
+    assert_eq!(
+        (cli.global.output, cli.global.address.as_deref()),
+        (Format::Json, Some("https://a"))
+    );
 }
 
 #[test]
 fn a_sidecars_token_names_its_server() {
     let parse = |line: &str| Cli::try_parse_from(line.split(' ')).is_ok();
     assert!(!parse("gatehouse node token create --kind sidecar"));
-    assert!(parse("gatehouse node token create --kind sidecar --server time"));
+    assert!(parse(
+        "gatehouse node token create --kind sidecar --server time"
+    ));
     assert!(!parse("gatehouse explain --user ana"));
     assert!(!parse("gatehouse explain GH1001 --user ana"));
     assert!(!parse("gatehouse up --store redis://x"));

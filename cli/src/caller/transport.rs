@@ -21,8 +21,14 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// A sentence that says what did not work.
-pub(super) async fn send(uri: &Uri, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, String> {
-    let host = uri.host().ok_or("the address of the edge names no host")?.trim_matches(['[', ']']);
+pub(super) async fn send(
+    uri: &Uri,
+    request: Request<Full<Bytes>>,
+) -> Result<Response<Incoming>, String> {
+    let host = uri
+        .host()
+        .ok_or("the address of the edge names no host")?
+        .trim_matches(['[', ']']);
     let secure = match uri.scheme_str() {
         Some("https") => true,
         Some("http") => false,
@@ -39,10 +45,17 @@ pub(super) async fn send(uri: &Uri, request: Request<Full<Bytes>>) -> Result<Res
     if !secure {
         return exchange(TokioIo::new(stream), request).await;
     }
-    let config = runtime::tls::web_client_config(None, &[runtime::tls::HTTP1]).map_err(|e| e.to_string())?;
+    let config =
+        runtime::tls::web_client_config(None, &[runtime::tls::HTTP1]).map_err(|e| e.to_string())?;
     let name = ServerName::try_from(host.to_owned()).map_err(|e| format!("{host}: {e}"))?;
-    let stream = TlsConnector::from(Arc::clone(&config)).connect(name, stream).await;
-    exchange(TokioIo::new(stream.map_err(|e| format!("no TLS connection to {host}:{port}: {e}"))?), request).await
+    let stream = TlsConnector::from(Arc::clone(&config))
+        .connect(name, stream)
+        .await;
+    exchange(
+        TokioIo::new(stream.map_err(|e| format!("no TLS connection to {host}:{port}: {e}"))?),
+        request,
+    )
+    .await
 }
 
 async fn exchange<S>(stream: S, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, String>
@@ -55,5 +68,8 @@ where
         // What goes wrong here is what the reader of the body sees.
         let _ = connection.await;
     });
-    sender.send_request(request).await.map_err(|e| e.to_string())
+    sender
+        .send_request(request)
+        .await
+        .map_err(|e| e.to_string())
 }

@@ -47,17 +47,30 @@ fn ask(group: &str, tool: &str, args: Option<&str>) -> Answer {
 #[test]
 fn the_deciding_rule_is_named() {
     let answer = ask("engineering", "echo", None);
-    assert_eq!((answer.decision, answer.rule.as_deref()), ("allow", Some("engineers")));
+    assert_eq!(
+        (answer.decision, answer.rule.as_deref()),
+        ("allow", Some("engineers"))
+    );
     assert_eq!(answer.filters, ["no-hacking"]);
     let answer = ask("engineering", "get-env", None);
-    assert_eq!((answer.decision, answer.reason, answer.rule.as_deref()), ("deny", Some("rule"), Some("no-env")));
+    assert_eq!(
+        (answer.decision, answer.reason, answer.rule.as_deref()),
+        ("deny", Some("rule"), Some("no-env"))
+    );
     let answer = ask("support", "echo", None);
-    assert_eq!((answer.decision, answer.reason, answer.rule), ("deny", Some("no_rule"), None));
+    assert_eq!(
+        (answer.decision, answer.reason, answer.rule),
+        ("deny", Some("no_rule"), None)
+    );
 }
 
 #[test]
 fn filters_are_asked_where_arguments_are_given() {
-    let answer = ask("engineering", "echo", Some(r#"{"message":"about HACKING"}"#));
+    let answer = ask(
+        "engineering",
+        "echo",
+        Some(r#"{"message":"about HACKING"}"#),
+    );
     assert_eq!((answer.decision, answer.reason), ("deny", Some("filter")));
     assert_eq!(answer.filter.as_deref(), Some("no-hacking"));
     let answer = ask("engineering", "echo", Some(r#"{"message":"hi"}"#));
@@ -68,7 +81,9 @@ fn filters_are_asked_where_arguments_are_given() {
 fn json_begins_with_the_contracts_fields() {
     let text = serde_json::to_string(&ask("engineering", "echo", None)).unwrap();
     assert!(
-        text.starts_with(r#"{"decision":"allow","reason":null,"rule":"engineers","filters":["no-hacking"]"#),
+        text.starts_with(
+            r#"{"decision":"allow","reason":null,"rule":"engineers","filters":["no-hacking"]"#
+        ),
         "{text}"
     );
 }

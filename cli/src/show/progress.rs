@@ -6,15 +6,39 @@ use std::io::Write;
 /// A progress line. What it shows is gone, on a terminal, once it is dropped or cleared.
 #[derive(Debug)]
 pub struct Progress {
-    terminal: bool,
+    form: Form,
     /// What was shown last, without what changes all the time.
     last: String,
     drawn: bool,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// Redrawn.
+    InPlace,
+    /// One line a change.
+    Lines,
+    /// Not shown.
+    Hidden,
+}
+
 impl Progress {
     pub(super) const fn new(terminal: bool) -> Self {
-        Self { terminal, last: String::new(), drawn: false }
+        let form = if terminal { Form::InPlace } else { Form::Lines };
+        Self {
+            form,
+            last: String::new(),
+            drawn: false,
+        }
+    }
+
+    /// One that shows nothing, for waits that are short.
+    pub const fn none() -> Self {
+        Self {
+            form: Form::Hidden,
+            last: String::new(),
+            drawn: false,
+        }
     }
 
     /// Shows where things are. `what` is compared with what was shown before; `detail` (a time that runs, a size
@@ -23,11 +47,11 @@ impl Progress {
         let changed = self.last != what;
         let mut err = std::io::stderr().lock();
         // Nobody is left to tell where standard error is gone.
-        if self.terminal {
+        if self.form == Form::InPlace {
             let _ = write!(err, "\r\u{1b}[2K{what}{detail}");
             let _ = err.flush();
             self.drawn = true;
-        } else if changed {
+        } else if changed && self.form == Form::Lines {
             let _ = writeln!(err, "{what}{detail}");
         }
         if changed {

@@ -17,17 +17,30 @@ pub struct Table {
 impl Table {
     /// An empty table with these columns, already in capitals.
     pub fn new(header: &[&str]) -> Self {
-        Self { header: header.iter().map(|h| (*h).to_owned()).collect(), rows: Vec::new() }
+        Self {
+            header: header.iter().map(|h| (*h).to_owned()).collect(),
+            rows: Vec::new(),
+        }
     }
 
     /// Adds a row of plain cells.
     pub fn row<const N: usize>(&mut self, cells: [String; N]) {
-        self.cells(cells.into_iter().map(|text| (text, Meaning::Plain)).collect());
+        self.cells(
+            cells
+                .into_iter()
+                .map(|text| (text, Meaning::Plain))
+                .collect(),
+        );
     }
 
     /// Adds a row whose cells each say what they mean.
     pub fn cells(&mut self, cells: Vec<(String, Meaning)>) {
-        self.rows.push(cells.into_iter().map(|(text, meaning)| (tame(&text), meaning)).collect());
+        self.rows.push(
+            cells
+                .into_iter()
+                .map(|(text, meaning)| (tame(&text), meaning))
+                .collect(),
+        );
     }
 
     /// Whether there is no row.
@@ -44,7 +57,9 @@ impl Table {
     /// The table as lines, without a newline at the end.
     pub(super) fn render(&self, color: bool) -> String {
         let mut table = comfy_table::Table::new();
-        table.load_style(comfy_table::presets::NOTHING).set_header(&self.header);
+        table
+            .load_style(comfy_table::presets::NOTHING)
+            .set_header(&self.header);
         for row in &self.rows {
             table.add_row(row.iter().map(|(text, _)| text));
         }
@@ -53,7 +68,11 @@ impl Table {
             let gap = if index == last { 0 } else { GAP };
             column.set_padding((0, u16::try_from(gap).unwrap_or(0)));
         }
-        let widths: Vec<usize> = table.column_max_content_widths().into_iter().map(usize::from).collect();
+        let widths: Vec<usize> = table
+            .column_max_content_widths()
+            .into_iter()
+            .map(usize::from)
+            .collect();
         let text = table.trim_fmt();
         if !color {
             return text;
@@ -61,10 +80,12 @@ impl Table {
         // Colour goes in after the layout, which would count its bytes as letters.
         text.lines()
             .enumerate()
-            .map(|(n, line)| match n.checked_sub(1).and_then(|n| self.rows.get(n)) {
-                Some(row) => colored(line, row, &widths),
-                None => line.to_owned(),
-            })
+            .map(
+                |(n, line)| match n.checked_sub(1).and_then(|n| self.rows.get(n)) {
+                    Some(row) => colored(line, row, &widths),
+                    None => line.to_owned(),
+                },
+            )
             .collect::<Vec<_>>()
             .join("\n")
     }
@@ -72,7 +93,11 @@ impl Table {
 
 /// A laid-out line, with the cells that mean something painted.
 fn colored(line: &str, row: &[(String, Meaning)], widths: &[usize]) -> String {
-    if row.iter().all(|(text, meaning)| *meaning == Meaning::Plain || !text.is_ascii()) || !line.is_ascii() {
+    if row
+        .iter()
+        .all(|(text, meaning)| *meaning == Meaning::Plain || !text.is_ascii())
+        || !line.is_ascii()
+    {
         return line.to_owned();
     }
     let mut out = String::new();
@@ -93,7 +118,9 @@ fn tame(text: &str) -> String {
     if text.is_empty() {
         return "-".to_owned();
     }
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    text.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
 }
 
 #[cfg(test)]
@@ -125,7 +152,10 @@ mod tests {
     #[test]
     fn colour_changes_nothing_but_colour() {
         let colored = sample().render(true);
-        assert!(colored.contains("\u{1b}[31mtime/get  [2Jx\u{1b}[0m   1200"), "{colored:?}");
+        assert!(
+            colored.contains("\u{1b}[31mtime/get  [2Jx\u{1b}[0m   1200"),
+            "{colored:?}"
+        );
         let plain = colored.replace("\u{1b}[31m", "").replace("\u{1b}[0m", "");
         assert_eq!(plain, sample().render(false));
     }

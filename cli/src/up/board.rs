@@ -9,8 +9,9 @@ use proto::v1::ServerStatus;
 
 use crate::when;
 
-/// Restarts after which a server that still does not run counts as failed: one glitch is none.
-const RESTARTS_TOLERATED: u32 = 2;
+/// Looks that may find a server waiting for its next start before it counts as failed: one glitch is none, and a
+/// server that never comes does not hold up the others.
+const BACKOFF_LOOKS_MAX: u32 = 8;
 /// Width of the first column.
 const COLUMN: usize = 16;
 
@@ -32,6 +33,8 @@ struct Server {
     status: Option<ServerStatus>,
     /// What was announced last.
     told: Option<Told>,
+    /// How many looks found it waiting for its next start.
+    backoff_looks: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +47,12 @@ impl Board {
     /// Edges by their URLs, in order; the first is canonical.
     pub(super) fn new(edges: Vec<String>) -> Self {
         let edges = edges.into_iter().map(|url| (url, false)).collect();
-        Self { edges, servers: BTreeMap::new(), catalog_seen: false, ready: false }
+        Self {
+            edges,
+            servers: BTreeMap::new(),
+            catalog_seen: false,
+            ready: false,
+        }
     }
 
     /// A line with its first column.
@@ -63,17 +71,27 @@ impl Board {
 
     /// Indexes of edges that do not run yet.
     pub(super) fn edges_awaited(&self) -> Vec<usize> {
-        (0..self.edges.len()).filter(|index| !self.edges[*index].1).collect()
+        (0..self.edges.len())
+            .filter(|index| !self.edges[*index].1)
+            .collect()
     }
 
     /// Servers that were hosted and are not any more.
     pub(super) fn no_longer(&self, names: &BTreeSet<String>) -> Vec<String> {
-        self.servers.keys().filter(|name| !names.contains(*name)).cloned().collect()
+        self.servers
+            .keys()
+            .filter(|name| !names.contains(*name))
+            .cloned()
+            .collect()
     }
 
     /// Servers that were not hosted before.
     pub(super) fn new_ones(&self, names: &BTreeSet<String>) -> Vec<String> {
-        names.iter().filter(|name| !self.servers.contains_key(*name)).cloned().collect()
+        names
+            .iter()
+            .filter(|name| !self.servers.contains_key(*name))
+            .cloned()
+            .collect()
     }
 
     /// These servers are hosted now.
@@ -87,15 +105,28 @@ impl Board {
 
     /// How servers are now; lines for those that came to an end of their start.
     pub(super) fn statuses(&mut self, statuses: Vec<ServerStatus>) -> Vec<String> {
-        let url = self.edges.first().map(|(url, _)| url.clone()).unwrap_or_default();
+        let url = self
+            .edges
+            .first()
+            .map(|(url, _)| url.clone())
+            .unwrap_or_default();
         let mut lines = Vec::new();
         for status in one_each(statuses) {
-            let Some(server) = self.servers.get_mut(&status.server) else { continue };
-            let now = settled(&status);
+            let Some(server) = self.servers.get_mut(&status.server) else {
+                continue;
+            };
+            match status.state.as_str() {
+                "ready" => server.backoff_looks = 0,
+                "backoff" => server.backoff_looks = server.backoff_looks.saturating_add(1),
+                _ => {}
+            }
+            let now = settled(&status, server.backoff_looks);
             if let Some(now) = now.filter(|now| server.told != Some(*now)) {
                 let rest = match now {
                     Told::Ready => format!("{:COLUMN$} {url}/mcp/{}", status.server, status.server),
-                    Told::Failed => format!("{:COLUMN$} failed: {}", status.server, reason(&status)),
+                    Told::Failed => {
+                        format!("{:COLUMN$} failed: {}", status.server, reason(&status))
+                    }
                 };
                 lines.push(Self::line("server", &rest));
                 server.told = Some(now);
@@ -107,18 +138,26 @@ impl Board {
 
     /// Whether some server is still on its way.
     pub(super) fn servers_awaited(&self) -> bool {
-        !self.catalog_seen || self.servers.values().any(|server| server.told != Some(Told::Ready))
+        !self.catalog_seen
+            || self
+                .servers
+                .values()
+                .any(|server| server.told != Some(Told::Ready))
     }
 
     /// A server that takes calls, for the hint.
     pub(super) fn a_ready_server(&self) -> Option<&str> {
         let ready = |server: &Server| server.told == Some(Told::Ready);
-        self.servers.iter().find(|(_, server)| ready(server)).map(|(name, _)| name.as_str())
+        self.servers
+            .iter()
+            .find(|(_, server)| ready(server))
+            .map(|(name, _)| name.as_str())
     }
 
     /// Whether everything runs or has failed for good; true once only.
     pub(super) fn becomes_ready(&mut self) -> bool {
-        let servers = self.catalog_seen && self.servers.values().all(|server| server.told.is_some());
+        let servers =
+            self.catalog_seen && self.servers.values().all(|server| server.told.is_some());
         let ready = !self.ready && servers && self.edges_awaited().is_empty();
         self.ready |= ready;
         ready
@@ -138,19 +177,42 @@ impl Board {
         if !self.catalog_seen {
             return Some(("catalog: loading".to_owned(), running));
         }
-        let (name, server) = self.servers.iter().find(|(_, server)| server.told.is_none())?;
-        let (state, message) = server.status.as_ref().map_or(("starting", ""), |s| (s.state.as_str(), s.message.as_str()));
-        let message = if message.is_empty() || message == state { String::new() } else { format!(", {message}") };
-        Some((format!("server {name}: {state}"), format!("{message}{running}")))
+        let (name, server) = self
+            .servers
+            .iter()
+            .find(|(_, server)| server.told.is_none())?;
+        let (state, message) = server
+            .status
+            .as_ref()
+            .map_or(("starting", ""), |s| (s.state.as_str(), s.message.as_str()));
+        let message = if message.is_empty() || message == state {
+            String::new()
+        } else {
+            format!(", {message}")
+        };
+        Some((
+            format!("server {name}: {state}"),
+            format!("{message}{running}"),
+        ))
     }
 
     /// Everything that is awaited, for the end of patience.
     pub(super) fn all_awaited(&self) -> String {
-        let edges = self.edges_awaited().into_iter().map(|index| format!("edge {}", self.edges[index].0));
-        let servers = self.servers.iter().filter(|(_, server)| server.told.is_none()).map(|(name, server)| {
-            let state = server.status.as_ref().map_or("no word from its sidecar", |status| status.state.as_str());
-            format!("server {name} ({state})")
-        });
+        let edges = self
+            .edges_awaited()
+            .into_iter()
+            .map(|index| format!("edge {}", self.edges[index].0));
+        let servers = self
+            .servers
+            .iter()
+            .filter(|(_, server)| server.told.is_none())
+            .map(|(name, server)| {
+                let state = server
+                    .status
+                    .as_ref()
+                    .map_or("no word from its sidecar", |status| status.state.as_str());
+                format!("server {name} ({state})")
+            });
         edges.chain(servers).collect::<Vec<_>>().join(", ")
     }
 }
@@ -160,7 +222,9 @@ fn one_each(statuses: Vec<ServerStatus>) -> impl Iterator<Item = ServerStatus> {
     let mut best: BTreeMap<String, ServerStatus> = BTreeMap::new();
     let rank = |status: &ServerStatus| (status.state == "ready", status.since_unix_ms);
     for status in statuses {
-        let better = best.get(&status.server).is_none_or(|known| rank(&status) > rank(known));
+        let better = best
+            .get(&status.server)
+            .is_none_or(|known| rank(&status) > rank(known));
         if better {
             best.insert(status.server.clone(), status);
         }
@@ -169,18 +233,23 @@ fn one_each(statuses: Vec<ServerStatus>) -> impl Iterator<Item = ServerStatus> {
 }
 
 /// Whether a server's start has come to an end.
-fn settled(status: &ServerStatus) -> Option<Told> {
+fn settled(status: &ServerStatus, backoff_looks: u32) -> Option<Told> {
     match status.state.as_str() {
         "ready" => Some(Told::Ready),
         "failed" => Some(Told::Failed),
-        "backoff" if status.restarts >= RESTARTS_TOLERATED => Some(Told::Failed),
+        "backoff" if backoff_looks >= BACKOFF_LOOKS_MAX => Some(Told::Failed),
         _ => None,
     }
 }
 
 fn reason(status: &ServerStatus) -> String {
-    let reason = [&status.message, &status.last_exit].into_iter().find(|text| !text.is_empty());
-    reason.cloned().unwrap_or_else(|| "no reason given".to_owned()).replace('\n', " ")
+    let reason = [&status.message, &status.last_exit]
+        .into_iter()
+        .find(|text| !text.is_empty());
+    reason
+        .cloned()
+        .unwrap_or_else(|| "no reason given".to_owned())
+        .replace('\n', " ")
 }
 
 #[cfg(test)]
@@ -188,18 +257,24 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
     use super::*;
 
-    fn status(server: &str, state: &str, restarts: u32) -> ServerStatus {
+    fn status(server: &str, state: &str) -> ServerStatus {
         ServerStatus {
             server: server.to_owned(),
             state: state.to_owned(),
-            message: if state == "ready" { String::new() } else { format!("{state} message") },
-            restarts,
+            message: if state == "ready" {
+                String::new()
+            } else {
+                format!("{state} message")
+            },
             ..ServerStatus::default()
         }
     }
 
     fn board() -> Board {
-        let mut board = Board::new(vec!["http://127.0.0.1:7800".to_owned(), "http://127.0.0.1:7801".to_owned()]);
+        let mut board = Board::new(vec![
+            "http://127.0.0.1:7800".to_owned(),
+            "http://127.0.0.1:7801".to_owned(),
+        ]);
         board.hosted(&["everything", "time"].map(str::to_owned).into());
         board
     }
@@ -207,25 +282,41 @@ mod tests {
     #[test]
     fn each_line_is_printed_once() {
         let mut board = board();
-        assert_eq!(board.edge_runs(0).unwrap(), "edge            http://127.0.0.1:7800");
+        assert_eq!(
+            board.edge_runs(0).unwrap(),
+            "edge            http://127.0.0.1:7800"
+        );
         assert_eq!(board.edge_runs(0), None);
         assert_eq!(
-            board.statuses(vec![status("everything", "ready", 0)]),
+            board.statuses(vec![status("everything", "ready")]),
             ["server          everything       http://127.0.0.1:7800/mcp/everything"]
         );
-        assert!(board.statuses(vec![status("everything", "ready", 0), status("elsewhere", "ready", 0)]).is_empty());
+        assert!(
+            board
+                .statuses(vec![
+                    status("everything", "ready"),
+                    status("elsewhere", "ready")
+                ])
+                .is_empty()
+        );
     }
 
     #[test]
     fn ready_waits_for_all_and_comes_once() {
         let mut board = board();
         board.edge_runs(0);
-        board.statuses(vec![status("everything", "ready", 0), status("time", "installing", 0)]);
+        board.statuses(vec![
+            status("everything", "ready"),
+            status("time", "installing"),
+        ]);
         assert!(!board.becomes_ready());
         board.edge_runs(1);
         let (what, detail) = board.awaited(Duration::from_secs(9)).unwrap();
-        assert_eq!((what.as_str(), detail.as_str()), ("server time: installing", ", installing message, 9s"));
-        board.statuses(vec![status("time", "ready", 0)]);
+        assert_eq!(
+            (what.as_str(), detail.as_str()),
+            ("server time: installing", ", installing message, 9s")
+        );
+        board.statuses(vec![status("time", "ready")]);
         assert!(board.becomes_ready());
         assert!(!board.becomes_ready());
         assert!(board.is_ready() && !board.servers_awaited());
@@ -236,21 +327,34 @@ mod tests {
         let mut board = board();
         board.edge_runs(0);
         board.edge_runs(1);
-        board.statuses(vec![status("everything", "ready", 0)]);
-        assert!(board.statuses(vec![status("time", "backoff", 1)]).is_empty(), "one glitch is no failure");
+        board.statuses(vec![status("everything", "ready")]);
+        for _ in 1..BACKOFF_LOOKS_MAX {
+            let lines = board.statuses(vec![status("time", "backoff")]);
+            assert!(lines.is_empty(), "one glitch is no failure");
+        }
         assert_eq!(
-            board.statuses(vec![status("time", "backoff", 2)]),
+            board.statuses(vec![status("time", "backoff")]),
             ["server          time             failed: backoff message"]
         );
         assert!(board.becomes_ready());
         assert_eq!(board.a_ready_server(), Some("everything"));
-        assert_eq!(board.statuses(vec![status("time", "ready", 3)]).len(), 1, "it came after all");
+        assert_eq!(
+            board.statuses(vec![status("time", "ready")]).len(),
+            1,
+            "it came after all"
+        );
     }
 
     #[test]
     fn of_two_sidecars_the_one_that_serves_counts() {
         let mut board = board();
-        let both = || vec![status("time", "failed", 0), status("time", "ready", 0), status("time", "stopped", 0)];
+        let both = || {
+            vec![
+                status("time", "failed"),
+                status("time", "ready"),
+                status("time", "stopped"),
+            ]
+        };
         assert_eq!(board.statuses(both()).len(), 1);
         assert!(board.statuses(both()).is_empty());
     }

@@ -50,7 +50,9 @@ impl Home {
     pub(super) fn open(dir: &Path) -> Result<Self, Fault> {
         let failed = |what: &Path| {
             let what = what.display().to_string();
-            move |e: std::io::Error| Fault::new(codes::FILE, format!("{what} cannot be used")).why(e.to_string())
+            move |e: std::io::Error| {
+                Fault::new(codes::FILE, format!("{what} cannot be used")).why(e.to_string())
+            }
         };
         disk::create_private_dir(dir).map_err(failed(dir))?;
         // Parts run in folders of their own choice; paths in their settings must hold everywhere.
@@ -68,7 +70,11 @@ impl Home {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Memory::default(),
             Err(e) => return Err(failed(&file)(e)),
         };
-        Ok(Self { dir, memory, _lock: lock })
+        Ok(Self {
+            dir,
+            memory,
+            _lock: lock,
+        })
     }
 
     /// The folder, absolute.
@@ -118,35 +124,49 @@ impl Home {
 /// # Errors
 /// It cannot be written.
 pub(super) fn write_private(file: &Path, bytes: &[u8]) -> Result<(), Fault> {
-    disk::replace(file, bytes, disk::PRIVATE)
-        .map_err(|e| Fault::new(codes::FILE, format!("{} cannot be written", file.display())).why(e.to_string()))
+    disk::replace(file, bytes, disk::PRIVATE).map_err(|e| {
+        Fault::new(codes::FILE, format!("{} cannot be written", file.display())).why(e.to_string())
+    })
 }
 
 fn lock(dir: &Path) -> Result<File, Fault> {
     let file = dir.join("lock");
-    let failed =
-        |e: std::io::Error| Fault::new(codes::FILE, format!("{} cannot be used", file.display())).why(e.to_string());
-    let mut lock =
-        File::options().read(true).write(true).create(true).truncate(false).open(&file).map_err(failed)?;
+    let failed = |e: std::io::Error| {
+        Fault::new(codes::FILE, format!("{} cannot be used", file.display())).why(e.to_string())
+    };
+    let mut lock = File::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&file)
+        .map_err(failed)?;
     match lock.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => return Err(in_use(dir, &mut lock)),
         Err(TryLockError::Error(e)) => return Err(failed(e)),
     }
-    let written = lock.set_len(0).and_then(|()| write!(lock, "{}", std::process::id()));
+    let written = lock
+        .set_len(0)
+        .and_then(|()| write!(lock, "{}", std::process::id()));
     written.map_err(failed)?;
     Ok(lock)
 }
 
 fn in_use(dir: &Path, lock: &mut File) -> Fault {
     let mut holder = String::new();
-    let read = lock.rewind().and_then(|()| lock.take(20).read_to_string(&mut holder));
+    let read = lock
+        .rewind()
+        .and_then(|()| lock.take(20).read_to_string(&mut holder));
     let holder = match read {
         Ok(1..) => format!(" (process {})", holder.trim()),
         _ => String::new(),
     };
-    Fault::new(codes::FOLDER_IN_USE, format!("another `gatehouse up`{holder} works in {}", dir.display()))
-        .fix("use that one, stop it, or give this one a folder of its own with --data DIR")
+    Fault::new(
+        codes::FOLDER_IN_USE,
+        format!("another `gatehouse up`{holder} works in {}", dir.display()),
+    )
+    .fix("use that one, stop it, or give this one a folder of its own with --data DIR")
 }
 
 /// Makes a file with a fresh secret where there is none.
@@ -155,7 +175,8 @@ fn ensure_secret(file: &Path) -> std::io::Result<()> {
         return Ok(());
     }
     let mut secret = [0; SECRET_BYTES];
-    aws_lc_rs::rand::fill(&mut secret).map_err(|_| std::io::Error::other("the system gives no random bytes"))?;
+    aws_lc_rs::rand::fill(&mut secret)
+        .map_err(|_| std::io::Error::other("the system gives no random bytes"))?;
     disk::replace(file, hex::encode(secret).as_bytes(), disk::PRIVATE)
 }
 
@@ -172,7 +193,13 @@ mod tests {
         let home = Home::open(&dir.path().join("data")).unwrap();
         let fault = Home::open(home.dir()).unwrap_err();
         assert_eq!(fault.code, codes::FOLDER_IN_USE);
-        assert!(fault.message.contains(&format!("process {}", std::process::id())), "{}", fault.message);
+        assert!(
+            fault
+                .message
+                .contains(&format!("process {}", std::process::id())),
+            "{}",
+            fault.message
+        );
         let path = home.dir().to_owned();
         drop(home);
         assert!(Home::open(&path).is_ok());
@@ -185,11 +212,17 @@ mod tests {
         let token = home.admin_token().unwrap();
         assert_eq!(token.len(), 2 * SECRET_BYTES);
         for name in ["master.key", "admin.token"] {
-            let mode = std::fs::metadata(home.path(name)).unwrap().permissions().mode();
+            let mode = std::fs::metadata(home.path(name))
+                .unwrap()
+                .permissions()
+                .mode();
             assert_eq!(mode & 0o777, 0o600, "{name}");
         }
         drop(home);
-        assert_eq!(Home::open(dir.path()).unwrap().admin_token().unwrap(), token);
+        assert_eq!(
+            Home::open(dir.path()).unwrap().admin_token().unwrap(),
+            token
+        );
     }
 
     #[test]
@@ -198,7 +231,11 @@ mod tests {
         let mut home = Home::open(dir.path()).unwrap();
         home.memory.ports.insert("edge-1.admin".to_owned(), 7809);
         home.remember().unwrap();
-        let context = Context { address: "https://a".to_owned(), groups: vec!["admin".to_owned()], ..Context::default() };
+        let context = Context {
+            address: "https://a".to_owned(),
+            groups: vec!["admin".to_owned()],
+            ..Context::default()
+        };
         home.write_context(&context).unwrap();
         drop(home);
         let home = Home::open(dir.path()).unwrap();

@@ -22,7 +22,9 @@ pub(super) struct Log {
 impl Log {
     /// The log of the part `name` in the data folder.
     pub(super) fn new(dir: &Path, name: &str) -> Self {
-        Self { file: dir.join("logs").join(format!("{name}.log")) }
+        Self {
+            file: dir.join("logs").join(format!("{name}.log")),
+        }
     }
 
     /// A handle for a part to write to; what was there before stays.
@@ -31,7 +33,11 @@ impl Log {
     /// The file cannot be opened.
     pub(super) fn open(&self) -> std::io::Result<File> {
         use std::os::unix::fs::OpenOptionsExt;
-        File::options().create(true).append(true).mode(runtime::disk::PRIVATE).open(&self.file)
+        File::options()
+            .create(true)
+            .append(true)
+            .mode(runtime::disk::PRIVATE)
+            .open(&self.file)
     }
 
     /// How long the log is now: where a part that is started writes next.
@@ -54,11 +60,16 @@ impl Log {
 
     /// The last lines that were written after `from`.
     pub(super) fn tail(&self, from: u64) -> Vec<String> {
-        let Ok(bytes) = self.end(from) else { return Vec::new() };
+        let Ok(bytes) = self.end(from) else {
+            return Vec::new();
+        };
         let text = String::from_utf8_lossy(&bytes);
         let lines: Vec<&str> = text.lines().collect();
         let skip = lines.len().saturating_sub(LINES_SHOWN);
-        lines[skip..].iter().map(|line| (*line).to_owned()).collect()
+        lines[skip..]
+            .iter()
+            .map(|line| (*line).to_owned())
+            .collect()
     }
 
     fn end(&self, from: u64) -> std::io::Result<Vec<u8>> {
@@ -97,7 +108,10 @@ mod tests {
             writeln!(file, "line {n}").unwrap();
         }
         let tail = log.tail(from);
-        assert_eq!((tail.len(), tail[0].as_str(), tail[9].as_str()), (10, "line 2", "line 11"));
+        assert_eq!(
+            (tail.len(), tail[0].as_str(), tail[9].as_str()),
+            (10, "line 2", "line 11")
+        );
         assert!(log.tail(log.len()).is_empty());
     }
 
@@ -105,10 +119,16 @@ mod tests {
     fn a_log_is_cut_and_written_on() {
         let (dir, log) = log();
         let mut file = log.open().unwrap();
-        file.write_all(&vec![b'x'; usize::try_from(LOG_BYTES_MAX).unwrap() + 1]).unwrap();
+        file.write_all(&vec![b'x'; usize::try_from(LOG_BYTES_MAX).unwrap() + 1])
+            .unwrap();
         log.bound().unwrap();
         assert_eq!(log.len(), 0);
-        assert!(std::fs::metadata(dir.path().join("logs/edge-1.log.1")).unwrap().len() > LOG_BYTES_MAX);
+        assert!(
+            std::fs::metadata(dir.path().join("logs/edge-1.log.1"))
+                .unwrap()
+                .len()
+                > LOG_BYTES_MAX
+        );
         writeln!(file, "goes on").unwrap();
         assert_eq!(log.tail(999), ["goes on"]);
     }

@@ -36,12 +36,19 @@ pub(super) async fn await_end(dir: &Path) {
 /// Processes of this folder that still run. A process counts as one of ours only where its command line names the
 /// folder: ids are used again.
 fn running(dir: &Path) -> Vec<Pid> {
-    let Ok(parts) = std::fs::read_dir(dir) else { return Vec::new() };
+    let Ok(parts) = std::fs::read_dir(dir) else {
+        return Vec::new();
+    };
     let mut found = Vec::new();
     for part in parts.flatten() {
-        let Ok(text) = std::fs::read_to_string(part.path().join("pid")) else { continue };
-        let Some(id) = text.trim().parse().ok().and_then(Pid::from_raw) else { continue };
-        let command = std::fs::read(format!("/proc/{}/cmdline", id.as_raw_nonzero())).unwrap_or_default();
+        let Ok(text) = std::fs::read_to_string(part.path().join("pid")) else {
+            continue;
+        };
+        let Some(id) = text.trim().parse().ok().and_then(Pid::from_raw) else {
+            continue;
+        };
+        let command =
+            std::fs::read(format!("/proc/{}/cmdline", id.as_raw_nonzero())).unwrap_or_default();
         let folder = part.path().display().to_string();
         if String::from_utf8_lossy(&command).contains(&folder) {
             found.push(id);
@@ -85,7 +92,11 @@ mod tests {
     async fn a_process_of_somebody_else_is_none_of_ours() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join("edge-1")).unwrap();
-        std::fs::write(pid_file(dir.path(), "edge-1"), std::process::id().to_string()).unwrap();
+        std::fs::write(
+            pid_file(dir.path(), "edge-1"),
+            std::process::id().to_string(),
+        )
+        .unwrap();
         await_end(dir.path()).await;
     }
 }

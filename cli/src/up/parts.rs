@@ -133,18 +133,39 @@ impl Parts {
     /// Nothing runs yet. Parts will be started from `exe`, with folders in `dir`.
     pub(super) fn new(exe: PathBuf, dir: &Path) -> (Self, mpsc::Receiver<Event>) {
         let (events, receiver) = mpsc::channel(EVENTS_MAX);
-        let frame = Frame { exe, dir: dir.to_owned(), context: Mutex::default(), events, kill: CancellationToken::new() };
-        (Self { frame: Arc::new(frame), running: Mutex::default(), tasks: Drain::new() }, receiver)
+        let frame = Frame {
+            exe,
+            dir: dir.to_owned(),
+            context: Mutex::default(),
+            events,
+            kill: CancellationToken::new(),
+        };
+        (
+            Self {
+                frame: Arc::new(frame),
+                running: Mutex::default(),
+                tasks: Drain::new(),
+            },
+            receiver,
+        )
     }
 
     /// Says how join tokens are made from now on.
     pub(super) fn set_context(&self, context: &Context) {
-        *self.frame.context.lock().unwrap_or_else(PoisonError::into_inner) = Some(context.clone());
+        *self
+            .frame
+            .context
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(context.clone());
     }
 
     /// Begins to keep a part running.
     pub(super) fn start(&self, part: Part) {
-        let running = Running { role: part.role, stop: CancellationToken::new(), gone: CancellationToken::new() };
+        let running = Running {
+            role: part.role,
+            stop: CancellationToken::new(),
+            gone: CancellationToken::new(),
+        };
         self.lock().insert(part.name.clone(), running.clone());
         let frame = Arc::clone(&self.frame);
         self.tasks.spawn("part", async move {
@@ -164,7 +185,12 @@ impl Parts {
 
     /// Ends all parts of a role and waits until they are gone.
     pub(super) async fn stop_all(&self, role: Role) {
-        let all: Vec<Running> = self.lock().values().filter(|part| part.role == role).cloned().collect();
+        let all: Vec<Running> = self
+            .lock()
+            .values()
+            .filter(|part| part.role == role)
+            .cloned()
+            .collect();
         for part in &all {
             part.stop.cancel();
         }
@@ -193,9 +219,19 @@ async fn keep(frame: &Frame, part: &Part, stop: &CancellationToken) {
             Ok(Some(end)) => end,
             Err(why) => (why, Vec::new()),
         };
-        times = if began.elapsed() >= STEADY { 1 } else { times + 1 };
+        times = if began.elapsed() >= STEADY {
+            1
+        } else {
+            times + 1
+        };
         let again_in = backoff(times);
-        let event = Event { name: part.name.clone(), what, lines, again_in, times };
+        let event = Event {
+            name: part.name.clone(),
+            what,
+            lines,
+            again_in,
+            times,
+        };
         tokio::select! {
             // An error says that nobody shows events any more.
             _ = frame.events.send(event) => {}
@@ -209,18 +245,25 @@ async fn keep(frame: &Frame, part: &Part, stop: &CancellationToken) {
 }
 
 fn backoff(times: u32) -> Duration {
-    BACKOFF_MIN.saturating_mul(2_u32.saturating_pow(times.saturating_sub(1))).min(BACKOFF_MAX)
+    BACKOFF_MIN
+        .saturating_mul(2_u32.saturating_pow(times.saturating_sub(1)))
+        .min(BACKOFF_MAX)
 }
 
 /// One life of a part. `None`: it was told to stop, and is gone.
-async fn run_once(frame: &Frame, part: &Part, stop: &CancellationToken) -> Result<Option<(String, Vec<String>)>, String> {
+async fn run_once(
+    frame: &Frame,
+    part: &Part,
+    stop: &CancellationToken,
+) -> Result<Option<(String, Vec<String>)>, String> {
     let arguments = tokio::select! {
         prepared = prepare(frame, part) => prepared?,
         () = stop.cancelled() => return Ok(None),
     };
     let log = Log::new(&frame.dir, &part.name);
     let from = log.len();
-    let mut child = spawn(frame, &arguments, &log).map_err(|e| format!("cannot be started: {e}"))?;
+    let mut child =
+        spawn(frame, &arguments, &log).map_err(|e| format!("cannot be started: {e}"))?;
     if let Some(id) = child.id() {
         // Without it, a start after a crash does not wait for this process; nothing else is lost.
         let _ = std::fs::write(pid_file(&frame.dir, &part.name), id.to_string());
@@ -278,14 +321,18 @@ async fn prepare(frame: &Frame, part: &Part) -> Result<Vec<OsString>, String> {
     let settings = folder.join("settings.toml");
     let text = toml::to_string(&part.settings).map_err(|e| e.to_string())?;
     write_private(&settings, text.as_bytes()).map_err(|fault| fault.message)?;
-    let mut arguments: Vec<OsString> = vec![part.role.subcommand().into(), "--config".into(), settings.into()];
-    if let Some(kind) = part.role.node_kind() {
-        if !has_identity(&folder) {
-            let token = join_token(frame, kind, &part.server).await?;
-            let file = folder.join("join.token");
-            write_private(&file, token.as_bytes()).map_err(|fault| fault.message)?;
-            arguments.extend(["--join".into(), format!("@{}", file.display()).into()]);
-        }
+    let mut arguments: Vec<OsString> = vec![
+        part.role.subcommand().into(),
+        "--config".into(),
+        settings.into(),
+    ];
+    if let Some(kind) = part.role.node_kind()
+        && !has_identity(&folder)
+    {
+        let token = join_token(frame, kind, &part.server).await?;
+        let file = folder.join("join.token");
+        write_private(&file, token.as_bytes()).map_err(|fault| fault.message)?;
+        arguments.extend(["--join".into(), format!("@{}", file.display()).into()]);
     }
     arguments.push("--exit-with-stdin".into());
     Ok(arguments)
@@ -293,16 +340,27 @@ async fn prepare(frame: &Frame, part: &Part) -> Result<Vec<OsString>, String> {
 
 fn has_identity(folder: &Path) -> bool {
     Identity::exists(folder)
-        && Identity::load(folder).is_ok_and(|identity| identity.is_valid_at(when::now_unix_ms() / 1000))
+        && Identity::load(folder)
+            .is_ok_and(|identity| identity.is_valid_at(when::now_unix_ms() / 1000))
 }
 
 async fn join_token(frame: &Frame, kind: NodeKind, server: &str) -> Result<String, String> {
-    let context = frame.context.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let context = frame
+        .context
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .clone();
     let context = context.ok_or("the control plane is not up yet, and a join token is needed")?;
-    let link = Link::connect(&context).await.map_err(|fault| fault.message)?;
-    let request = CreateJoinTokenRequest { kind: kind.into(), server: server.to_owned() };
+    let link = Link::connect(&context)
+        .await
+        .map_err(|fault| fault.message)?;
+    let request = CreateJoinTokenRequest {
+        kind: kind.into(),
+        server: server.to_owned(),
+    };
     let made = link.admin().create_join_token(request).await;
-    made.map(|answer| answer.into_inner().token).map_err(|status| link.fault(&status).message)
+    made.map(|answer| answer.into_inner().token)
+        .map_err(|status| link.fault(&status).message)
 }
 
 fn spawn(frame: &Frame, arguments: &[OsString], log: &Log) -> std::io::Result<Child> {

@@ -42,13 +42,22 @@ impl Plan {
         let ours = |memory: &mut Memory, purpose: &str, preferred: u16| {
             ports::pick(memory, purpose, Ipv4Addr::LOCALHOST.into(), Some(preferred))
         };
-        let control = named(memory, "control-plane.listen", args.control_listen, "--control-listen")?;
+        let control = named(
+            memory,
+            "control-plane.listen",
+            args.control_listen,
+            "--control-listen",
+        )?;
         let mut edges = Vec::new();
         for (index, listen) in args.edge_listen.iter().enumerate() {
             let name = format!("edge-{}", index + 1);
             let listen = named(memory, &format!("{name}.listen"), *listen, "--edge-listen")?;
             let admin = ours(memory, &format!("{name}.admin"), 7809)?;
-            edges.push(Edge { name, listen, admin });
+            edges.push(Edge {
+                name,
+                listen,
+                admin,
+            });
         }
         let plan = Self {
             control,
@@ -62,7 +71,10 @@ impl Plan {
 
     /// The URLs under which clients reach the edges.
     pub(super) fn edge_urls(&self) -> Vec<String> {
-        self.edges.iter().map(|edge| format!("http://{}", reachable(edge.listen))).collect()
+        self.edges
+            .iter()
+            .map(|edge| format!("http://{}", reachable(edge.listen)))
+            .collect()
     }
 
     /// Where the command line and the nodes reach the control plane.
@@ -72,7 +84,12 @@ impl Plan {
 }
 
 /// An address that the user named; with port 0 a free one, kept for later starts.
-fn named(memory: &mut Memory, purpose: &str, address: SocketAddr, flag: &str) -> Result<SocketAddr, Fault> {
+fn named(
+    memory: &mut Memory,
+    purpose: &str,
+    address: SocketAddr,
+    flag: &str,
+) -> Result<SocketAddr, Fault> {
     if address.port() == 0 {
         return ports::pick(memory, purpose, address.ip(), None);
     }
@@ -123,7 +140,14 @@ mod tests {
         };
         let mut home = Home::open(dir.path()).unwrap();
         let first = plan(&mut home);
-        assert_eq!(first.iter().collect::<std::collections::BTreeSet<_>>().len(), 7, "{first:?}");
+        assert_eq!(
+            first
+                .iter()
+                .collect::<std::collections::BTreeSet<_>>()
+                .len(),
+            7,
+            "{first:?}"
+        );
         drop(home);
         assert_eq!(plan(&mut Home::open(dir.path()).unwrap()), first);
     }
@@ -132,15 +156,27 @@ mod tests {
     fn an_address_that_is_taken_fails_before_anything_starts() {
         let dir = tempfile::tempdir().unwrap();
         let holder = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let args = Args { edge_listen: vec![holder.local_addr().unwrap()], ..args(dir.path()) };
+        let args = Args {
+            edge_listen: vec![holder.local_addr().unwrap()],
+            ..args(dir.path())
+        };
         let fault = Plan::new(&args, &mut Home::open(dir.path()).unwrap()).unwrap_err();
         assert_eq!(fault.code, crate::codes::ADDRESS_IN_USE);
     }
 
     #[test]
     fn all_addresses_are_reached_by_loopback() {
-        assert_eq!(reachable("0.0.0.0:1".parse().unwrap()), "127.0.0.1:1".parse().unwrap());
-        assert_eq!(reachable("[::]:1".parse().unwrap()), "[::1]:1".parse().unwrap());
-        assert_eq!(reachable("10.0.0.1:1".parse().unwrap()), "10.0.0.1:1".parse().unwrap());
+        assert_eq!(
+            reachable("0.0.0.0:1".parse().unwrap()),
+            "127.0.0.1:1".parse().unwrap()
+        );
+        assert_eq!(
+            reachable("[::]:1".parse().unwrap()),
+            "[::1]:1".parse().unwrap()
+        );
+        assert_eq!(
+            reachable("10.0.0.1:1".parse().unwrap()),
+            "10.0.0.1:1".parse().unwrap()
+        );
     }
 }

@@ -18,10 +18,22 @@ pub(super) fn loopback(port: u16) -> SocketAddr {
 ///
 /// # Errors
 /// There is no free port at all.
-pub(super) fn pick(memory: &mut Memory, purpose: &str, ip: IpAddr, preferred: Option<u16>) -> Result<SocketAddr, Fault> {
+pub(super) fn pick(
+    memory: &mut Memory,
+    purpose: &str,
+    ip: IpAddr,
+    preferred: Option<u16>,
+) -> Result<SocketAddr, Fault> {
     let remembered = memory.ports.get(purpose).copied();
-    let taken = |port: u16| memory.ports.iter().any(|(other, used)| other != purpose && *used == port);
-    let wanted = remembered.into_iter().chain(preferred.filter(|port| !taken(*port)));
+    let taken = |port: u16| {
+        memory
+            .ports
+            .iter()
+            .any(|(other, used)| other != purpose && *used == port)
+    };
+    let wanted = remembered
+        .into_iter()
+        .chain(preferred.filter(|port| !taken(*port)));
     let port = match wanted.into_iter().find(|port| is_free((ip, *port).into())) {
         Some(port) => port,
         None => any_free(ip)?,
@@ -34,7 +46,13 @@ fn any_free(ip: IpAddr) -> Result<u16, Fault> {
     TcpListener::bind((ip, 0))
         .and_then(|listener| listener.local_addr())
         .map(|address| address.port())
-        .map_err(|e| Fault::new(codes::ADDRESS_IN_USE, format!("there is no free port on {ip}")).why(e.to_string()))
+        .map_err(|e| {
+            Fault::new(
+                codes::ADDRESS_IN_USE,
+                format!("there is no free port on {ip}"),
+            )
+            .why(e.to_string())
+        })
 }
 
 fn is_free(address: SocketAddr) -> bool {
@@ -46,7 +64,9 @@ fn is_free(address: SocketAddr) -> bool {
 /// # Errors
 /// In use, with the process that has it where the system tells; or not an address of this machine.
 pub(super) fn check(address: SocketAddr, flag: &str) -> Result<(), Fault> {
-    let Err(error) = TcpListener::bind(address) else { return Ok(()) };
+    let Err(error) = TcpListener::bind(address) else {
+        return Ok(());
+    };
     let fault = match error.kind() {
         std::io::ErrorKind::AddrInUse => {
             let fault = Fault::new(codes::ADDRESS_IN_USE, format!("{address} is in use"));
@@ -55,9 +75,16 @@ pub(super) fn check(address: SocketAddr, flag: &str) -> Result<(), Fault> {
                 None => fault,
             }
         }
-        _ => Fault::new(codes::ADDRESS_IN_USE, format!("nothing can listen on {address}")).why(error.to_string()),
+        _ => Fault::new(
+            codes::ADDRESS_IN_USE,
+            format!("nothing can listen on {address}"),
+        )
+        .why(error.to_string()),
     };
-    Err(fault.fix(format!("choose another address with {flag}, such as {flag} {}", elsewhere(address))))
+    Err(fault.fix(format!(
+        "choose another address with {flag}, such as {flag} {}",
+        elsewhere(address)
+    )))
 }
 
 /// An address that is free at this moment.
@@ -67,14 +94,28 @@ fn elsewhere(address: SocketAddr) -> SocketAddr {
 
 /// The process that listens on an address, as `redis-server (process 812)`, where /proc tells.
 fn holder(address: SocketAddr) -> Option<String> {
-    let table = if address.is_ipv4() { "/proc/net/tcp" } else { "/proc/net/tcp6" };
+    let table = if address.is_ipv4() {
+        "/proc/net/tcp"
+    } else {
+        "/proc/net/tcp6"
+    };
     let table = std::fs::read_to_string(table).ok()?;
     let inode = listening_inode(&table, address.port())?;
     let wanted = format!("socket:[{inode}]");
     for process in std::fs::read_dir("/proc").ok()?.flatten() {
-        let Some(id) = process.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
-        let Ok(open) = std::fs::read_dir(process.path().join("fd")) else { continue };
-        let has = |fd: &Path| std::fs::read_link(fd).is_ok_and(|target| target.as_os_str() == wanted.as_str());
+        let Some(id) = process
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse::<u32>().ok())
+        else {
+            continue;
+        };
+        let Ok(open) = std::fs::read_dir(process.path().join("fd")) else {
+            continue;
+        };
+        let has = |fd: &Path| {
+            std::fs::read_link(fd).is_ok_and(|target| target.as_os_str() == wanted.as_str())
+        };
         if open.flatten().any(|fd| has(&fd.path())) {
             let name = std::fs::read_to_string(process.path().join("comm")).unwrap_or_default();
             return Some(format!("{} (process {id})", name.trim()));
@@ -91,7 +132,11 @@ fn listening_inode(table: &str, port: u16) -> Option<&str> {
     table.lines().skip(1).find_map(|line| {
         let fields: Vec<&str> = line.split_whitespace().collect();
         let listens = fields.get(1)?.ends_with(&suffix) && *fields.get(3)? == LISTEN;
-        if listens { fields.get(9).copied() } else { None }
+        if listens {
+            fields.get(9).copied()
+        } else {
+            None
+        }
     })
 }
 
@@ -129,7 +174,12 @@ mod tests {
         assert!(fault.message.contains(&address.to_string()));
         assert!(fault.fix.unwrap().contains("--edge-listen"));
         if cfg!(target_os = "linux") {
-            assert!(fault.why.unwrap().contains(&format!("process {}", std::process::id())));
+            assert!(
+                fault
+                    .why
+                    .unwrap()
+                    .contains(&format!("process {}", std::process::id()))
+            );
         }
         drop(listener);
         assert!(check(address, "--edge-listen").is_ok());

@@ -33,12 +33,18 @@ pub(super) async fn runs(admin: SocketAddr, revision: u64) -> bool {
 async fn get(address: SocketAddr, path: &str) -> Option<(StatusCode, Bytes)> {
     let stream = TcpStream::connect(address).await.ok()?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.ok()?;
-    let request =
-        Request::builder().uri(path).header(http::header::HOST, address.to_string()).body(Empty::<Bytes>::new()).ok()?;
+    let request = Request::builder()
+        .uri(path)
+        .header(http::header::HOST, address.to_string())
+        .body(Empty::<Bytes>::new())
+        .ok()?;
     let exchange = async {
         let response = sender.send_request(request).await.ok()?;
         let status = response.status();
-        let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await.ok()?;
+        let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX)
+            .collect()
+            .await
+            .ok()?;
         Some((status, body.to_bytes()))
     };
     tokio::pin!(exchange);

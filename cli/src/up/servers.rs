@@ -40,9 +40,16 @@ pub(super) fn follow(context: Context, tasks: &Drain) -> watch::Receiver<Hosted>
 }
 
 async fn session(context: &Context, sender: &watch::Sender<Hosted>) {
-    let Ok(link) = Link::connect(context).await else { return };
-    let request = WatchRequest { kind: model::wire::SERVER.to_owned(), initial: true };
-    let Ok(answer) = link.admin().watch(request).await else { return };
+    let Ok(link) = Link::connect(context).await else {
+        return;
+    };
+    let request = WatchRequest {
+        kind: model::wire::SERVER.to_owned(),
+        initial: true,
+    };
+    let Ok(answer) = link.admin().watch(request).await else {
+        return;
+    };
     let mut events = answer.into_inner();
     let mut view = View::default();
     while let Ok(Some(event)) = events.message().await {
@@ -87,8 +94,13 @@ impl View {
 
 /// Whether a server runs as processes of this machine.
 fn is_hosted(resource: &Resource) -> bool {
-    let Some(Spec::Server(server)) = &resource.spec else { return false };
-    let kind = server.runtime.as_ref().and_then(|runtime| runtime.kind.as_ref());
+    let Some(Spec::Server(server)) = &resource.spec else {
+        return false;
+    };
+    let kind = server
+        .runtime
+        .as_ref()
+        .and_then(|runtime| runtime.kind.as_ref());
     matches!(kind, Some(Kind::Npx(_) | Kind::Uvx(_) | Kind::Command(_)))
 }
 
@@ -99,11 +111,22 @@ mod tests {
 
     fn event(action: &str, name: &str, kind: Option<Kind>) -> WatchEvent {
         let resource = kind.map(|kind| Resource {
-            spec: Some(Spec::Server(ServerSpec { runtime: Some(Runtime { kind: Some(kind) }), ..ServerSpec::default() })),
+            spec: Some(Spec::Server(ServerSpec {
+                runtime: Some(Runtime { kind: Some(kind) }),
+                ..ServerSpec::default()
+            })),
             ..Resource::default()
         });
-        let key = Some(ResourceKey { kind: "Server".to_owned(), name: name.to_owned() });
-        WatchEvent { action: action.to_owned(), resource, key, revision: 1 }
+        let key = Some(ResourceKey {
+            kind: "Server".to_owned(),
+            name: name.to_owned(),
+        });
+        WatchEvent {
+            action: action.to_owned(),
+            resource,
+            key,
+            revision: 1,
+        }
     }
 
     #[test]
@@ -111,11 +134,28 @@ mod tests {
         let mut view = View::default();
         let hosted = || Some(Kind::Command(CommandRuntime::default()));
         assert_eq!(view.take(event("added", "time", hosted())), None);
-        assert_eq!(view.take(event("added", "far", Some(Kind::External(ExternalRuntime {})))), None);
-        let names = |set: Option<&BTreeSet<String>>| set.map(|set| set.iter().cloned().collect::<Vec<_>>());
-        assert_eq!(names(view.take(event("synced", "", None))), Some(vec!["time".to_owned()]));
-        assert_eq!(names(view.take(event("added", "docs", hosted()))), Some(vec!["docs".to_owned(), "time".to_owned()]));
-        assert_eq!(names(view.take(event("deleted", "time", None))), Some(vec!["docs".to_owned()]));
+        assert_eq!(
+            view.take(event(
+                "added",
+                "far",
+                Some(Kind::External(ExternalRuntime {}))
+            )),
+            None
+        );
+        let names =
+            |set: Option<&BTreeSet<String>>| set.map(|set| set.iter().cloned().collect::<Vec<_>>());
+        assert_eq!(
+            names(view.take(event("synced", "", None))),
+            Some(vec!["time".to_owned()])
+        );
+        assert_eq!(
+            names(view.take(event("added", "docs", hosted()))),
+            Some(vec!["docs".to_owned(), "time".to_owned()])
+        );
+        assert_eq!(
+            names(view.take(event("deleted", "time", None))),
+            Some(vec!["docs".to_owned()])
+        );
         let moved = event("changed", "docs", Some(Kind::External(ExternalRuntime {})));
         assert_eq!(names(view.take(moved)), Some(Vec::new()));
     }

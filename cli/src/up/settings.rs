@@ -19,7 +19,11 @@ pub(super) struct Settings {
 
 impl Settings {
     pub(super) fn new(dir: &Path, args: &Args, plan: &Plan) -> Self {
-        Self { dir: dir.to_owned(), args: args.clone(), plan: plan.clone() }
+        Self {
+            dir: dir.to_owned(),
+            args: args.clone(),
+            plan: plan.clone(),
+        }
     }
 
     /// Of the control plane.
@@ -44,11 +48,24 @@ impl Settings {
     }
 
     /// Of the sidecar of one server.
-    pub(super) fn sidecar(&self, part: &str, server: &str, listen: SocketAddr, admin: SocketAddr, tools: &[PathBuf]) -> Table {
+    pub(super) fn sidecar(
+        &self,
+        part: &str,
+        server: &str,
+        listen: SocketAddr,
+        admin: SocketAddr,
+        tools: &[PathBuf],
+    ) -> Table {
         let mut own = self.node(part, listen, admin);
         text(&mut own, "server", server);
-        own.insert("allow_command".to_owned(), Value::from(self.args.allow_command));
-        let tools = tools.iter().map(|path| Value::from(path.display().to_string())).collect();
+        own.insert(
+            "allow_command".to_owned(),
+            Value::from(self.args.allow_command),
+        );
+        let tools = tools
+            .iter()
+            .map(|path| Value::from(path.display().to_string()))
+            .collect();
         own.insert("tools_path".to_owned(), Value::Array(tools));
         section("sidecar", own)
     }
@@ -58,12 +75,24 @@ impl Settings {
         let mut own = Table::new();
         text(&mut own, "listen", listen);
         text(&mut own, "admin_listen", admin);
-        own.insert("control".to_owned(), Value::Array(vec![self.plan.control_reachable().to_string().into()]));
+        own.insert(
+            "control".to_owned(),
+            Value::Array(vec![self.plan.control_reachable().to_string().into()]),
+        );
         text(&mut own, "control_ca", self.path("control-plane/ca.pem"));
         text(&mut own, "data_dir", self.path(part));
         let mut audit = Table::new();
         text(&mut audit, "store", self.plan.otlp);
-        audit.insert("otlp".to_owned(), Value::Array(self.args.otlp.iter().map(|url| url.as_str().into()).collect()));
+        audit.insert(
+            "otlp".to_owned(),
+            Value::Array(
+                self.args
+                    .otlp
+                    .iter()
+                    .map(|url| url.as_str().into())
+                    .collect(),
+            ),
+        );
         own.insert("audit".to_owned(), Value::Table(audit));
         own
     }
@@ -88,7 +117,9 @@ fn section(name: &str, own: Table) -> Table {
 pub(super) fn tools(folder: &Path, exe: &Path) -> Vec<PathBuf> {
     // CHECKOUT/target/release/gatehouse
     let checkout = exe.ancestors().nth(3);
-    let candidates = std::iter::once(folder).chain(checkout).map(|root| root.join(".tools/bin"));
+    let candidates = std::iter::once(folder)
+        .chain(checkout)
+        .map(|root| root.join(".tools/bin"));
     let mut found: Vec<PathBuf> = candidates.filter(|path| path.is_dir()).collect();
     found.dedup();
     found
@@ -119,7 +150,10 @@ mod tests {
         [
             ("control_plane", settings.control_plane()),
             ("edge", settings.edge(&plan.edges[0])),
-            ("sidecar", settings.sidecar("sidecar-time", "time", loopback(1), loopback(2), &tools)),
+            (
+                "sidecar",
+                settings.sidecar("sidecar-time", "time", loopback(1), loopback(2), &tools),
+            ),
         ]
     }
 
@@ -132,8 +166,10 @@ mod tests {
             std::fs::write(&file, toml::to_string(&table).unwrap()).unwrap();
             match name {
                 "control_plane" => {
-                    let command =
-                        control_plane::command::Command { config: Some(file), ..Default::default() };
+                    let command = control_plane::command::Command {
+                        config: Some(file),
+                        ..Default::default()
+                    };
                     assert_eq!(command.settings().unwrap().store, "etcd://127.0.0.1:2379");
                 }
                 "edge" => {

@@ -20,7 +20,8 @@ impl Signals {
     /// The system refuses.
     pub(super) fn new() -> Result<Self, Fault> {
         let hear = |kind| {
-            signal(kind).map_err(|e| Fault::new(codes::FILE, "signals cannot be heard").why(e.to_string()))
+            signal(kind)
+                .map_err(|e| Fault::new(codes::FILE, "signals cannot be heard").why(e.to_string()))
         };
         Ok(Self {
             interrupt: hear(SignalKind::interrupt())?,

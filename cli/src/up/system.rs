@@ -65,14 +65,25 @@ impl<'a> System<'a> {
     /// # Errors
     /// This program cannot find itself.
     pub(super) fn new(app: &'a App, args: &Args, home: Home, plan: Plan) -> Result<Self, Fault> {
-        let exe = std::env::current_exe()
-            .map_err(|e| Fault::new(codes::FILE, "this program cannot find itself").why(e.to_string()))?;
+        let exe = std::env::current_exe().map_err(|e| {
+            Fault::new(codes::FILE, "this program cannot find itself").why(e.to_string())
+        })?;
         let settings = Settings::new(home.dir(), args, &plan);
         let tools = tools(&app.folder, &exe);
         let (parts, events) = Parts::new(exe, home.dir());
         let board = Board::new(plan.edge_urls());
         let (parts, tasks) = (Arc::new(parts), Drain::new());
-        Ok(Self { show: &app.show, home, plan, settings, tools, parts, events, board, tasks })
+        Ok(Self {
+            show: &app.show,
+            home,
+            plan,
+            settings,
+            tools,
+            parts,
+            events,
+            board,
+            tasks,
+        })
     }
 
     /// Brings everything up and watches over it, for ever.
@@ -81,9 +92,17 @@ impl<'a> System<'a> {
     /// The control plane or an edge does not start, the files are refused, or all is not ready in time.
     pub(super) async fn work(&mut self, sources: Option<Sources>) -> Result<(), Failure> {
         let began = Instant::now();
-        self.start_part("control-plane", Role::ControlPlane, "", self.settings.control_plane());
+        self.start_part(
+            "control-plane",
+            Role::ControlPlane,
+            "",
+            self.settings.control_plane(),
+        );
         let (link, mut context) = self.control_plane_up(began).await?;
-        self.show.line(&Board::line("control plane", &self.plan.control.to_string()));
+        self.show.line(&Board::line(
+            "control plane",
+            &self.plan.control.to_string(),
+        ));
         self.complete(&mut context, &link).await?;
         self.parts.set_context(&context);
         for edge in self.plan.edges.clone() {
@@ -94,13 +113,24 @@ impl<'a> System<'a> {
             // What changed is no news here; what may not be meant is.
             apply::tell_warnings(self.show, &answer);
         }
-        let head = link.admin().version(VersionRequest {}).await.map_err(|s| link.fault(&s))?.into_inner().revision;
+        let head = link
+            .admin()
+            .version(VersionRequest {})
+            .await
+            .map_err(|s| link.fault(&s))?
+            .into_inner()
+            .revision;
         let hosted = servers::follow(context.clone(), &self.tasks);
         self.watch_over(&link, &context, hosted, head, began).await
     }
 
     fn start_part(&self, name: &str, role: Role, server: &str, settings: toml::Table) {
-        self.parts.start(Part { name: name.to_owned(), role, server: server.to_owned(), settings });
+        self.parts.start(Part {
+            name: name.to_owned(),
+            role,
+            server: server.to_owned(),
+            settings,
+        });
     }
 
     /// Waits until the control plane answers; with the context that says how to reach it.
@@ -115,16 +145,28 @@ impl<'a> System<'a> {
         loop {
             // The authority's file is written by the control plane as it starts; a new store brings a new one.
             context.ca = std::fs::read_to_string(&ca).ok();
-            let tried = if context.ca.is_some() { answers(&context).await } else { None };
+            let tried = if context.ca.is_some() {
+                answers(&context).await
+            } else {
+                None
+            };
             if let Some(link) = tried {
                 return Ok((link, context));
             }
             if began.elapsed() > CONTROL_TIMEOUT {
                 let log = self.home.path("logs/control-plane.log");
-                let text = format!("the control plane does not answer after {}", when::span(CONTROL_TIMEOUT));
-                return Err(Fault::new(codes::PART_FAILED, text).fix(format!("look into {}", log.display())).into());
+                let text = format!(
+                    "the control plane does not answer after {}",
+                    when::span(CONTROL_TIMEOUT)
+                );
+                return Err(Fault::new(codes::PART_FAILED, text)
+                    .fix(format!("look into {}", log.display()))
+                    .into());
             }
-            progress.set("control plane: starting", &format!(", {}", when::span(began.elapsed())));
+            progress.set(
+                "control plane: starting",
+                &format!(", {}", when::span(began.elapsed())),
+            );
             tokio::select! {
                 () = tokio::time::sleep(CONTROL_LOOK) => {}
                 Some(event) = self.events.recv() => {
@@ -149,13 +191,22 @@ impl<'a> System<'a> {
     /// The key of the last start while it is good, else a new one.
     async fn admin_key(&mut self, link: &Link) -> Result<String, Failure> {
         let last = self.home.last_context().and_then(|context| context.key);
-        if let (Some(key), Some(id)) = (last, &self.home.memory.key_id) {
-            if key::keys(link).await?.iter().any(|known| known.id == *id) {
-                return Ok(key);
-            }
+        if let (Some(key), Some(id)) = (last, &self.home.memory.key_id)
+            && key::keys(link).await?.iter().any(|known| known.id == *id)
+        {
+            return Ok(key);
         }
-        let request = CreateKeyRequest { user: ADMIN.to_owned(), groups: vec![ADMIN.to_owned()], ..Default::default() };
-        let made = link.admin().create_key(request).await.map_err(|s| link.fault(&s))?.into_inner();
+        let request = CreateKeyRequest {
+            user: ADMIN.to_owned(),
+            groups: vec![ADMIN.to_owned()],
+            ..Default::default()
+        };
+        let made = link
+            .admin()
+            .create_key(request)
+            .await
+            .map_err(|s| link.fault(&s))?
+            .into_inner();
         self.home.memory.key_id = Some(made.id);
         Ok(made.key)
     }
@@ -235,13 +286,17 @@ impl<'a> System<'a> {
         for gone in self.board.no_longer(&names) {
             let parts = Arc::clone(&self.parts);
             // Ends with the part; the catalog's other servers need not wait for its drain.
-            self.tasks.spawn("stop of a sidecar", async move { parts.stop(&part_name(&gone)).await });
+            self.tasks.spawn("stop of a sidecar", async move {
+                parts.stop(&part_name(&gone)).await
+            });
         }
         for server in self.board.new_ones(&names) {
             let part = part_name(&server);
             let listen = self.sidecar_port(&part)?;
             let admin = self.sidecar_port(&format!("{part}.admin"))?;
-            let settings = self.settings.sidecar(&part, &server, listen, admin, &self.tools);
+            let settings = self
+                .settings
+                .sidecar(&part, &server, listen, admin, &self.tools);
             self.start_part(&part, Role::Sidecar, &server, settings);
         }
         self.home.remember()?;
@@ -250,15 +305,26 @@ impl<'a> System<'a> {
     }
 
     fn sidecar_port(&mut self, purpose: &str) -> Result<SocketAddr, Fault> {
-        ports::pick(&mut self.home.memory, purpose, ports::loopback(0).ip(), None)
+        ports::pick(
+            &mut self.home.memory,
+            purpose,
+            ports::loopback(0).ip(),
+            None,
+        )
     }
 
     /// Shows how a part died. One that `ready` needs and that dies again and again is an end.
     fn tell(&self, event: &Event) -> Result<(), Failure> {
-        let head = self.show.paint_err(Meaning::Act, &format!("{} {}", event.name, event.what));
+        let head = self
+            .show
+            .paint_err(Meaning::Act, &format!("{} {}", event.name, event.what));
         let needed = !self.board.is_ready() && !event.name.starts_with("sidecar-");
         let given_up = needed && event.times >= DEATHS_MAX;
-        let again = if given_up { "; given up".to_owned() } else { format!("; next try in {}", shown(event.again_in)) };
+        let again = if given_up {
+            "; given up".to_owned()
+        } else {
+            format!("; next try in {}", shown(event.again_in))
+        };
         self.show.note(&format!("{head}{again}"));
         for line in &event.lines {
             self.show.note(&format!("  {line}"));
@@ -267,7 +333,10 @@ impl<'a> System<'a> {
             return Ok(());
         }
         let log = self.home.path(&format!("logs/{}.log", event.name));
-        let fault = Fault::new(codes::PART_FAILED, format!("{} does not start: it {}", event.name, event.what));
+        let fault = Fault::new(
+            codes::PART_FAILED,
+            format!("{} does not start: it {}", event.name, event.what),
+        );
         let fault = match event.lines.last() {
             Some(line) => fault.why(line.clone()),
             None => fault,
@@ -285,7 +354,8 @@ impl<'a> System<'a> {
 
     /// Takes all parts down: no new calls first, the keeper of records last. A signal meanwhile ends all at once.
     pub(super) async fn stop(&mut self, signals: &mut Signals) {
-        self.show.note("stopping: calls under way are finished; Ctrl-C again ends all at once");
+        self.show
+            .note("stopping: calls under way are finished; Ctrl-C again ends all at once");
         self.tasks.start();
         let parts = Arc::clone(&self.parts);
         let drained = async {
@@ -301,7 +371,10 @@ impl<'a> System<'a> {
                 drained.await;
             }
         }
-        self.show.note(&format!("stopped; state is kept in {}", self.home.dir().display()));
+        self.show.note(&format!(
+            "stopped; state is kept in {}",
+            self.home.dir().display()
+        ));
     }
 }
 
@@ -312,7 +385,11 @@ fn part_name(server: &str) -> String {
 
 /// Waits below a second are shown as such.
 fn shown(wait: Duration) -> String {
-    if wait < Duration::from_secs(1) { format!("{} ms", wait.as_millis()) } else { when::span(wait) }
+    if wait < Duration::from_secs(1) {
+        format!("{} ms", wait.as_millis())
+    } else {
+        when::span(wait)
+    }
 }
 
 /// A connection, where the control plane answers.

@@ -18,7 +18,7 @@ use crate::store::seal::Sealer;
 
 /// One thing that a change does.
 #[derive(Debug, Clone)]
-pub enum Edit {
+pub(crate) enum Edit {
     /// Stores a resource, over one of the same key.
     Put(Box<pb::Resource>),
     /// Removes a resource that is there.
@@ -27,7 +27,7 @@ pub enum Edit {
 
 impl Edit {
     /// Stores a resource.
-    pub fn put(resource: pb::Resource) -> Self {
+    pub(crate) fn put(resource: pb::Resource) -> Self {
         Self::Put(Box::new(resource))
     }
 }

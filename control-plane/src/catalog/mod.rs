@@ -31,21 +31,21 @@ use proto::v1 as pb;
 use runtime::drain::Drain;
 use tokio::sync::watch;
 
-pub use draft::Edit;
+pub(crate) use draft::Edit;
 pub(crate) use draft::wire_key;
-pub use state::{State, Stored, is_internal};
+pub(crate) use state::{State, Stored, is_internal};
 
-use crate::backoff::Backoff;
 use crate::clock;
 use crate::store::seal::{self, Sealer};
 use crate::store::{self, Entry, Flip, Head, Store, key};
+use runtime::backoff::Backoff;
 
 /// Most resources in one change.
-pub const EDITS_MAX: usize = 10_000;
+pub(crate) const EDITS_MAX: usize = 10_000;
 /// Most bytes of one encoded resource.
-pub const RESOURCE_BYTES_MAX: usize = 256 * 1024;
+pub(crate) const RESOURCE_BYTES_MAX: usize = 256 * 1024;
 /// Most resources in all.
-pub const RESOURCES_MAX: usize = 200_000;
+pub(crate) const RESOURCES_MAX: usize = 200_000;
 /// How often a change is drafted anew because another replica was faster.
 const TRIES_MAX: usize = 20;
 /// First and longest pause after a lost flip, and after a store that is away.
@@ -53,7 +53,7 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(5), Duration::from_s
 
 /// Why a change was not made.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// What was sent is wrong; nothing was changed.
     #[error("{}", summary(.0))]
     Refused(Vec<Fault>),
@@ -86,7 +86,7 @@ pub enum Error {
 
 /// One thing wrong with what was sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
+pub(crate) struct Fault {
     /// Which of the things sent. `None`: something that is in the catalog already.
     pub index: Option<usize>,
     /// Whose fault it is, where it has a name.
@@ -111,7 +111,7 @@ fn summary(faults: &[Fault]) -> String {
 
 /// How a change is to be made.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Options {
+pub(crate) struct Options {
     /// Only where the head is this revision. 0: whatever it is.
     pub if_revision: u64,
     /// Check only.
@@ -120,7 +120,7 @@ pub struct Options {
 
 /// What a change did.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Outcome {
+pub(crate) struct Outcome {
     /// The head revision afterwards; where nothing differed or nothing was to be stored, the one before.
     pub revision: u64,
     /// One for each edit, in their order.
@@ -131,7 +131,7 @@ pub struct Outcome {
 
 /// All configuration, and its changes.
 #[derive(Debug)]
-pub struct Catalog {
+pub(crate) struct Catalog {
     store: Arc<dyn Store>,
     sealer: Arc<Sealer>,
     /// The newest state that this replica has seen. Sent by [`Self::install`] only; received by publish and
@@ -149,7 +149,10 @@ impl Catalog {
     /// # Errors
     /// [`Error::Store`] where the store is away or holds something else than was written; [`Error::Seal`]
     /// where the master key is not the one that its secrets were sealed under.
-    pub async fn open(store: Arc<dyn Store>, sealer: Arc<Sealer>) -> Result<Arc<Self>, Error> {
+    pub(crate) async fn open(
+        store: Arc<dyn Store>,
+        sealer: Arc<Sealer>,
+    ) -> Result<Arc<Self>, Error> {
         let loaded = load::load(&*store, &sealer).await?;
         let state = watch::Sender::new(Arc::new(loaded));
         Ok(Arc::new(Self {
@@ -161,17 +164,17 @@ impl Catalog {
     }
 
     /// The newest state.
-    pub fn state(&self) -> Arc<State> {
+    pub(crate) fn state(&self) -> Arc<State> {
         self.state.borrow().clone()
     }
 
     /// The newest state, and every one after it; whoever is slow misses those between.
-    pub fn watch(&self) -> watch::Receiver<Arc<State>> {
+    pub(crate) fn watch(&self) -> watch::Receiver<Arc<State>> {
         self.state.subscribe()
     }
 
     /// Which backend it stands on.
-    pub fn store_kind(&self) -> &'static str {
+    pub(crate) fn store_kind(&self) -> &'static str {
         self.store.kind()
     }
 
@@ -179,7 +182,7 @@ impl Catalog {
     ///
     /// # Errors
     /// [`Error::Refused`] with all faults; [`Error::Conflict`]; and what the store may say.
-    pub async fn apply(
+    pub(crate) async fn apply(
         &self,
         author: &str,
         resources: Vec<pb::Resource>,
@@ -196,7 +199,7 @@ impl Catalog {
     ///
     /// # Errors
     /// [`Error::NotFound`] for the first that is not there; else as [`Self::apply`].
-    pub async fn delete(
+    pub(crate) async fn delete(
         &self,
         author: &str,
         keys: Vec<ResourceKey>,
@@ -213,7 +216,7 @@ impl Catalog {
     ///
     /// # Errors
     /// What `plan` says; else as [`Self::apply`].
-    pub async fn change(
+    pub(crate) async fn change(
         &self,
         author: &str,
         options: Options,
@@ -228,7 +231,7 @@ impl Catalog {
                 let (expected, head) = (options.if_revision, state.revision());
                 return Err(Error::Conflict { expected, head });
             }
-            let draft = draft::draft(&state, plan(&state)?, &clock::now_text(), &self.sealer)?;
+            let draft = self.draft(state.clone(), plan(&state)?).await?;
             let outcome = Outcome {
                 revision: state.revision(),
                 changes: draft.changes,
@@ -249,6 +252,14 @@ impl Catalog {
             tokio::time::sleep(backoff.pause()).await;
         }
         Err(Error::Busy)
+    }
+
+    /// Drafts on a thread of its own: over a large catalog it takes long enough to be felt by every stream.
+    async fn draft(&self, state: Arc<State>, edits: Vec<Edit>) -> Result<draft::Draft, Error> {
+        let sealer = self.sealer.clone();
+        let work = move || draft::draft(&state, edits, &clock::now_text(), &sealer);
+        let done = tokio::task::spawn_blocking(work).await;
+        done.unwrap_or_else(|e| Err(store::Error::Failed(e.to_string()).into()))
     }
 
     /// Stages and flips. `None`: another replica was faster.
@@ -301,7 +312,7 @@ impl Catalog {
     }
 
     /// Follows the store, and keeps its history bounded, until `drain` starts.
-    pub async fn follow(self: Arc<Self>, drain: Drain) {
+    pub(crate) async fn follow(self: Arc<Self>, drain: Drain) {
         tokio::select! {
             () = drain.signaled() => {}
             () = self.follow_for_ever() => {}

@@ -21,7 +21,7 @@ const KEY_RING_PURPOSE: &str = "key-ring";
 
 /// One resource, at one version.
 #[derive(Debug)]
-pub struct Stored {
+pub(crate) struct Stored {
     /// The revision of its last change.
     pub version: u64,
     /// The resource, secrets opened.
@@ -108,14 +108,14 @@ impl Stored {
     }
 
     /// Engine features that a node must know to run it.
-    pub fn features(&self) -> &[String] {
+    pub(crate) fn features(&self) -> &[String] {
         self.resource.metadata.as_ref().map_or(&[], |m| &m.features)
     }
 }
 
 /// All configuration at one revision. Never changed, only replaced.
 #[derive(Debug, Clone)]
-pub struct State {
+pub(crate) struct State {
     head: Option<Head>,
     revision: u64,
     /// When this replica came to it, Unix milliseconds.
@@ -142,39 +142,39 @@ impl State {
     }
 
     /// Which state.
-    pub fn revision(&self) -> u64 {
+    pub(crate) fn revision(&self) -> u64 {
         self.revision
     }
 
     /// The hash over all of it; see [`scope_hash`].
-    pub fn sha256(&self) -> Sha256 {
+    pub(crate) fn sha256(&self) -> Sha256 {
         self.sha256
     }
 
     /// When this replica came to it, Unix milliseconds.
-    pub fn since_unix_ms(&self) -> i64 {
+    pub(crate) fn since_unix_ms(&self) -> i64 {
         self.since_unix_ms
     }
 
     /// One resource.
-    pub fn get(&self, key: &ResourceKey) -> Option<&Arc<Stored>> {
+    pub(crate) fn get(&self, key: &ResourceKey) -> Option<&Arc<Stored>> {
         self.resources.get(key)
     }
 
     /// All resources, sorted by key; also those that only the control plane and nodes may see.
-    pub fn resources(&self) -> &BTreeMap<ResourceKey, Arc<Stored>> {
+    pub(crate) fn resources(&self) -> &BTreeMap<ResourceKey, Arc<Stored>> {
         &self.resources
     }
 
     /// The resources that users may see.
-    pub fn visible(&self) -> impl Iterator<Item = (&ResourceKey, &Arc<Stored>)> {
+    pub(crate) fn visible(&self) -> impl Iterator<Item = (&ResourceKey, &Arc<Stored>)> {
         self.resources
             .iter()
             .filter(|(key, _)| !is_internal(&key.kind))
     }
 
     /// The same as domain types.
-    pub fn snapshot(&self) -> &Arc<Snapshot> {
+    pub(crate) fn snapshot(&self) -> &Arc<Snapshot> {
         &self.snapshot
     }
 
@@ -245,6 +245,6 @@ impl State {
 }
 
 /// Whether a kind is the control plane's own: never shown, never applied.
-pub fn is_internal(kind: &str) -> bool {
+pub(crate) fn is_internal(kind: &str) -> bool {
     matches!(kind, API_KEY | KEY_RING)
 }

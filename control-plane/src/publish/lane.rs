@@ -22,7 +22,7 @@ use crate::catalog::wire_key;
 
 /// The pushes of one stream.
 #[derive(Debug)]
-pub struct Lane {
+pub(crate) struct Lane {
     features: BTreeSet<String>,
     /// What the node has: versions by key.
     has: BTreeMap<ResourceKey, u64>,
@@ -47,7 +47,7 @@ struct InFlight {
 
 /// What to do next.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Next {
+pub(crate) enum Next {
     /// Nothing: it is up to date, or has not answered yet, or refused what there is.
     Nothing,
     /// Send this.
@@ -63,7 +63,7 @@ pub enum Next {
 
 /// What an ACK meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Acked {
+pub(crate) enum Acked {
     /// It runs this revision.
     Runs(u64),
     /// It has something else than was sent: it is sent everything.
@@ -74,7 +74,7 @@ pub enum Acked {
 
 impl Lane {
     /// For a node that says this of itself.
-    pub fn new(hello: &pb::Hello) -> Self {
+    pub(crate) fn new(hello: &pb::Hello) -> Self {
         let has = hello.known.iter().filter_map(|known| {
             let key = known.key.as_ref()?;
             Some((ResourceKey::new(&key.kind, &key.name), known.version))
@@ -94,7 +94,7 @@ impl Lane {
     }
 
     /// What to send now that `view` is the newest.
-    pub fn next(&mut self, view: &Arc<View>) -> Next {
+    pub(crate) fn next(&mut self, view: &Arc<View>) -> Next {
         let is_there = self.revision == view.revision && self.sha256 == Some(view.sha256);
         let was_refused = self
             .refused
@@ -150,7 +150,7 @@ impl Lane {
     }
 
     /// The node took a push.
-    pub fn ack(&mut self, ack: &pb::Ack) -> Acked {
+    pub(crate) fn ack(&mut self, ack: &pb::Ack) -> Acked {
         let Some(InFlight { view, .. }) = self.in_flight.take_if(|f| f.nonce == ack.nonce) else {
             return Acked::Stray;
         };
@@ -173,7 +173,7 @@ impl Lane {
     /// The node refused a push. Where it built on what the node only said that it has, it may be that which was
     /// wrong: it is then sent everything, once. Else it is not sent the same again. The revision that it
     /// refused for good; `None`: it is not settled, or a stray answer.
-    pub fn nack(&mut self, nack: &pb::Nack) -> Option<u64> {
+    pub(crate) fn nack(&mut self, nack: &pb::Nack) -> Option<u64> {
         let refused = self.in_flight.take_if(|f| f.nonce == nack.nonce)?;
         if !self.is_proven && !refused.is_full {
             self.forget();

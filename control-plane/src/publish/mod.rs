@@ -18,14 +18,14 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-pub use lane::{Acked, Lane, Next};
-pub use view::{Scope, View};
+pub(crate) use lane::{Acked, Lane, Next};
+pub(crate) use view::{Scope, View};
 
 use crate::catalog::{Catalog, State};
 
 /// Makes views and shares them between nodes of the same scope.
 #[derive(Debug)]
-pub struct Publisher {
+pub(crate) struct Publisher {
     states: watch::Receiver<Arc<State>>,
     /// Views of the newest revision that was asked for. Locked for a look-up, or while one view is made: then
     /// whoever wants the same one waits for it instead of making it again. As many as there are scopes.
@@ -41,7 +41,7 @@ struct Views {
 
 impl Publisher {
     /// Over a catalog.
-    pub fn new(catalog: &Catalog) -> Arc<Self> {
+    pub(crate) fn new(catalog: &Catalog) -> Arc<Self> {
         Arc::new(Self {
             states: catalog.watch(),
             views: Mutex::default(),
@@ -49,12 +49,12 @@ impl Publisher {
     }
 
     /// Bumped with every new state.
-    pub fn watch(&self) -> watch::Receiver<Arc<State>> {
+    pub(crate) fn watch(&self) -> watch::Receiver<Arc<State>> {
         self.states.clone()
     }
 
     /// What nodes of `scope` get to see now.
-    pub fn view(&self, scope: &Scope) -> Arc<View> {
+    pub(crate) fn view(&self, scope: &Scope) -> Arc<View> {
         let state = self.states.borrow().clone();
         let mut views = self.views.lock();
         if !views.of.as_ref().is_some_and(|of| Arc::ptr_eq(of, &state)) {

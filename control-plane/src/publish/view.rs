@@ -11,7 +11,7 @@ use crate::catalog::{State, Stored};
 
 /// Whose view.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Scope {
+pub(crate) enum Scope {
     /// Edges see everything.
     Edge,
     /// A server's sidecars see that server, and the rules and filters that are about it; no API key, no key
@@ -21,7 +21,7 @@ pub enum Scope {
 
 /// One revision, as nodes of one scope see it.
 #[derive(Debug)]
-pub struct View {
+pub(crate) struct View {
     /// The revision.
     pub revision: u64,
     /// The hash that a node with all of it must come to.
@@ -64,7 +64,7 @@ impl View {
     }
 
     /// What of it a node cannot run that knows `features`: one line for each feature that it lacks.
-    pub fn lacking(&self, features: &BTreeSet<String>) -> Vec<String> {
+    pub(crate) fn lacking(&self, features: &BTreeSet<String>) -> Vec<String> {
         self.features
             .iter()
             .filter(|(feature, _)| !features.contains(*feature))

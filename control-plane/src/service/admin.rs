@@ -25,7 +25,7 @@ type Events<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 /// The service. Every method but `version` asks [`caller`] first.
 #[derive(Debug)]
-pub struct AdminService {
+pub(crate) struct AdminService {
     /// What is configured.
     pub catalog: Arc<Catalog>,
     /// Who runs it.

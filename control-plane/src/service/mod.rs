@@ -2,9 +2,9 @@
 //!
 //! Nothing here knows the store, nor decides anything. Errors become statuses in `status` only.
 
-pub mod admin;
-pub mod audit;
-pub mod node;
+pub(crate) mod admin;
+pub(crate) mod audit;
+pub(crate) mod node;
 mod rollout;
 mod session;
 pub(crate) mod status;

@@ -23,7 +23,7 @@ const OUTBOUND_MAX: usize = 4;
 
 /// The service. `Join` is for whoever has a token; `Sync` for whoever has a certificate.
 #[derive(Debug, Clone)]
-pub struct NodeService {
+pub(crate) struct NodeService {
     /// Who may join.
     pub desk: Arc<Desk>,
     /// What nodes get.
@@ -83,14 +83,14 @@ fn certified<T>(request: &Request<T>) -> Result<(Peer, i64), Status> {
         .as_ref()
         .and_then(|chain| chain.first())
         .ok_or_else(|| {
-            status::unauthenticated("GH3007", "this needs a node's certificate: join first")
+            status::unauthenticated("GH3105", "this needs a node's certificate: join first")
         })?;
-    let refuse = |e: runtime::tls::Error| status::unauthenticated("GH3007", &e.to_string());
+    let refuse = |e: runtime::tls::Error| status::unauthenticated("GH3105", &e.to_string());
     let ends_ms = not_after_of(leaf).map_err(refuse)?.saturating_mul(1000);
     match peer_of(leaf).map_err(refuse)? {
         Peer::ControlPlane { .. } => {
             let message = "a control plane is no node";
-            Err(status::with_code(Code::PermissionDenied, "GH3008", message))
+            Err(status::with_code(Code::PermissionDenied, "GH3106", message))
         }
         peer => Ok((peer, ends_ms)),
     }

@@ -123,7 +123,7 @@ impl Session {
             addresses: hello.addresses.clone(),
         };
         let connection = self.service.nodes.connect(arrival).map_err(|full| {
-            status::with_code(Code::ResourceExhausted, "GH5005", &full.to_string())
+            status::with_code(Code::ResourceExhausted, "GH5102", &full.to_string())
         })?;
         tracing::info!(
             node = connection.node,
@@ -231,7 +231,7 @@ fn check(hello: &pb::Hello, peer: &Peer) -> Result<(), Status> {
     };
     if hello.kind() != kind || hello.server != server {
         let message = "the node says that it is another than its certificate says";
-        return Err(status::with_code(Code::PermissionDenied, "GH3008", message));
+        return Err(status::with_code(Code::PermissionDenied, "GH3106", message));
     }
     let (addresses, bytes) = ADDRESSES_MAX;
     let is_bounded = hello.addresses.len() <= addresses

@@ -44,10 +44,10 @@ pub(crate) fn of_catalog(error: catalog::Error, list: &str) -> Status {
     let message = error.to_string();
     match error {
         Error::Refused(faults) => refused(&faults, list),
-        Error::Conflict { .. } => with_code(Code::Aborted, "GH5002", &message),
+        Error::Conflict { .. } => with_code(Code::Aborted, "GH5003", &message),
         Error::Busy => with_code(Code::Aborted, "GH5003", &message),
         Error::NotFound(_) => not_found(model::fault::DANGLING, &message),
-        Error::TooOld(_) => with_code(Code::FailedPrecondition, "GH5004", &message),
+        Error::TooOld(_) => with_code(Code::FailedPrecondition, "GH5101", &message),
         Error::Store(error) => of_store(&error),
         Error::Seal(error) => {
             tracing::error!(%error, "a secret cannot be sealed or opened");
@@ -74,17 +74,17 @@ pub(crate) fn of_store(error: &store::Error) -> Status {
 pub(crate) fn of_join(error: join::Error) -> Status {
     let message = error.to_string();
     match error {
-        join::Error::NotGood => unauthenticated("GH3003", &message),
-        join::Error::TooMany => with_code(Code::ResourceExhausted, "GH3004", &message),
+        join::Error::NotGood => unauthenticated("GH3101", &message),
+        join::Error::TooMany => with_code(Code::ResourceExhausted, "GH3102", &message),
         join::Error::Ca(ca::Error::Request(_) | ca::Error::Host { .. }) => {
-            invalid("GH3005", &message)
+            invalid("GH3103", &message)
         }
         join::Error::Store(error) => of_store(&error),
         join::Error::Ca(error) => {
             tracing::error!(%error, "a certificate cannot be made");
             with_code(
                 Code::Internal,
-                "GH3006",
+                "GH3104",
                 "a certificate cannot be made: see the control plane's log",
             )
         }

@@ -23,7 +23,7 @@ const FILE: &str = "store.redb";
 
 /// A store in one file. Clones share it.
 #[derive(Debug, Clone)]
-pub struct Embedded {
+pub(crate) struct Embedded {
     shared: Arc<Shared>,
 }
 
@@ -39,7 +39,7 @@ impl Embedded {
     ///
     /// # Errors
     /// [`Error::InUse`] where another process has it open; [`Error::Failed`] where the file cannot be read.
-    pub fn open(data_dir: &Path) -> Result<Self, Error> {
+    pub(crate) fn open(data_dir: &Path) -> Result<Self, Error> {
         let path = data_dir.join(FILE);
         let opened = Database::builder()
             .set_cache_size(CACHE_BYTES)

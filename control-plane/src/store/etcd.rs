@@ -1,7 +1,7 @@
 //! The store in etcd 3.4 and later, shared by all replicas.
 //!
 //! The client library balances over the endpoints and reconnects, and that is all that it does: a call that
-//! meets a dead member fails. So every call here is tried again, elsewhere, until [`CALL_MAX`] is over; and
+//! meets a dead member fails. So every call here is tried again, elsewhere, until `CALL_MAX` is over; and
 //! watching is a loop of our own, in `tail`. Trying a write again is safe as heads are compared by a value
 //! that no other change has, staged keys are new, and a compared delete is done once or not at all.
 
@@ -20,7 +20,7 @@ use tokio::time::{Instant, timeout};
 
 use super::bells::Bells;
 use super::{BATCH_OPS_MAX, Entry, Error, Flip, Future, Head, Store, batches, key, tail};
-use crate::backoff::Backoff;
+use runtime::backoff::Backoff;
 
 /// Longest that a call takes, tries and pauses included: whoever waits for a write learns soon that the
 /// store is away.
@@ -43,7 +43,7 @@ const LIST_TRIES_MAX: usize = 3;
 
 /// How etcd is reached.
 #[derive(Debug, Clone, Default)]
-pub struct Options {
+pub(crate) struct Options {
     /// `host:port` of its members.
     pub endpoints: Vec<String>,
     /// Roots that its certificate must come from, PEM. `None`: plain HTTP.
@@ -56,7 +56,7 @@ pub struct Options {
 
 /// A store in etcd. Clones share connections.
 #[derive(Clone)]
-pub struct Etcd {
+pub(crate) struct Etcd {
     client: Client,
     bells: Arc<Bells>,
 }
@@ -73,7 +73,7 @@ impl Etcd {
     /// # Errors
     /// [`Error::Away`] where credentials are set and no member takes them in time; without credentials a
     /// member that is away is noticed by the first call.
-    pub async fn connect(options: &Options, drain: &Drain) -> Result<Self, Error> {
+    pub(crate) async fn connect(options: &Options, drain: &Drain) -> Result<Self, Error> {
         let connecting = Client::connect(urls(options), Some(connect_options(options)));
         let client = timeout(CALL_MAX, connecting)
             .await

@@ -12,26 +12,26 @@
 //! Revisions are padded so that keys sort as the numbers do.
 
 /// The state in force.
-pub const HEAD: &str = "/gatehouse/v1/head";
+pub(crate) const HEAD: &str = "/gatehouse/v1/head";
 /// All logs.
-pub const LOGS: &str = "/gatehouse/v1/log/";
+pub(crate) const LOGS: &str = "/gatehouse/v1/log/";
 /// All chunks of all changes.
-pub const CHANGES: &str = "/gatehouse/v1/change/";
+pub(crate) const CHANGES: &str = "/gatehouse/v1/change/";
 /// All chunks of all checkpoints.
-pub const CHECKPOINTS: &str = "/gatehouse/v1/checkpoint/";
+pub(crate) const CHECKPOINTS: &str = "/gatehouse/v1/checkpoint/";
 /// Names the newest complete checkpoint.
-pub const CHECKPOINT_LATEST: &str = "/gatehouse/v1/checkpoint-latest";
+pub(crate) const CHECKPOINT_LATEST: &str = "/gatehouse/v1/checkpoint-latest";
 /// The certificate authority.
-pub const CA: &str = "/gatehouse/v1/side/ca";
+pub(crate) const CA: &str = "/gatehouse/v1/side/ca";
 /// Join tokens, by hash.
-pub const JOIN_TOKENS: &str = "/gatehouse/v1/side/join/";
+pub(crate) const JOIN_TOKENS: &str = "/gatehouse/v1/side/join/";
 /// Where sidecars are, by node.
-pub const ENDPOINTS: &str = "/gatehouse/v1/side/endpoint/";
+pub(crate) const ENDPOINTS: &str = "/gatehouse/v1/side/endpoint/";
 /// Everything; what a watch of the store covers.
-pub const ALL: &str = "/gatehouse/v1/";
+pub(crate) const ALL: &str = "/gatehouse/v1/";
 
 /// The log of one revision.
-pub fn log(revision: u64) -> String {
+pub(crate) fn log(revision: u64) -> String {
     format!("{LOGS}{revision:020}")
 }
 
@@ -42,32 +42,32 @@ pub(crate) fn revision_of_log(key: &str) -> Option<u64> {
 }
 
 /// All chunks of one change.
-pub fn change(id: &str) -> String {
+pub(crate) fn change(id: &str) -> String {
     format!("{CHANGES}{id}/")
 }
 
 /// One chunk of a change.
-pub fn change_chunk(id: &str, n: usize) -> String {
+pub(crate) fn change_chunk(id: &str, n: usize) -> String {
     format!("{CHANGES}{id}/{n:06}")
 }
 
 /// The change that a chunk's key belongs to.
-pub fn change_of_chunk(key: &str) -> Option<&str> {
+pub(crate) fn change_of_chunk(key: &str) -> Option<&str> {
     key.strip_prefix(CHANGES)?.split('/').next()
 }
 
 /// All chunks of one checkpoint.
-pub fn checkpoint(revision: u64) -> String {
+pub(crate) fn checkpoint(revision: u64) -> String {
     format!("{CHECKPOINTS}{revision:020}/")
 }
 
 /// One chunk of a checkpoint.
-pub fn checkpoint_chunk(revision: u64, n: usize) -> String {
+pub(crate) fn checkpoint_chunk(revision: u64, n: usize) -> String {
     format!("{CHECKPOINTS}{revision:020}/{n:06}")
 }
 
 /// The revision that a checkpoint chunk's key names.
-pub fn revision_of_checkpoint(key: &str) -> Option<u64> {
+pub(crate) fn revision_of_checkpoint(key: &str) -> Option<u64> {
     key.strip_prefix(CHECKPOINTS)?
         .split('/')
         .next()?

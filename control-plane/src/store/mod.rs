@@ -14,10 +14,10 @@
 //! which backend it talks to. Start from [`Store`]; [`key`] is the layout.
 
 mod bells;
-pub mod embedded;
-pub mod etcd;
-pub mod key;
-pub mod seal;
+pub(crate) mod embedded;
+pub(crate) mod etcd;
+pub(crate) mod key;
+pub(crate) mod seal;
 mod tail;
 
 #[cfg(test)]
@@ -36,20 +36,21 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 /// What a store's method returns: boxed, so that the backend can be chosen at start.
-pub type Future<'a, T> = Pin<Box<dyn std::future::Future<Output = Result<T, Error>> + Send + 'a>>;
+pub(crate) type Future<'a, T> =
+    Pin<Box<dyn std::future::Future<Output = Result<T, Error>> + Send + 'a>>;
 
 /// Most operations in one transaction. etcd refuses more than 128.
-pub const BATCH_OPS_MAX: usize = 100;
+pub(crate) const BATCH_OPS_MAX: usize = 100;
 
 /// Most bytes of keys and values in one transaction. etcd refuses requests over 1.5 MiB.
-pub const BATCH_BYTES_MAX: usize = 1024 * 1024 + 64 * 1024;
+pub(crate) const BATCH_BYTES_MAX: usize = 1024 * 1024 + 64 * 1024;
 
 /// Most bytes of one value.
-pub const VALUE_BYTES_MAX: usize = 1024 * 1024;
+pub(crate) const VALUE_BYTES_MAX: usize = 1024 * 1024;
 
 /// Why the store did not do what it was asked.
 #[derive(Debug, Clone, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// The backend cannot be reached, or did not answer in time. Worth another try later.
     #[error("the store is away: {0}")]
     Away(String),
@@ -87,12 +88,12 @@ pub enum Error {
 
 impl Error {
     /// Whether another try may go better.
-    pub fn may_be_retried(&self) -> bool {
+    pub(crate) fn may_be_retried(&self) -> bool {
         matches!(self, Self::Away(_))
     }
 
     /// The code that stands in front of the message for operators.
-    pub fn code(&self) -> &'static str {
+    pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::Away(_) => "GH6101",
             Self::InUse { .. } => "GH6102",
@@ -105,7 +106,7 @@ impl Error {
 
 /// A key with its value.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub(crate) struct Entry {
     /// The key.
     pub key: String,
     /// The value.
@@ -114,7 +115,7 @@ pub struct Entry {
 
 impl Entry {
     /// An entry to put.
-    pub fn new(key: impl Into<String>, value: impl Into<Bytes>) -> Self {
+    pub(crate) fn new(key: impl Into<String>, value: impl Into<Bytes>) -> Self {
         Self {
             key: key.into(),
             value: value.into(),
@@ -129,7 +130,7 @@ impl Entry {
 
 /// The state in force. As `change` is unique, equal heads are the same head: it is compared by value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Head {
+pub(crate) struct Head {
     /// The number of the state.
     pub revision: u64,
     /// The hash of the whole state, hex; see [`model::snapshot::scope_hash`].
@@ -140,7 +141,7 @@ pub struct Head {
 
 impl Head {
     /// A head.
-    pub fn new(revision: u64, sha256: Sha256, change: &str) -> Self {
+    pub(crate) fn new(revision: u64, sha256: Sha256, change: &str) -> Self {
         Self {
             revision,
             sha256: sha256.hex(),
@@ -166,7 +167,7 @@ impl Head {
 
 /// What became of a flip.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Flip {
+pub(crate) enum Flip {
     /// The new head is in force, with all that went with it.
     Flipped,
     /// The head was another one than expected. Nothing was written.
@@ -175,7 +176,7 @@ pub enum Flip {
 
 /// An ordered map with a head. All methods of one store may be called at the same time, and by any number of
 /// replicas on stores that can be shared.
-pub trait Store: fmt::Debug + Send + Sync + 'static {
+pub(crate) trait Store: fmt::Debug + Send + Sync + 'static {
     /// `embedded` or `etcd`.
     fn kind(&self) -> &'static str;
 

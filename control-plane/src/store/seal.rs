@@ -20,7 +20,7 @@ const FILE_BYTES_MAX: u64 = 4096;
 
 /// Why something was not sealed, opened or read.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// The file cannot be read or made.
     #[error("{path}: {source}")]
     File {
@@ -54,7 +54,7 @@ pub enum Error {
 }
 
 /// Seals and opens under one master key.
-pub struct Sealer {
+pub(crate) struct Sealer {
     key: RandomizedNonceKey,
 }
 
@@ -69,7 +69,7 @@ impl Sealer {
     ///
     /// # Errors
     /// [`Error::Crypto`] where the library does not take the key.
-    pub fn new(key: &[u8; KEY_BYTES]) -> Result<Self, Error> {
+    pub(crate) fn new(key: &[u8; KEY_BYTES]) -> Result<Self, Error> {
         let key = RandomizedNonceKey::new(&AES_256_GCM, key).map_err(|_| Error::Crypto)?;
         Ok(Self { key })
     }
@@ -78,7 +78,7 @@ impl Sealer {
     ///
     /// # Errors
     /// What is wrong with the file.
-    pub fn read(path: &Path) -> Result<Self, Error> {
+    pub(crate) fn read(path: &Path) -> Result<Self, Error> {
         let text = read_private(path)?;
         let text = text.trim();
         let bytes = hex::decode(text).or_else(|_| BASE64_STANDARD.decode(text));
@@ -93,7 +93,7 @@ impl Sealer {
     ///
     /// # Errors
     /// [`Error::Crypto`], which good input never gives.
-    pub fn seal(&self, purpose: &str, name: &str, plain: &[u8]) -> Result<Vec<u8>, Error> {
+    pub(crate) fn seal(&self, purpose: &str, name: &str, plain: &[u8]) -> Result<Vec<u8>, Error> {
         // With room for the tag: growing would leave a copy of the plain text behind.
         let mut sealed = Vec::with_capacity(plain.len() + AES_256_GCM.tag_len());
         sealed.extend_from_slice(plain);
@@ -109,7 +109,7 @@ impl Sealer {
     ///
     /// # Errors
     /// [`Error::DoesNotOpen`].
-    pub fn open(
+    pub(crate) fn open(
         &self,
         purpose: &str,
         name: &str,
@@ -138,7 +138,7 @@ fn bound(purpose: &str, name: &str) -> Vec<u8> {
 ///
 /// # Errors
 /// [`Error::File`] and [`Error::Mode`].
-pub fn read_private(path: &Path) -> Result<Zeroizing<String>, Error> {
+pub(crate) fn read_private(path: &Path) -> Result<Zeroizing<String>, Error> {
     let file = |source| Error::File {
         path: path.to_owned(),
         source,
@@ -164,7 +164,7 @@ pub fn read_private(path: &Path) -> Result<Zeroizing<String>, Error> {
 ///
 /// # Errors
 /// [`Error::File`].
-pub fn make_private(path: &Path) -> Result<(), Error> {
+pub(crate) fn make_private(path: &Path) -> Result<(), Error> {
     let file = |source| Error::File {
         path: path.to_owned(),
         source,

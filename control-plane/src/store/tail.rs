@@ -20,7 +20,7 @@ use tokio::time::timeout;
 
 use super::bells::Bells;
 use super::{Error, etcd, key};
-use crate::backoff::Backoff;
+use runtime::backoff::Backoff;
 
 /// First and longest pause before watching again.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));

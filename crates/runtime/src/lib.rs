@@ -9,6 +9,8 @@
 
 pub mod admin;
 pub mod audit;
+pub mod backoff;
+pub mod clock;
 pub mod disk;
 pub mod drain;
 pub mod metrics;

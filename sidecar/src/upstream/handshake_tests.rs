@@ -37,6 +37,7 @@ async fn greeted(era: Era, answers: &[(&str, Value)]) -> (Result<Outcome, Error>
                 .await
                 .unwrap();
         }
+        far_in.shutdown().await.unwrap();
     };
     let greeting = async {
         let outcome = greet(&link, era, LIMIT).await;
@@ -45,13 +46,7 @@ async fn greeted(era: Era, answers: &[(&str, Value)]) -> (Result<Outcome, Error>
         link.close("over");
         outcome
     };
-    let (outcome, (), ()) = tokio::join!(greeting, serving, async {
-        // The reading side ends with the far end, which ends with the serving.
-        tokio::select! {
-            () = async { tokio::join!(writing, reading); } => {}
-            () = link.silent() => {}
-        }
-    });
+    let (outcome, ..) = tokio::join!(greeting, serving, writing, reading);
     (outcome, heard)
 }
 

@@ -412,6 +412,8 @@ async fn write<W: AsyncWrite + Unpin>(
             tracing::debug!(%error, "cannot write to the server's standard input");
         }
     }
+    // Its end is how the server learns that it is to go; an error says that it has gone.
+    let _ = stdin.shutdown().await;
 }
 
 /// Line ends in a message can only be blanks between its tokens: a bare one in a string is not JSON.

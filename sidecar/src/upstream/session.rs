@@ -182,7 +182,10 @@ impl Supervisor {
                 last_exit: status.last_exit.clone(),
                 ..Status::default()
             };
-            status.enter(State::Absent, "the catalog has no such server");
+            status.enter(
+                State::Absent,
+                "the configuration in force has no such server",
+            );
         });
         self.wait(None).await
     }
@@ -190,18 +193,22 @@ impl Supervisor {
     /// Starts what is wanted, beside what serves.
     async fn start(&mut self, server: Arc<Server>) -> Woken {
         let settings = self.settings.clone();
+        // A program that is not even there was tried, too: whoever waits for it sees the tries add up.
+        let again = u32::from(std::mem::replace(&mut self.started, true));
         let start = match Start::of(server.clone(), &settings) {
             Ok(start) => start,
-            Err(error) => return self.failed(error.into(), Duration::ZERO).await,
+            Err(error) => {
+                self.publish(None, |status| status.restarts += again);
+                return self.failed(error.into(), Duration::ZERO).await;
+            }
         };
         let (state, message) = start.state();
         self.publish(None, |status| {
             status.enter(state, message);
             status.argv.clone_from(&start.program.argv);
-            status.restarts += u32::from(self.started);
+            status.restarts += again;
             status.pid = 0;
         });
-        self.started = true;
         let era = self.era;
         let began = Instant::now();
         let mut run = std::pin::pin!(start.run(era));

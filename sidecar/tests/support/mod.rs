@@ -1,5 +1,9 @@
 //! What the tests of this folder share: servers to run, and waiting for conditions with a deadline.
-#![allow(dead_code, reason = "each test file uses what it needs")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each test file uses what it needs"
+)]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
@@ -28,7 +32,10 @@ pub fn launcher() -> Launcher {
 }
 
 /// The sidecar's environment in these tests.
-#[expect(clippy::disallowed_methods, reason = "servers need the PATH of whoever runs the tests")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "servers need the PATH of whoever runs the tests"
+)]
 pub fn environment() -> Vec<(std::ffi::OsString, std::ffi::OsString)> {
     std::env::vars_os().collect()
 }
@@ -38,7 +45,10 @@ pub fn python(script: &str, arguments: &[&str]) -> Vec<String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/clients/python/servers");
     let script = folder.join(script).canonicalize().unwrap();
     let program = ["python3".to_owned(), script.to_str().unwrap().to_owned()];
-    program.into_iter().chain(arguments.iter().map(ToString::to_string)).collect()
+    program
+        .into_iter()
+        .chain(arguments.iter().map(ToString::to_string))
+        .collect()
 }
 
 /// A server of the catalog that runs this program.
@@ -82,14 +92,26 @@ pub struct Supervised {
 
 impl Supervised {
     pub fn new(server: Server) -> Self {
+        Self::with(server, |_| {})
+    }
+
+    pub fn with(server: Server, change: impl FnOnce(&mut Settings)) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let (wanted, server) = watch::channel(Some(Arc::new(server)));
         let stop = CancellationToken::new();
-        let settings = settings(directory.path());
+        let mut settings = settings(directory.path());
+        change(&mut settings);
         let (supervisor, upstream, status) = Supervisor::new(settings, server, stop.clone());
         let mut tasks = JoinSet::new();
         tasks.spawn(supervisor.run());
-        Self { directory, upstream, status, wanted, stop, tasks }
+        Self {
+            directory,
+            upstream,
+            status,
+            wanted,
+            stop,
+            tasks,
+        }
     }
 
     pub async fn status(&mut self, what: &str, is: impl FnMut(&Status) -> bool) -> Status {
@@ -117,8 +139,13 @@ pub async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
 
 /// Whether a process runs: it is there, and not merely waiting to be reaped.
 pub fn runs(pid: u32) -> bool {
-    std::fs::read_to_string(format!("/proc/{pid}/stat"))
-        .is_ok_and(|stat| !stat.rsplit(')').next().unwrap_or_default().starts_with(" Z"))
+    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| {
+        !stat
+            .rsplit(')')
+            .next()
+            .unwrap_or_default()
+            .starts_with(" Z")
+    })
 }
 
 /// The ids that `forker.py` has written to `path`, once it has.

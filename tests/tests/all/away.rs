@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tests::catalog;
 use tests::mesh::{Mesh, Running};
 use tests::rpc::{Modern, Session};
@@ -41,9 +41,15 @@ fn without_the_control_plane_calls_go_on_rules_hold_and_parts_restart_from_disk(
     serves_as_ever(&mesh, &key);
 
     drop(away);
-    wait::until("the control plane to be back", SERVES, || {
-        let output = mesh.gatehouse(&["nodes"]);
-        if output.status == Some(0) {
+    // What `apply --wait` waits for are live nodes, and a control plane that has just come back has seen none yet.
+    wait::until("the control plane and its nodes to be back", SERVES, || {
+        let output = mesh.gatehouse(&["nodes", "-o", "json"]);
+        let live = if output.status == Some(0) {
+            output.items().len()
+        } else {
+            0
+        };
+        if live == 2 {
             Ok(())
         } else {
             Err(output.to_string())
@@ -59,13 +65,20 @@ fn without_the_control_plane_calls_go_on_rules_hold_and_parts_restart_from_disk(
         Modern::new(&mesh.url(0, "slow"), &key).tools(),
         Vec::<String>::new()
     );
-    // What was called meanwhile waited on disk and is on record now.
-    let rows = mesh.audit(&["--user", "ana@example.com", "--limit", "1000"]);
-    let calls = rows
-        .iter()
-        .filter(|row| row["name"] == "sleep" && row["decision"] == "allow")
-        .count();
-    assert!(calls >= 4, "one before, three while it was away: {rows:#?}");
+    wait::until(
+        "what was called meanwhile, kept on disk, to be on record",
+        SERVES,
+        || {
+            let rows = mesh.audit(&["--user", "ana@example.com", "--limit", "1000"]);
+            let allowed = |row: &&Value| row["name"] == "sleep" && row["decision"] == "allow";
+            // One before, and at least three while it was away.
+            if rows.iter().filter(allowed).count() >= 4 {
+                Ok(())
+            } else {
+                Err(format!("{rows:#?}"))
+            }
+        },
+    );
 }
 
 #[track_caller]

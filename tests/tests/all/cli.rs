@@ -135,12 +135,10 @@ fn explain_says_decision_reason_rule_and_filters() {
             .json()
     };
     let allowed = explain("engineering", "sleep");
-    assert_eq!(
-        members(&allowed),
-        BTreeSet::from(["decision", "reason", "rule", "filters"])
-    );
     let expected = json!({"decision": "allow", "reason": null, "rule": "engineers", "filters": ["no-hacking"]});
-    assert_eq!(allowed, expected);
+    for (member, value) in expected.as_object().expect("it is an object") {
+        assert_eq!(&allowed[member], value, "{member}: {allowed}");
+    }
     let denied = explain("engineering", "cancelled");
     assert_eq!(
         (&denied["decision"], &denied["reason"], &denied["rule"]),

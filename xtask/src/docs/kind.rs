@@ -98,8 +98,11 @@ impl Reference {
             "# {}\n\n{}\n\n```yaml\n{}```\n",
             self.kind, self.intro, self.examples
         );
-        for table in self.tables.iter().filter(|table| !table.rows.is_empty()) {
-            table.write(&mut out);
+        // What is refused as a whole is said once, where its name stands.
+        for table in &self.tables {
+            if table.rows.iter().any(|row| row.supported) {
+                table.write(&mut out);
+            }
         }
         out
     }
@@ -367,6 +370,7 @@ mod tests {
         assert!(row(&page, "spec.limits", "memory").contains(LATER));
         assert!(row(&page, "spec.runtime", "remote").contains(LATER));
         assert!(row(&page, "spec.config[]", "secretName").contains(LATER));
+        assert!(!page.contains("## `spec.runtime.remote`"));
         assert!(!row(&page, "spec.runtime", "uvx").contains(LATER));
         assert!(!row(&page, "spec.limits", "call").contains(LATER));
         assert!(row(&page, "spec", "tenancy").contains(&format!("`per-user`: {LATER}")));
@@ -380,6 +384,7 @@ mod tests {
         assert!(row(&page, "spec.runtime.npx", "version").contains("**required**"));
         assert!(row(&page, "metadata", "name").contains("**required**"));
         assert!(row(&page, "spec", "title").contains("| text |  |"));
+        assert!(row(&page, "spec.config[]", "value").contains("| text |  |"));
     }
 
     #[test]

@@ -95,32 +95,37 @@ impl Probe {
         )
     }
 
-    /// What it means to leave out a field that an example has.
+    /// What it means to leave out a field that examples have: where one can do without it, nothing.
     pub(super) fn need(&self, steps: &[Step]) -> Need {
-        let mut need = Need::Optional;
+        let mut need = None;
         for example in &self.examples {
             let mut document = example.clone();
-            if !cut(&mut document, steps) {
-                continue;
+            if cut(&mut document, steps) {
+                match lack(&document, steps) {
+                    Need::Optional => return Need::Optional,
+                    found => need = Some(found),
+                }
             }
-            let Err(faults) = parse(&document) else {
-                continue;
-            };
-            let Some(fault) = faults
-                .iter()
-                .map(|f| &f.fault)
-                .find(|f| [MISSING, ONE_OF].contains(&f.code))
-            else {
-                continue;
-            };
-            let own = steps.last().map_or("", |step| step.field);
-            need = match fault.message.strip_suffix(" is wanted") {
-                Some(one_of) if has_word(one_of, own) => Need::OneOf(one_of.to_owned()),
-                _ => Need::Required,
-            };
         }
-        need
+        need.unwrap_or(Need::Optional)
     }
+}
+
+/// What a document lacks, from which the field at `steps` was taken.
+fn lack(document: &Value, steps: &[Step]) -> Need {
+    let faults = parse(document).err().unwrap_or_default();
+    let own = steps.last().map_or("", |step| step.field);
+    let need = faults.iter().find_map(|FileFault { fault, .. }| {
+        let one_of = fault.message.strip_suffix(" is wanted");
+        // A fault around the field (`spec.subjects[0] names nobody`) can be mended by another field, too.
+        let is_own = fault.path.ends_with(&format!(".{own}"));
+        match (fault.code, one_of) {
+            (ONE_OF, Some(one_of)) if has_word(one_of, own) => Some(Need::OneOf(one_of.to_owned())),
+            (ONE_OF | MISSING, _) if is_own => Some(Need::Required),
+            _ => None,
+        }
+    });
+    need.unwrap_or(Need::Optional)
 }
 
 fn has_word(text: &str, word: &str) -> bool {
@@ -201,9 +206,10 @@ fn cut(at: &mut Value, steps: &[Step]) -> bool {
             .is_some_and(|fields| fields.remove(step.field).is_some());
     }
     match at.get_mut(step.field) {
-        Some(Value::Array(items)) => items
-            .iter_mut()
-            .fold(false, |was, item| cut(item, rest) || was),
+        Some(Value::Array(items)) => {
+            let were = items.iter_mut().map(|item| cut(item, rest));
+            were.filter(|was| *was).count() > 0
+        }
         Some(value) => cut(value, rest),
         None => false,
     }
@@ -248,6 +254,10 @@ mod tests {
         let one_of = Need::OneOf("one of subjects, everyone".to_owned());
         assert_eq!(probe.need(&steps(&["spec", "everyone"])), one_of);
         assert_eq!(probe.need(&steps(&["metadata", "labels"])), Need::Optional);
+        let about = RULES.replace("everyone: true", "subjects: [{group: g}]");
+        let probe = Probe::new("AccessRule", &about).unwrap();
+        let group = steps(&["spec", "subjects", "group"]);
+        assert_eq!(probe.need(&group), Need::Optional);
     }
 
     #[test]
@@ -256,22 +266,30 @@ mod tests {
     }
 
     #[test]
-    fn put_reaches_into_lists_and_leaves_nothing_beside() {
-        let mut document = json!({"spec": {"subjects": [{"user": "a"}], "effect": "allow"}});
-        put(
-            &mut document,
-            &steps(&["spec", "subjects", "group"]),
-            &json!("g"),
-            1,
-        );
+    fn put_reaches_into_lists_and_leaves_nothing_beside_where_it_should_not() {
+        let group = steps(&["spec", "subjects", "group"]);
+        let base = json!({"spec": {"subjects": [{"user": "a"}], "effect": "allow"}});
+        let put = |alone_from| {
+            let mut document = base.clone();
+            super::put(&mut document, &group, &json!("g"), alone_from);
+            document["spec"].take()
+        };
+        let beside = json!({"subjects": [{"user": "a", "group": "g"}], "effect": "allow"});
+        assert_eq!(put(3), beside);
         assert_eq!(
-            document,
-            json!({"spec": {"subjects": [{"user": "a", "group": "g"}]}})
+            put(2),
+            json!({"subjects": [{"group": "g"}], "effect": "allow"})
         );
-        assert!(cut(&mut document, &steps(&["spec", "subjects", "user"])));
-        assert_eq!(
-            find(&document, &steps(&["spec", "subjects", "group"])),
-            Some(&json!("g"))
-        );
+        assert_eq!(put(1), json!({"subjects": [{"group": "g"}]}));
+    }
+
+    #[test]
+    fn cut_says_whether_it_was_there() {
+        let mut document = json!({"spec": {"subjects": [{"user": "a"}, {"group": "g"}]}});
+        let user = steps(&["spec", "subjects", "user"]);
+        assert!(find(&document, &user).is_some());
+        assert!(cut(&mut document, &user));
+        assert!(!cut(&mut document, &user));
+        assert!(find(&document, &user).is_none());
     }
 }

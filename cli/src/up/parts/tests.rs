@@ -21,11 +21,18 @@ fn stage(script: &str) -> (tempfile::TempDir, Parts, mpsc::Receiver<Event>) {
 }
 
 fn part() -> Part {
-    Part { name: "control-plane".to_owned(), role: Role::ControlPlane, server: String::new(), settings: Table::new() }
+    Part {
+        name: "control-plane".to_owned(),
+        role: Role::ControlPlane,
+        server: String::new(),
+        settings: Table::new(),
+    }
 }
 
 async fn within<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(WAIT, future).await.expect("it must come in time")
+    tokio::time::timeout(WAIT, future)
+        .await
+        .expect("it must come in time")
 }
 
 #[tokio::test]
@@ -33,12 +40,19 @@ async fn a_part_that_dies_is_told_of_and_started_again() {
     let (_dir, parts, mut events) = stage("echo \"started as $1\"; echo oops >&2; exit 3");
     parts.start(part());
     let first = within(events.recv()).await.unwrap();
-    assert_eq!((first.what.as_str(), first.times), ("exited with status 3", 1));
+    assert_eq!(
+        (first.what.as_str(), first.times),
+        ("exited with status 3", 1)
+    );
     assert_eq!(first.lines, ["started as control-plane", "oops"]);
     assert_eq!(first.again_in, BACKOFF_MIN);
     let second = within(events.recv()).await.unwrap();
     assert_eq!((second.times, second.again_in), (2, 2 * BACKOFF_MIN));
-    assert_eq!(second.lines.len(), 2, "lines of the start before are not shown again");
+    assert_eq!(
+        second.lines.len(),
+        2,
+        "lines of the start before are not shown again"
+    );
     within(parts.stop("control-plane")).await;
 }
 
@@ -54,7 +68,11 @@ async fn the_end_of_its_pipe_tells_a_part_to_drain() {
     })
     .await;
     within(parts.stop_all(Role::ControlPlane)).await;
-    assert!(dir.path().join("control-plane/settings.toml.drained").exists());
+    assert!(
+        dir.path()
+            .join("control-plane/settings.toml.drained")
+            .exists()
+    );
 }
 
 #[tokio::test]
@@ -75,7 +93,11 @@ async fn a_part_that_does_not_drain_can_be_killed_at_once() {
 #[tokio::test]
 async fn a_node_without_identity_waits_for_a_way_to_join() {
     let (_dir, parts, mut events) = stage("exit 0");
-    parts.start(Part { name: "edge-1".to_owned(), role: Role::Edge, ..part() });
+    parts.start(Part {
+        name: "edge-1".to_owned(),
+        role: Role::Edge,
+        ..part()
+    });
     let event = within(events.recv()).await.unwrap();
     assert!(event.what.contains("join token"), "{event:?}");
     within(parts.stop("edge-1")).await;

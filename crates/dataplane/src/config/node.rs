@@ -1,19 +1,21 @@
 //! Who this node is: an identity from disk, or a new one for a join token.
 
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use model::name::ServerName;
 use proto::v1 as pb;
 use proto::v1::node_client::NodeClient;
+use runtime::backoff::Backoff;
+use runtime::clock::now_unix_s;
 use runtime::net::ClientTls;
 use runtime::tls::{self, Identity};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName as TlsName};
 
-use super::watch::Backoff;
-
 /// The DNS name in every control plane's certificate.
 pub const CONTROL_PLANE_NAME: &str = "control-plane.gatehouse.internal";
+/// Shortest and longest pause between tries to reach a control plane.
+pub const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
 /// How long one try to join may take.
 const JOIN: Duration = Duration::from_secs(10);
 
@@ -122,7 +124,7 @@ async fn join(token: &str, settings: &NodeSettings) -> Result<Identity, Error> {
         csr,
         hosts: settings.hosts.clone(),
     };
-    let mut backoff = Backoff::default();
+    let mut backoff = Backoff::new(PAUSES.0, PAUSES.1);
     for address in settings.control.iter().cycle() {
         let channel = runtime::net::channel(address, Some(tls.clone()))?;
         let mut client = NodeClient::new(channel);
@@ -135,7 +137,7 @@ async fn join(token: &str, settings: &NodeSettings) -> Result<Identity, Error> {
             Ok(Err(status)) => tracing::warn!(%address, %status, "cannot join yet"),
             Err(_) => tracing::warn!(%address, "cannot join yet: no answer in 10 s"),
         }
-        backoff.wait().await;
+        tokio::time::sleep(backoff.pause()).await;
     }
     Err(Error::Refused(
         "no control plane is named in the settings".to_owned(),
@@ -170,12 +172,4 @@ fn taken(response: pb::JoinResponse, key: &[u8]) -> Identity {
 /// The name that every control plane's certificate holds.
 pub fn control_plane_name() -> TlsName<'static> {
     TlsName::try_from(CONTROL_PLANE_NAME).expect("a constant DNS name")
-}
-
-/// Unix seconds now.
-pub fn now_unix_s() -> i64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_lc_rs::rand;
 use model::name::ServerName;
 use proto::v1 as pb;
 use proto::v1::node_client::NodeClient;
 use proto::v1::node_message::Kind;
+use runtime::backoff::Backoff;
 use runtime::drain::Drain;
 use runtime::net::ClientTls;
 use runtime::tls::{self, Identity};
@@ -20,7 +20,7 @@ use super::disk::Disk;
 use super::endpoints::Endpoints;
 use super::held::Held;
 use super::live::{Config, Live};
-use super::node::control_plane_name;
+use super::node::{PAUSES, control_plane_name};
 
 /// The node says that it lives so often; after three times it counts as silent.
 const HEARTBEAT: Duration = Duration::from_secs(5);
@@ -131,7 +131,7 @@ impl Link {
 
     /// Connects again and again, to one control plane after the other.
     async fn run(&mut self) {
-        let mut backoff = Backoff::default();
+        let mut backoff = Backoff::new(PAUSES.0, PAUSES.1);
         let control = self.node.control.clone();
         for address in control.iter().cycle() {
             match self.stream(address, &mut backoff).await {
@@ -141,7 +141,7 @@ impl Link {
                         "no stream to the control plane");
                 }
             }
-            backoff.wait().await;
+            tokio::time::sleep(backoff.pause()).await;
         }
     }
 
@@ -274,30 +274,4 @@ async fn send(outbox: &mpsc::Sender<pb::NodeMessage>, kind: Kind) -> Result<(), 
         .send(pb::NodeMessage { kind: Some(kind) })
         .await
         .map_err(|_| tonic::Status::unavailable("the stream is gone"))
-}
-
-/// Pauses between tries: from 100 ms, doubled up to 10 s, each cut by up to a half at random, so that nodes
-/// that lost the same control plane do not all come back in the same moment.
-#[derive(Debug, Default)]
-pub struct Backoff(u32);
-
-impl Backoff {
-    const FIRST_MS: u64 = 100;
-    const LONGEST_MS: u64 = 10_000;
-
-    /// After a success: the next pause is a short one again.
-    pub fn reset(&mut self) {
-        self.0 = 0;
-    }
-
-    /// Waits, longer each time.
-    pub async fn wait(&mut self) {
-        let full = (Self::FIRST_MS << self.0.min(10)).min(Self::LONGEST_MS);
-        self.0 = self.0.saturating_add(1);
-        let mut random = [0; 2];
-        // Without randomness the pause is a full one.
-        let _ = rand::fill(&mut random);
-        let cut = full / 2 * u64::from(u16::from_be_bytes(random)) / u64::from(u16::MAX);
-        tokio::time::sleep(Duration::from_millis(full - cut)).await;
-    }
 }

@@ -4,7 +4,7 @@
 //! broke. Nothing that was begun is missing from the log.
 
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use model::decision::{Decision, Reason};
 use model::name::{RuleName, ServerName};
@@ -12,6 +12,7 @@ use model::principal::Principal;
 use model::record::{CallId, Hop, Phase, Record, Trace};
 use model::snapshot::Revision;
 use runtime::audit::Log;
+use runtime::clock::now_unix_ns;
 use tokio::sync::OwnedSemaphorePermit;
 
 /// Longest name (tool, prompt, URI) that a record keeps, in bytes; a longer one is cut.
@@ -211,14 +212,6 @@ impl Drop for Recording {
 
 fn nanos(since: Instant) -> u64 {
     u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX)
-}
-
-/// Unix nanoseconds now.
-fn now_unix_ns() -> i64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
 }
 
 /// Cuts at a character's boundary.

@@ -128,7 +128,11 @@ fn run(state: &State, writer: &Mutex<Writer>, interval: Duration) {
 fn gather(state: &State, last: Instant, interval: Duration) {
     let first = Instant::now();
     loop {
-        let from = if state.closed.load(Ordering::Acquire) { last } else { first };
+        let from = if state.closed.load(Ordering::Acquire) {
+            last
+        } else {
+            first
+        };
         let left = (from + interval).saturating_duration_since(Instant::now());
         if left.is_zero() || state.stop.load(Ordering::Acquire) {
             return;

@@ -6,7 +6,7 @@ use aws_lc_rs::rand;
 
 /// Pauses that double from `first` to `longest`, each cut by up to half at random.
 #[derive(Debug, Clone)]
-pub(crate) struct Backoff {
+pub struct Backoff {
     first: Duration,
     longest: Duration,
     next: Duration,
@@ -14,7 +14,7 @@ pub(crate) struct Backoff {
 
 impl Backoff {
     /// Begins with `first`.
-    pub(crate) const fn new(first: Duration, longest: Duration) -> Self {
+    pub const fn new(first: Duration, longest: Duration) -> Self {
         Self {
             first,
             longest,
@@ -23,14 +23,14 @@ impl Backoff {
     }
 
     /// The next pause.
-    pub(crate) fn pause(&mut self) -> Duration {
+    pub fn pause(&mut self) -> Duration {
         let full = self.next;
         self.next = (full * 2).min(self.longest);
         full.mul_f64(0.5 + random_fraction() / 2.0)
     }
 
     /// Begins anew: it went well.
-    pub(crate) fn reset(&mut self) {
+    pub fn reset(&mut self) {
         self.next = self.first;
     }
 }

@@ -1,0 +1,226 @@
+//! One call as it is shown: a row for people, an object for programs, a line for `tail`.
+
+use proto::v1::Call;
+use serde::Serialize;
+
+use crate::show::{Meaning, Show};
+use crate::when;
+
+/// `12:04:31 allow 38ms ana@example.com cursor everything/echo rule=engineers`
+pub(super) fn line(show: &Show, call: &Call) -> String {
+    let decision = show.paint(meaning(&call.decision), &call.decision);
+    let because = because(call);
+    let because = match (because.as_str(), call.rule.is_empty()) {
+        ("", _) => String::new(),
+        (rule, false) => format!(" rule={rule}"),
+        (reason, true) => format!(" {reason}"),
+    };
+    let or_dash = |text: &str| {
+        if text.is_empty() {
+            "-".to_owned()
+        } else {
+            text.to_owned()
+        }
+    };
+    format!(
+        "{} {decision} {}ms {} {} {}{because}",
+        when::clock(call.time_unix_ns),
+        milliseconds(call.duration_ns),
+        or_dash(&call.user),
+        or_dash(&call.client),
+        target(call),
+    )
+}
+
+pub(super) const fn header(wide: bool) -> &'static [&'static str] {
+    if wide {
+        &[
+            "TIME", "USER", "CLIENT", "CALL", "DECISION", "RULE", "MS", "GROUPS", "METHOD",
+            "REASON", "FILTERS", "REVISION", "UPSTREAM", "NODE", "CALL ID",
+        ]
+    } else {
+        &["TIME", "USER", "CLIENT", "CALL", "DECISION", "RULE", "MS"]
+    }
+}
+
+pub(super) fn cells(call: &Call, wide: bool) -> Vec<(String, Meaning)> {
+    let plain = |text: String| (text, Meaning::Plain);
+    let mut cells = vec![
+        plain(when::clock(call.time_unix_ns)),
+        plain(call.user.clone()),
+        plain(call.client.clone()),
+        plain(target(call)),
+        (call.decision.clone(), meaning(&call.decision)),
+        plain(because(call)),
+        plain(milliseconds(call.duration_ns).to_string()),
+    ];
+    if wide {
+        cells.extend([
+            plain(call.groups.join(",")),
+            plain(call.method.clone()),
+            plain(call.reason.clone()),
+            plain(call.filters.join(",")),
+            plain(call.revision.to_string()),
+            plain(milliseconds(call.upstream_ns).to_string()),
+            plain(call.node.clone()),
+            plain(call.call_id.clone()),
+        ]);
+    }
+    cells
+}
+
+fn meaning(decision: &str) -> Meaning {
+    match decision {
+        "allow" => Meaning::Good,
+        "deny" | "error" => Meaning::Act,
+        _ => Meaning::Look,
+    }
+}
+
+/// `everything/echo`, or the method where nothing is named: `everything tools/list`.
+fn target(call: &Call) -> String {
+    if call.name.is_empty() {
+        format!("{} {}", call.server, call.method)
+    } else {
+        format!("{}/{}", call.server, call.name)
+    }
+}
+
+/// What decided: the rule; or, where a filter refused, the last filter that ran; or the reason.
+fn because(call: &Call) -> String {
+    match (call.reason.as_str(), call.filters.last()) {
+        ("filter" | "filter_error", Some(filter)) => format!("filter:{filter}"),
+        ("" | "rule", _) => call.rule.clone(),
+        (reason, _) => reason.to_owned(),
+    }
+}
+
+const fn milliseconds(ns: u64) -> u64 {
+    ns.div_ceil(1_000_000)
+}
+
+/// A call as programs read it: the contract's fields, in its order.
+#[derive(Debug, Serialize)]
+pub(super) struct View<'a> {
+    call_id: &'a str,
+    time: String,
+    seq: u64,
+    node: &'a str,
+    user: &'a str,
+    groups: &'a [String],
+    client: &'a str,
+    server: &'a str,
+    method: &'a str,
+    name: &'a str,
+    decision: &'a str,
+    reason: Option<&'a str>,
+    rule: Option<&'a str>,
+    filters: &'a [String],
+    revision: u64,
+    duration_ms: f64,
+    upstream_ms: f64,
+    trace_id: &'a str,
+    request_id: &'a str,
+    hash: &'a str,
+}
+
+impl<'a> View<'a> {
+    pub(super) fn of(call: &'a Call) -> Self {
+        let some = |text: &'a str| Some(text).filter(|text| !text.is_empty());
+        Self {
+            call_id: &call.call_id,
+            time: when::rfc3339_ns(call.time_unix_ns),
+            seq: call.seq,
+            node: &call.node,
+            user: &call.user,
+            groups: &call.groups,
+            client: &call.client,
+            server: &call.server,
+            method: &call.method,
+            name: &call.name,
+            decision: &call.decision,
+            reason: some(&call.reason),
+            rule: some(&call.rule),
+            filters: &call.filters,
+            revision: call.revision,
+            duration_ms: precise_ms(call.duration_ns),
+            upstream_ms: precise_ms(call.upstream_ns),
+            trace_id: &call.trace_id,
+            request_id: &call.request_id,
+            hash: &call.hash,
+        }
+    }
+}
+
+/// Milliseconds to the microsecond.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "microseconds of a call are far below 2^52"
+)]
+fn precise_ms(ns: u64) -> f64 {
+    (ns / 1_000) as f64 / 1_000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::show::Table;
+
+    fn call(reason: &str, rule: &str, filters: &[&str]) -> Call {
+        Call {
+            server: "everything".to_owned(),
+            method: "tools/call".to_owned(),
+            name: "echo".to_owned(),
+            reason: reason.to_owned(),
+            rule: rule.to_owned(),
+            filters: filters.iter().map(|f| (*f).to_owned()).collect(),
+            duration_ns: 38_400_000,
+            ..Call::default()
+        }
+    }
+
+    #[test]
+    fn the_rule_column_says_what_decided() {
+        assert_eq!(
+            because(&call("", "engineers", &["no-hacking"])),
+            "engineers"
+        );
+        assert_eq!(because(&call("rule", "no-env", &[])), "no-env");
+        assert_eq!(because(&call("no_rule", "", &[])), "no_rule");
+        assert_eq!(
+            because(&call("filter", "engineers", &["a", "no-hacking"])),
+            "filter:no-hacking"
+        );
+        assert_eq!(
+            because(&call("unavailable", "engineers", &[])),
+            "unavailable"
+        );
+    }
+
+    #[test]
+    fn json_has_the_contracts_fields_in_its_order() {
+        let text =
+            serde_json::to_string(&View::of(&call("", "engineers", &[]))).unwrap_or_default();
+        let names = "call_id time seq node user groups client server method name decision reason rule filters \
+                     revision duration_ms upstream_ms trace_id request_id hash";
+        let mut at = 0;
+        for name in names.split_whitespace() {
+            let found = text[at..].find(&format!("\"{name}\":"));
+            at += found.unwrap_or_else(|| panic!("{name} is missing or out of order in {text}"));
+        }
+        assert_eq!(
+            text.matches("\":").count(),
+            names.split_whitespace().count()
+        );
+        assert!(text.contains("\"duration_ms\":38.4,"), "{text}");
+    }
+
+    #[test]
+    fn both_tables_are_even() {
+        for wide in [false, true] {
+            let mut table = Table::new(header(wide));
+            table.cells(cells(&call("", "engineers", &[]), wide));
+            assert!(table.is_even());
+        }
+    }
+}
