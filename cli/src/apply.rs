@@ -16,6 +16,9 @@ use crate::show::{Meaning, Show};
 use crate::source::{Sources, summary};
 use crate::when;
 
+/// What every refusal ends with.
+pub const NOTHING: &str = "nothing was applied";
+
 /// Store everything that files hold as one revision, or nothing of it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
@@ -48,7 +51,7 @@ pub struct Args {
 /// # Errors
 /// Faults of the files, of the resources, of the connection, or of the rollout.
 pub async fn run(args: Args, app: &App) -> Result<(), Failure> {
-    let sources = Sources::read(&args.file)?;
+    let sources = Sources::read(&args.file).map_err(|failure| failure.and(NOTHING))?;
     let link = app.link().await?;
     let answer = store(&link, &sources, args.dry_run, args.if_revision).await?;
     if !app.show.is_json() {
@@ -189,7 +192,7 @@ fn refused(link: &Link, sources: &Sources, status: &Status) -> Failure {
         } else {
             fault
         };
-        return Failure::of(vec![fault], Some("nothing was applied".to_owned()));
+        return Failure::of(vec![fault], Some(NOTHING.to_owned()));
     }
     let faults: Vec<Fault> = found
         .iter()
@@ -204,7 +207,7 @@ fn refused(link: &Link, sources: &Sources, status: &Status) -> Failure {
         .map(|place| place.file.as_str())
         .collect();
     let summary = summary(faults.len(), files.len().max(1));
-    Failure::of(faults, Some(summary))
+    Failure::of(faults, Some(summary)).and(NOTHING)
 }
 
 /// `resources[3].spec.servers[0]` → 3 and `spec.servers[0]`.

@@ -177,6 +177,16 @@ impl Failure {
         }
     }
 
+    /// The same, with more in its last line.
+    #[must_use]
+    pub fn and(mut self, more: &str) -> Self {
+        self.summary = Some(match self.summary {
+            Some(summary) => format!("{summary}; {more}"),
+            None => more.to_owned(),
+        });
+        self
+    }
+
     /// The command line itself is wrong.
     pub fn usage(message: impl Into<String>) -> Self {
         let fault = Fault {

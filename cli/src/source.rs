@@ -30,7 +30,7 @@ impl Sources {
     /// Reads and checks everything that `-f` names.
     ///
     /// # Errors
-    /// Every fault of every file at once; the summary says that nothing was done.
+    /// Every fault of every file at once; the summary counts them.
     pub fn read(named: &[PathBuf]) -> Result<Self, Failure> {
         let texts = texts(named)?;
         match yaml::parse(&texts) {
@@ -111,20 +111,15 @@ impl Sources {
     }
 }
 
-/// `3 errors in 2 files; nothing was applied`.
+/// `3 errors in 2 files`.
 pub fn summary(faults: usize, files: usize) -> String {
-    let plural = |n: usize, word: &str| {
-        if n == 1 {
-            format!("1 {word}")
-        } else {
-            format!("{n} {word}s")
-        }
-    };
-    format!(
-        "{} in {}; nothing was applied",
-        plural(faults, "error"),
-        plural(files, "file")
-    )
+    format!("{} in {}", plural(faults, "error"), plural(files, "file"))
+}
+
+/// `1 file`, `2 files`.
+pub fn plural(count: usize, word: &str) -> String {
+    let s = if count == 1 { "" } else { "s" };
+    format!("{count} {word}{s}")
 }
 
 fn sentence(path: &str, message: &str) -> String {
@@ -329,12 +324,7 @@ mod tests {
         let first = failure.faults[0].place.as_ref().unwrap();
         assert_eq!((first.line, first.column), (5, 3), "{first:?}");
         assert!(first.excerpt.as_ref().unwrap().0.contains("runtmie"));
-        assert!(
-            failure
-                .summary
-                .unwrap()
-                .ends_with("in 2 files; nothing was applied")
-        );
+        assert!(failure.summary.unwrap().ends_with("in 2 files"));
     }
 
     #[test]

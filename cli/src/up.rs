@@ -26,6 +26,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::app::App;
+use crate::apply;
 use crate::fault::Failure;
 use crate::source::Sources;
 
@@ -99,7 +100,7 @@ pub async fn run(args: Args, app: &App) -> Result<(), Failure> {
     let sources = if args.file.is_empty() {
         None
     } else {
-        Some(Sources::read(&args.file)?)
+        Some(Sources::read(&args.file).map_err(|failure| failure.and(apply::NOTHING))?)
     };
     let mut home = Home::open(&args.data)?;
     old::await_end(home.dir()).await;

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::app::App;
 use crate::fault::{Failure, Fault};
 use crate::show::Meaning;
-use crate::source::{Sources, summary};
+use crate::source::{Sources, plural, summary};
 
 /// Check files without a control plane: form, values, and what the engine can compile.
 #[derive(Debug, clap::Args)]
@@ -63,10 +63,8 @@ pub async fn run(args: Args, app: &App) -> Result<(), Failure> {
             warning.message
         ));
     }
-    app.show.line(&format!(
-        "{} resources in {} files are valid",
-        resources, files
-    ));
+    let (resources, files) = (plural(resources, "resource"), plural(files, "file"));
+    app.show.line(&format!("valid: {resources} in {files}"));
     Ok(())
 }
 

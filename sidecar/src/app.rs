@@ -10,7 +10,7 @@ use dataplane::auth::statement::Verifier;
 use dataplane::body::ReplyBody;
 use dataplane::config::live::Live;
 use dataplane::config::node::{self, NodeSettings};
-use dataplane::config::watch::{self as config_watch, Node, StatusSender};
+use dataplane::config::watch::{self as config_watch, Node};
 use dataplane::door::{Guard, Route};
 use dataplane::frame::{self, AuditSettings};
 use dataplane::listen;
@@ -34,9 +34,9 @@ use tokio_util::sync::CancellationToken;
 use crate::process::child::Launcher;
 use crate::process::command::Policy;
 use crate::process::installed::Installed;
+use crate::report::{self, Shown};
 use crate::serve::Sidecar;
 use crate::upstream::session::{self, Supervisor};
-use crate::upstream::status::Status;
 
 /// Settings of a sidecar: defaults, then file, environment (`GATEHOUSE_SIDECAR__…`) and flags.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -161,7 +161,8 @@ pub async fn run(
     let wanted = follow(&live, &server, &drain);
     let start = start_settings(&settings, launcher)?;
     let (supervisor, upstream, statuses) = Supervisor::new(start, wanted, stop.clone());
-    report(statuses, reports, server.clone(), name.clone(), &drain);
+    let who = (server.clone(), name.clone());
+    report::start(statuses, reports, Shown::new(&metrics), who, &drain);
     // Owns the supervisor, and through it all processes: they end after the last call.
     let mut upstreams = JoinSet::new();
     upstreams.spawn(supervisor.run());
@@ -191,7 +192,10 @@ pub async fn run(
             node: name,
         });
     }
-    listen::serve(listener, Some(tls), shared, calls.clone()).await;
+    tokio::select! {
+        () = listen::serve(listener, Some(tls), shared, calls.clone()) => {}
+        _ = upstreams.join_next() => anyhow::bail!("the task that keeps the server running has failed"),
+    }
     calls.finish(frame::DRAIN).await;
     stop.cancel();
     upstreams.join_next().await;
@@ -284,26 +288,6 @@ fn follow(live: &Live, server: &ServerName, drain: &Drain) -> watch::Receiver<Op
         }
     });
     receiver
-}
-
-/// Tells the control plane what the server does, in a task that ends with `drain`.
-fn report(
-    mut statuses: watch::Receiver<Status>,
-    reports: StatusSender,
-    server: ServerName,
-    node: Arc<str>,
-    drain: &Drain,
-) {
-    let draining = drain.clone();
-    drain.spawn("server status", async move {
-        loop {
-            reports.send(statuses.borrow_and_update().report(&server, &node));
-            tokio::select! {
-                changed = statuses.changed() => if changed.is_err() { return },
-                () = draining.signaled() => return,
-            }
-        }
-    });
 }
 
 /// Edges ask for MCP only; health is on the admin address.

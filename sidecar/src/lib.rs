@@ -18,5 +18,6 @@ pub mod bridge;
 pub mod entry;
 pub mod peer;
 pub mod process;
+mod report;
 pub mod serve;
 pub mod upstream;

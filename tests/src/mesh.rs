@@ -8,6 +8,8 @@
 //! tests::rpc::Modern::new(&mesh.url(0, "everything"), &key.text).tools();
 //! ```
 
+use std::collections::BTreeMap;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, PoisonError};
 
@@ -94,12 +96,31 @@ impl Mesh {
     }
 
     fn launch(self, turn: Option<Turn>) -> Running {
-        ports::hold_preferred();
         let folder = TempDir::with_prefix("gatehouse-test-").expect("a folder can be made");
         let data = folder.path().join("data");
         let edges: Vec<_> = (0..self.edges).map(|_| ports::address()).collect();
+        self.remember_ports(&data);
         let words = self.words(folder.path(), &data, &edges);
         Running::start(words, &edges, data, folder, turn)
+    }
+
+    /// `up` looks here for the ports that it chose at an earlier start. Left to itself it prefers the same ones in every
+    /// folder, and of meshes side by side one would take another's while a part of that starts again.
+    fn remember_ports(&self, data: &Path) {
+        let admin = (1..=self.edges).map(|edge| format!("edge-{edge}.admin"));
+        let purposes = [
+            "control-plane.otlp".to_owned(),
+            "control-plane.admin".to_owned(),
+        ]
+        .into_iter()
+        .chain(admin);
+        let ports: BTreeMap<_, _> = purposes.map(|purpose| (purpose, ports::free())).collect();
+        std::fs::DirBuilder::new()
+            .mode(0o700)
+            .create(data)
+            .expect("a folder can be made");
+        let memory = serde_json::json!({"ports": ports}).to_string();
+        std::fs::write(data.join("up.json"), memory).expect("a file can be written");
     }
 
     fn words(&self, folder: &Path, data: &Path, edges: &[String]) -> Vec<String> {

@@ -4,7 +4,6 @@
 //! between our look and the process's own bind, and none is given twice by one test process.
 
 use std::net::TcpListener;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 const FIRST: u32 = 12_000;
@@ -26,22 +25,6 @@ pub fn free() -> u16 {
         }
     }
     panic!("no free port from {FIRST} on")
-}
-
-/// Ports that `up` would choose first for what no flag names.
-const PREFERRED: [u16; 3] = [7702, 7709, 7809];
-
-/// Holds the ports that `up` would choose first, for as long as this process lives: of several meshes side by side, one
-/// would take another's while a part of that starts again.
-pub fn hold_preferred() {
-    static HELD: OnceLock<Vec<TcpListener>> = OnceLock::new();
-    // One that somebody else holds need not be held by us.
-    HELD.get_or_init(|| {
-        PREFERRED
-            .iter()
-            .filter_map(|port| TcpListener::bind(("127.0.0.1", *port)).ok())
-            .collect()
-    });
 }
 
 /// A free loopback address.

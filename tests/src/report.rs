@@ -35,6 +35,20 @@ pub fn print(mesh: &Running) {
     eprintln!("{text}========");
 }
 
+/// Lines of the logs that no good run holds: errors, and panics of any process.
+///
+/// Warnings are no fault: tests take parts away on purpose.
+pub fn alarming(mesh: &Running) -> Vec<String> {
+    let alarming = |line: &&str| line.contains(" ERROR ") || line.contains("panicked at");
+    let of = |(name, log): &(String, String)| -> Vec<String> {
+        log.lines()
+            .filter(alarming)
+            .map(|line| format!("{name}: {line}"))
+            .collect()
+    };
+    logs(mesh.data()).iter().flat_map(of).collect()
+}
+
 fn section(text: &mut String, title: &str, content: &str) {
     let lines: Vec<_> = content.lines().collect();
     let shown = &lines[lines.len().saturating_sub(LINES_MAX)..];

@@ -62,6 +62,9 @@ impl Drop for Guest {
     fn drop(&mut self) {
         if std::thread::panicking() {
             report::print(self.0);
+            return;
         }
+        let alarming = report::alarming(self.0);
+        assert!(alarming.is_empty(), "{alarming:#?}");
     }
 }

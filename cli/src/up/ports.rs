@@ -42,6 +42,17 @@ pub(super) fn pick(
     Ok((ip, port).into())
 }
 
+/// Forgets all ports of a part that is gone for good.
+pub(super) fn forget(memory: &mut Memory, part: &str) {
+    let of_part = |purpose: &str| {
+        purpose == part
+            || purpose
+                .strip_prefix(part)
+                .is_some_and(|rest| rest.starts_with('.'))
+    };
+    memory.ports.retain(|purpose, _| !of_part(purpose));
+}
+
 fn any_free(ip: IpAddr) -> Result<u16, Fault> {
     TcpListener::bind((ip, 0))
         .and_then(|listener| listener.local_addr())
@@ -153,6 +164,16 @@ mod tests {
         assert_eq!(pick(&mut memory, "edge-1.admin", ip, None).unwrap(), first);
         let _holder = TcpListener::bind(first).unwrap();
         assert_ne!(pick(&mut memory, "edge-1.admin", ip, None).unwrap(), first);
+    }
+
+    #[test]
+    fn a_part_that_is_gone_keeps_no_ports() {
+        let mut memory = Memory::default();
+        for purpose in ["sidecar-a", "sidecar-a.admin", "sidecar-ab"] {
+            memory.ports.insert(purpose.to_owned(), 1);
+        }
+        forget(&mut memory, "sidecar-a");
+        assert_eq!(memory.ports.keys().collect::<Vec<_>>(), ["sidecar-ab"]);
     }
 
     #[test]

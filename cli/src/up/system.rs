@@ -284,6 +284,7 @@ impl<'a> System<'a> {
     fn host(&mut self, names: Hosted) -> Result<(), Fault> {
         let Some(names) = names else { return Ok(()) };
         for gone in self.board.no_longer(&names) {
+            ports::forget(&mut self.home.memory, &part_name(&gone));
             let parts = Arc::clone(&self.parts);
             // Ends with the part; the catalog's other servers need not wait for its drain.
             self.tasks.spawn("stop of a sidecar", async move {

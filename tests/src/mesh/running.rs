@@ -350,6 +350,8 @@ impl Drop for Running {
         if !failed {
             assert!(drained, "`gatehouse up` did not drain within {DRAIN:?}");
             family.wait_until_gone();
+            let alarming = report::alarming(self);
+            assert!(alarming.is_empty(), "{alarming:#?}");
         }
     }
 }

@@ -26,6 +26,7 @@ fn infirmary() -> Guest {
             catalog::command("missing", &["/no/such/program".to_owned()]),
             catalog::fixture("rubbish", &[]),
             catalog::fixture("dies", &[]),
+            catalog::named_fixture("dies-often", "dies", &[]),
             catalog::fixture("slow", &[]),
             hasty,
             catalog::allow("engineers", "engineering", &["*"]),
@@ -163,7 +164,7 @@ fn a_call_that_takes_too_long_times_out_and_is_cancelled_at_the_server() {
 #[test]
 fn other_servers_go_on_while_one_keeps_dying() {
     let mesh = infirmary();
-    let (dies, slow) = (client(&mesh, "dies"), client(&mesh, "slow"));
+    let (dies, slow) = (client(&mesh, "dies-often"), client(&mesh, "slow"));
     for _ in 0..3 {
         let dying = dies.calling("die", json!({}));
         std::thread::scope(|scope| {

@@ -1,7 +1,7 @@
 //! Files that must not take effect: refused with file, line, path and value, all faults at once.
 
 use serde_json::{Value, json};
-use tests::mesh::Running;
+use tests::mesh::{Mesh, Running};
 
 use crate::stage;
 
@@ -201,6 +201,53 @@ fn all_faults_of_all_files_are_told_at_once() {
     ] {
         assert!(people.stderr.contains(part), "no {part:?}: {people}");
     }
+}
+
+#[test]
+fn two_hundred_files_are_one_revision_or_none() {
+    let mesh = Mesh::new().start();
+    let folder = mesh.folder().join("many");
+    std::fs::create_dir(&folder).expect("a folder can be made");
+    for number in 0..200 {
+        let filter = tests::catalog::words(&format!("many-{number}"), &["never"]);
+        let text = tests::catalog::file(&[filter]);
+        std::fs::write(folder.join(format!("{number}.yaml")), text).expect("a file can be written");
+    }
+    let spoilt = folder.join("100.yaml");
+    let good = std::fs::read_to_string(&spoilt).expect("it was just written");
+    std::fs::write(&spoilt, good.replace("keywords", "keyword")).expect("a file can be written");
+    let path = folder.to_str().expect("its path is text");
+
+    let before = revision(&mesh);
+    mesh.gatehouse(&["apply", "-f", path]).ended_with(1);
+    assert_eq!(
+        (revision(&mesh), filters(&mesh)),
+        (before, 0),
+        "one bad file, and none is stored"
+    );
+
+    std::fs::write(&spoilt, good).expect("a file can be written");
+    mesh.gatehouse(&["apply", "-f", path, "--wait"]).good();
+    assert_eq!((revision(&mesh), filters(&mesh)), (before + 1, 200));
+    mesh.gatehouse(&["apply", "-f", path, "--wait"]).good();
+    assert_eq!(
+        revision(&mesh),
+        before + 1,
+        "nothing differs, so nothing is new"
+    );
+}
+
+/// The head revision.
+fn revision(mesh: &Running) -> u64 {
+    let nodes = mesh.gatehouse(&["nodes", "-o", "json"]).good().json();
+    nodes["revision"].as_u64().expect("it is a number")
+}
+
+fn filters(mesh: &Running) -> usize {
+    mesh.gatehouse(&["get", "Filter", "-o", "json"])
+        .good()
+        .items()
+        .len()
 }
 
 #[test]
