@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use dataplane::auth::statement::Signer;
+use dataplane::budget::Budget;
 use dataplane::config::node::{self, NodeSettings};
 use dataplane::config::watch::{self, Node};
 use dataplane::door::Guard;
@@ -19,7 +20,7 @@ use runtime::readiness::Readiness;
 use runtime::settings::Secret;
 use runtime::tls;
 use serde::{Deserialize, Serialize};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::oneshot;
 
 use crate::hop::Edge;
 use crate::pages;
@@ -51,6 +52,8 @@ pub struct Settings {
     pub join: Option<Secret>,
     /// Largest message from a client, in bytes.
     pub body_bytes_max: usize,
+    /// Bytes of all messages under way together; further ones are refused as overloaded.
+    pub bodies_bytes_max: usize,
     /// Most calls under way; further ones are refused as overloaded.
     pub calls_max: usize,
     /// Where records go.
@@ -81,6 +84,7 @@ impl Default for Settings {
             data_dir: PathBuf::from("edge-data"),
             join: None,
             body_bytes_max: 4 << 20,
+            bodies_bytes_max: 256 << 20,
             calls_max: 4096,
             audit: AuditSettings::default(),
         }
@@ -98,7 +102,7 @@ pub struct Started {
     pub node: Arc<str>,
 }
 
-/// Runs an edge until `drain` starts. `started` is told once it listens.
+/// Runs an edge until `drain` starts, and finishes what is under way then. `started` is told once it listens.
 ///
 /// # Errors
 /// Whatever keeps it from starting, with what to do about it.
@@ -134,7 +138,7 @@ pub async fn run(
     };
     readiness.done("identity");
     let name = identity.node()?;
-    let audit = frame::open_audit(&settings.audit, &settings.data_dir, &identity, &drain)
+    let trail = frame::open_audit(&settings.audit, &settings.data_dir, &identity)
         .context("the audit log cannot be opened")?;
 
     let signer = Signer::new(&name, identity.node_key()?);
@@ -170,10 +174,10 @@ pub async fn run(
             routes,
         }),
         live,
-        audit,
+        audit: trail.log.clone(),
         guard: guard(&public_urls, &settings.allowed_origins),
         body_bytes_max: settings.body_bytes_max,
-        permits: Arc::new(Semaphore::new(settings.calls_max)),
+        budget: Budget::new(settings.calls_max, settings.bodies_bytes_max),
         pages: pages::page,
     });
     tracing::info!(%address, node = %name, "edge listens");
@@ -185,7 +189,9 @@ pub async fn run(
             node: name,
         });
     }
-    listen::serve(listener, tls, shared, drain).await;
+    listen::serve(listener, tls, shared, drain.clone()).await;
+    drain.finish(frame::DRAIN).await;
+    trail.finish().await;
     Ok(())
 }
 

@@ -104,7 +104,6 @@ fn start(args: &Args) -> anyhow::Result<()> {
                 edge.await?;
             }
         }
-        drain.finish(frame::DRAIN).await;
         Ok(())
     })
 }

@@ -71,7 +71,7 @@ impl Hop for Edge {
             .sessions
             .as_ref()
             .ok_or_else(Refused::session_ended)?;
-        session::open(keys, &admitted.principal, server, header)
+        session::open(keys, &admitted.principal, server, header, now_unix_s())
     }
 
     async fn deliver(&self, call: &Call<'_>) -> Result<Reply, Fault> {
@@ -209,8 +209,9 @@ impl Edge {
                     client: call.client.into(),
                 };
                 let keys = call.config.sessions.as_ref();
-                let sealed =
-                    keys.and_then(|k| session::seal(k, call.principal, call.server, &session));
+                let sealed = keys.and_then(|keys| {
+                    session::seal(keys, call.principal, call.server, &session, now_unix_s())
+                });
                 Some(sealed.ok_or_else(|| Fault::unavailable("no session could be begun"))?)
             }
             _ => None,

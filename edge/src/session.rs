@@ -17,6 +17,9 @@ use serde::{Deserialize, Serialize};
 /// Longest client name that a token carries, in bytes.
 const CLIENT_BYTES_MAX: usize = 64;
 
+/// How long a session lasts, in seconds; then the client is told to begin anew.
+const SESSION_S_MAX: i64 = 7 * 24 * 3600;
+
 /// The token's content. Short keys: it travels with every request.
 #[derive(Debug, Serialize, Deserialize)]
 struct Content<'a> {
@@ -26,6 +29,8 @@ struct Content<'a> {
     h: &'a str,
     /// The client's name for itself.
     c: &'a str,
+    /// When it was made, Unix seconds.
+    t: i64,
 }
 
 /// Makes the session id for a client. `None` where there are no keys, or the handle is too long to carry.
@@ -34,12 +39,14 @@ pub fn seal(
     principal: &Principal,
     server: &ServerName,
     session: &Session,
+    now_unix_s: i64,
 ) -> Option<String> {
     let client = &session.client[..session.client.floor_char_boundary(CLIENT_BYTES_MAX)];
     let content = Content {
         r: session.revision?.as_str(),
         h: &session.handle,
         c: client,
+        t: now_unix_s,
     };
     let plain = serde_json::to_vec(&content).ok()?;
     let sealed = keys.seal(&context(principal, server), &plain)?;
@@ -55,11 +62,15 @@ pub fn open(
     principal: &Principal,
     server: &ServerName,
     token: &str,
+    now_unix_s: i64,
 ) -> Result<Session, Refused> {
     let plain = keys.open(&context(principal, server), token);
     let plain = plain.ok_or_else(Refused::session_ended)?;
     let content: Content<'_> =
         serde_json::from_slice(&plain).map_err(|_| Refused::session_ended())?;
+    if now_unix_s >= content.t + SESSION_S_MAX {
+        return Err(Refused::session_ended());
+    }
     Ok(Session {
         revision: Some(Revision::parse(content.r).ok_or_else(Refused::session_ended)?),
         handle: content.h.to_owned(),
@@ -108,37 +119,24 @@ mod tests {
             handle: "node.abc".into(),
             client: "cursor".into(),
         };
-        let token = seal(&a, &ana, &everything, &session).unwrap();
+        let now = 1_790_000_000;
+        let token = seal(&a, &ana, &everything, &session, now).unwrap();
         assert!(token.bytes().all(|byte| byte.is_ascii_graphic()));
-        assert_eq!(open(&b, &ana, &everything, &token).unwrap(), session);
+        let opened =
+            |who: &Principal, server: &ServerName, at: i64| open(&b, who, server, &token, at).ok();
+        assert_eq!(opened(&ana, &everything, now).unwrap(), session);
         // A new key of the same user goes on with the session; another user, client or server does not.
-        assert!(
-            open(
-                &b,
-                &Principal::new("ana", &[], None, "k2"),
-                &everything,
-                &token
-            )
-            .is_ok()
+        let (renewed, bob) = (
+            Principal::new("ana", &[], None, "k2"),
+            Principal::new("bob", &["x"], None, "k1"),
         );
-        assert!(
-            open(
-                &b,
-                &Principal::new("bob", &["x"], None, "k1"),
-                &everything,
-                &token
-            )
-            .is_err()
-        );
-        assert!(
-            open(
-                &b,
-                &Principal::new("ana", &[], Some("c"), "k1"),
-                &everything,
-                &token
-            )
-            .is_err()
-        );
-        assert!(open(&b, &ana, &ServerName::new("time").unwrap(), &token).is_err());
+        let elsewhere = Principal::new("ana", &[], Some("c"), "k1");
+        assert!(opened(&renewed, &everything, now).is_some());
+        assert!(opened(&bob, &everything, now).is_none());
+        assert!(opened(&elsewhere, &everything, now).is_none());
+        let time = ServerName::new("time").unwrap();
+        assert!(opened(&ana, &time, now).is_none());
+        assert!(opened(&ana, &everything, now + SESSION_S_MAX - 1).is_some());
+        assert!(opened(&ana, &everything, now + SESSION_S_MAX).is_none());
     }
 }

@@ -8,6 +8,7 @@ use anyhow::Context;
 use dataplane::answer;
 use dataplane::auth::statement::Verifier;
 use dataplane::body::ReplyBody;
+use dataplane::budget::Budget;
 use dataplane::config::live::Live;
 use dataplane::config::node::{self, NodeSettings};
 use dataplane::config::watch::{self as config_watch, Node};
@@ -27,7 +28,7 @@ use runtime::readiness::Readiness;
 use runtime::settings::Secret;
 use runtime::tls::{self, ClientAuth};
 use serde::{Deserialize, Serialize};
-use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -67,6 +68,8 @@ pub struct Settings {
     pub line_bytes_max: usize,
     /// Largest message from an edge, in bytes.
     pub body_bytes_max: usize,
+    /// Bytes of all messages under way together; further ones are refused as overloaded.
+    pub bodies_bytes_max: usize,
     /// Most calls under way; further ones are refused as overloaded.
     pub calls_max: usize,
     /// Where records go.
@@ -88,6 +91,7 @@ impl Default for Settings {
             tools_path: Vec::new(),
             line_bytes_max: 16 << 20,
             body_bytes_max: 4 << 20,
+            bodies_bytes_max: 256 << 20,
             calls_max: 4096,
             audit: AuditSettings::default(),
         }
@@ -132,7 +136,7 @@ pub async fn run(
     readiness.done("identity");
     let name = identity.node()?;
     let tls = tls::server_config(&identity, ClientAuth::Required, &[tls::HTTP1, tls::H2])?;
-    let audit = frame::open_audit(&settings.audit, &settings.data_dir, &identity, &drain)
+    let trail = frame::open_audit(&settings.audit, &settings.data_dir, &identity)
         .context("the audit log cannot be opened")?;
     let (live, reports) = config_watch::start(
         Node {
@@ -177,10 +181,10 @@ pub async fn run(
             drain: calls.clone(),
         }),
         live,
-        audit,
+        audit: trail.log.clone(),
         guard: Guard::default(),
         body_bytes_max: settings.body_bytes_max,
-        permits: Arc::new(Semaphore::new(settings.calls_max)),
+        budget: Budget::new(settings.calls_max, settings.bodies_bytes_max),
         pages: page,
     });
     tracing::info!(%address, node = %name, "sidecar listens");
@@ -199,6 +203,7 @@ pub async fn run(
     calls.finish(frame::DRAIN).await;
     stop.cancel();
     upstreams.join_next().await;
+    trail.finish().await;
     Ok(())
 }
 

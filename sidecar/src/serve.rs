@@ -157,7 +157,10 @@ impl Sidecar {
             .session
             .zip(call.message.id)
             .map(|(s, id)| link.origin(s, &id.key()));
-        let progress = translator.wants_progress();
+        // A list is answered whole, as it has to be cut; who takes no stream hears of no progress, and gets no
+        // more time for it.
+        let streams = call.sse && method::is_list(call.method()).is_none();
+        let progress = translator.wants_progress() && streams;
         let limit = limits(call).call;
         let ask = Ask {
             origin,
@@ -166,8 +169,6 @@ impl Sidecar {
             abandoned,
         };
         let mut ticket = link.send(id, line, ask).await.map_err(fault)?;
-        // A list is answered whole, as it has to be cut.
-        let streams = call.sse && method::is_list(call.method()).is_none();
         loop {
             // What comes first decides the form of the reply.
             match ticket.next().await.map_err(fault)? {

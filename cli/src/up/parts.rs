@@ -174,13 +174,16 @@ impl Parts {
         });
     }
 
-    /// Ends one part and waits until it is gone.
-    pub(super) async fn stop(&self, name: &str) {
-        let running = self.lock().remove(name);
-        if let Some(running) = running {
+    /// Tells one part to end. A part of the same name that is started later is another one.
+    pub(super) fn stop(&self, name: &str) {
+        if let Some(running) = self.lock().remove(name) {
             running.stop.cancel();
-            running.gone.cancelled().await;
         }
+    }
+
+    /// Waits until no part is left, those that were stopped singly included.
+    pub(super) async fn finish(&self) {
+        self.tasks.finish(2 * GRACE).await;
     }
 
     /// Ends all parts of a role and waits until they are gone.

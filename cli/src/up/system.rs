@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use proto::v1::{CreateKeyRequest, VersionRequest};
@@ -52,7 +51,7 @@ pub(super) struct System<'a> {
     plan: Plan,
     settings: Settings,
     tools: Vec<PathBuf>,
-    parts: Arc<Parts>,
+    parts: Parts,
     events: mpsc::Receiver<Event>,
     board: Board,
     /// Owns the task that follows the catalog.
@@ -72,7 +71,7 @@ impl<'a> System<'a> {
         let tools = tools(&app.folder, &exe);
         let (parts, events) = Parts::new(exe, home.dir());
         let board = Board::new(plan.edge_urls());
-        let (parts, tasks) = (Arc::new(parts), Drain::new());
+        let tasks = Drain::new();
         Ok(Self {
             show: &app.show,
             home,
@@ -285,11 +284,7 @@ impl<'a> System<'a> {
         let Some(names) = names else { return Ok(()) };
         for gone in self.board.no_longer(&names) {
             ports::forget(&mut self.home.memory, &part_name(&gone));
-            let parts = Arc::clone(&self.parts);
-            // Ends with the part; the catalog's other servers need not wait for its drain.
-            self.tasks.spawn("stop of a sidecar", async move {
-                parts.stop(&part_name(&gone)).await
-            });
+            self.parts.stop(&part_name(&gone));
         }
         for server in self.board.new_ones(&names) {
             let part = part_name(&server);
@@ -358,17 +353,18 @@ impl<'a> System<'a> {
         self.show
             .note("stopping: calls under way are finished; Ctrl-C again ends all at once");
         self.tasks.start();
-        let parts = Arc::clone(&self.parts);
+        let parts = &self.parts;
         let drained = async {
             for role in [Role::Edge, Role::Sidecar, Role::ControlPlane] {
                 parts.stop_all(role).await;
             }
+            parts.finish().await;
         };
         tokio::pin!(drained);
         tokio::select! {
             () = &mut drained => {}
             () = signals.next() => {
-                self.parts.kill();
+                parts.kill();
                 drained.await;
             }
         }

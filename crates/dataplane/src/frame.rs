@@ -43,6 +43,22 @@ impl Default for AuditSettings {
     }
 }
 
+/// The node's log, and the exporters that send from it: in a drain of their own, as the last calls are recorded
+/// while the node's other tasks end.
+#[derive(Debug)]
+pub struct Trail {
+    /// Where calls are recorded.
+    pub log: Log,
+    exporters: Drain,
+}
+
+impl Trail {
+    /// Sends what is there, for a few seconds. What is left goes at the next start.
+    pub async fn finish(self) {
+        self.exporters.finish(FLUSH).await;
+    }
+}
+
 /// Opens the node's log and begins to send from it.
 ///
 /// # Errors
@@ -51,8 +67,7 @@ pub fn open_audit(
     settings: &AuditSettings,
     data_dir: &Path,
     identity: &Identity,
-    drain: &Drain,
-) -> anyhow::Result<Log> {
+) -> anyhow::Result<Trail> {
     let node = identity.node()?;
     let mut log_settings = LogSettings::new(data_dir.join("audit"), node);
     log_settings.total_bytes_max = settings.log_bytes_max;
@@ -71,10 +86,11 @@ pub fn open_audit(
             "calls that a crash cut off are closed on record"
         );
     }
+    let exporters = Drain::new();
     for destination in destinations {
-        Exporter::spawn(drain, &log, destination)?;
+        Exporter::spawn(&exporters, &log, destination)?;
     }
-    Ok(log)
+    Ok(Trail { log, exporters })
 }
 
 /// Serves the admin port; answers with where it listens. `setting` is named where the address is taken.
@@ -134,6 +150,8 @@ pub fn read_token(token: &Secret) -> anyhow::Result<String> {
     Ok(text.trim().to_owned())
 }
 
+/// How long records may take to be sent when a node stops.
+const FLUSH: Duration = Duration::from_secs(6);
 /// How long calls under way may take when a node is told to stop.
 pub const DRAIN: Duration = Duration::from_secs(20);
 

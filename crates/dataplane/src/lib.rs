@@ -15,6 +15,7 @@
 pub mod answer;
 pub mod auth;
 pub mod body;
+pub mod budget;
 pub mod call;
 pub mod config;
 pub mod deliver;

@@ -1,18 +1,22 @@
 //! Takes connections and hands their requests to the pipeline: TLS, HTTP/1.1 and 2, and the limits that
 //! stand at the door.
 
+mod stall;
+
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
 use runtime::drain::Drain;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 
+use self::stall::Stalling;
 use crate::deliver::{Connection, Hop, PeerIdentity};
 use crate::pipeline::{self, Shared};
 
@@ -24,6 +28,8 @@ const HEADERS_MAX: usize = 100;
 const HEAD_BYTES_MAX: usize = 32 * 1024;
 /// How long a client may take to send a request's head.
 const HEAD: Duration = Duration::from_secs(15);
+/// How long an HTTP/2 connection may be silent before it is asked whether it lives; it has [`HEAD`] to answer.
+const H2_PING: Duration = Duration::from_secs(30);
 /// How long a TLS handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// Streams of one HTTP/2 connection.
@@ -85,7 +91,7 @@ async fn connection<H: Hop>(
         identity: None,
     };
     let Some(acceptor) = acceptor else {
-        return http(TokioIo::new(tcp), plain, shared, drain).await;
+        return http(tcp, false, plain, shared, drain).await;
     };
     match tokio::time::timeout(HANDSHAKE, acceptor.accept(tcp)).await {
         Ok(Ok(stream)) => {
@@ -93,7 +99,8 @@ async fn connection<H: Hop>(
                 identity: identity(&stream),
                 ..plain
             };
-            http(TokioIo::new(stream), peer, shared, drain).await;
+            let h2 = stream.get_ref().1.alpn_protocol() == Some(runtime::tls::H2);
+            http(stream, h2, peer, shared, drain).await;
         }
         Ok(Err(error)) => tracing::debug!(%error, %remote, "TLS handshake failed"),
         Err(_) => tracing::debug!(%remote, "TLS handshake took too long"),
@@ -108,35 +115,49 @@ fn identity(stream: &tokio_rustls::server::TlsStream<TcpStream>) -> Option<Arc<P
     Some(Arc::new(PeerIdentity { peer, public_key }))
 }
 
-async fn http<H, IO>(io: IO, peer: Connection, shared: Arc<Shared<H>>, drain: Drain)
+/// Speaks HTTP/2 where TLS agreed on it, else HTTP/1.1. On a plain listener nothing is guessed from the first
+/// bytes: who sends none would hold the connection for ever.
+async fn http<H, IO>(io: IO, h2: bool, peer: Connection, shared: Arc<Shared<H>>, drain: Drain)
 where
     H: Hop,
-    IO: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let io = TokioIo::new(Stalling::new(io));
     let service = service_fn(move |request| {
         let (shared, peer) = (shared.clone(), peer.clone());
         async move { Ok::<_, Infallible>(pipeline::handle(&shared, &peer, request).await) }
     });
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD)
-        .max_headers(HEADERS_MAX)
-        .max_buf_size(HEAD_BYTES_MAX);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(H2_STREAMS_MAX)
-        .max_header_list_size(HEAD_BYTES_MAX as u32);
-    let connection = builder.serve_connection(io, service);
-    tokio::pin!(connection);
-    let outcome = tokio::select! {
-        outcome = connection.as_mut() => outcome,
-        () = drain.signaled() => {
-            // Finishes the request under way, then closes.
-            connection.as_mut().graceful_shutdown();
-            connection.await
+    let outcome = if h2 {
+        let connection = http2::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(H2_STREAMS_MAX)
+            .max_header_list_size(HEAD_BYTES_MAX as u32)
+            .keep_alive_interval(H2_PING)
+            .keep_alive_timeout(HEAD)
+            .serve_connection(io, service);
+        tokio::pin!(connection);
+        tokio::select! {
+            outcome = connection.as_mut() => outcome,
+            () = drain.signaled() => {
+                // Finishes the requests under way, then closes.
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        }
+    } else {
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD)
+            .max_headers(HEADERS_MAX)
+            .max_buf_size(HEAD_BYTES_MAX)
+            .serve_connection(io, service);
+        tokio::pin!(connection);
+        tokio::select! {
+            outcome = connection.as_mut() => outcome,
+            () = drain.signaled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
         }
     };
     if let Err(error) = outcome {

@@ -8,33 +8,35 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderValue, Request, Response, StatusCode};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use mcp::envelope::{self, Envelope, Kind, Limits};
 use mcp::era::{self, Caller};
 use mcp::error::RpcError;
 use mcp::headers::MCP_SESSION_ID;
 use mcp::method;
 use mcp::revision::Revision;
-use model::decision::{Decision, Reason};
 use model::filter::Direction;
 use model::name::ServerName;
 use model::record::{CallId, Hop as HopKind};
 use runtime::audit::Log;
-use tokio::sync::Semaphore;
 
 use crate::answer;
 use crate::body;
 use crate::body::ReplyBody;
+use crate::budget::{Budget, Permit};
 use crate::call::{self, Accept, Call};
 use crate::config::live::{Config, Live};
 use crate::deliver::{Admitted, Connection, Hop};
 use crate::door::{self, Route};
 use crate::refusal::{Fault, Refused};
-use crate::stage::authorize::{Denied, authorize};
-use crate::stage::filter::{Rejected, Screen};
-use crate::stage::record::{Recording, Unrecorded};
+use crate::stage::authorize::authorize;
+use crate::stage::filter::Screen;
+use crate::stage::record::Recording;
 
+mod halt;
 mod reply;
+
+use self::halt::{Ended, Halt};
 
 /// Everything that the calls of one listener share.
 #[derive(Debug)]
@@ -49,8 +51,8 @@ pub struct Shared<H> {
     pub guard: door::Guard,
     /// Largest message, in bytes.
     pub body_bytes_max: usize,
-    /// A permit for each call under way; where there is none, calls are refused as `overloaded`.
-    pub permits: Arc<Semaphore>,
+    /// What calls under way may hold.
+    pub budget: Budget,
     /// Answers what is no MCP call: health and metadata.
     pub pages: fn(&Shared<H>, &Route) -> Response<ReplyBody>,
 }
@@ -59,74 +61,6 @@ impl<H> Shared<H> {
     /// Whether there is a configuration to decide by.
     pub fn is_ready(&self) -> bool {
         self.live.load().is_some()
-    }
-}
-
-/// The way goes on, or the call ends here.
-type Ended<T> = Result<T, Box<Halt>>;
-
-/// Why a call ends here: what the client hears, and what goes on record.
-struct Halt {
-    response: Response<ReplyBody>,
-    decision: Decision,
-    reason: Reason,
-    error_code: i64,
-}
-
-impl Halt {
-    fn rpc(error: &RpcError, id: Option<&[u8]>, decision: Decision, reason: Reason) -> Box<Self> {
-        let response = answer::rpc(error, id);
-        Box::new(Self {
-            response,
-            decision,
-            reason,
-            error_code: error.code,
-        })
-    }
-
-    fn invalid(error: &RpcError, id: Option<&[u8]>) -> Box<Self> {
-        Self::rpc(error, id, Decision::Error, Reason::Invalid)
-    }
-
-    fn refused(refused: &Refused) -> Box<Self> {
-        let reason = refused.reason.unwrap_or(Reason::Invalid);
-        let decision = if reason == Reason::NoRule {
-            Decision::Deny
-        } else {
-            Decision::Error
-        };
-        Box::new(Self {
-            response: answer::refused(refused),
-            decision,
-            reason,
-            error_code: 0,
-        })
-    }
-
-    fn fault(fault: &Fault, id: Option<&[u8]>) -> Box<Self> {
-        let response = answer::fault(fault, id);
-        let error_code = answer::rpc_of(fault).code;
-        let (decision, reason) = (Decision::Error, fault.reason);
-        Box::new(Self {
-            response,
-            decision,
-            reason,
-            error_code,
-        })
-    }
-
-    fn denied(denied: &Denied, id: Option<&[u8]>) -> Box<Self> {
-        Self::rpc(&denied.error, id, Decision::Deny, denied.reason)
-    }
-
-    fn rejected(rejected: &Rejected, id: Option<&[u8]>) -> Box<Self> {
-        Self::rpc(&rejected.error, id, Decision::Deny, rejected.reason)
-    }
-
-    fn unrecorded(id: Option<&[u8]>) -> Box<Self> {
-        let mut fault = Fault::unavailable(Unrecorded.to_string());
-        fault.reason = Reason::AuditUnavailable;
-        Self::fault(&fault, id)
     }
 }
 
@@ -160,7 +94,7 @@ pub async fn handle<H: Hop>(
     };
     match request.walk(&parts, body, &mut recording).await {
         Ok(response) => response,
-        Err(halt) => end(*halt, recording),
+        Err(halt) => halt.end(recording),
     }
 }
 
@@ -186,18 +120,6 @@ fn begin<H: Hop>(
         who,
         config.engine.revision(),
     )
-}
-
-/// Closes the record of a call that ended early, and lets the answer go.
-fn end(halt: Halt, recording: Option<Recording>) -> Response<ReplyBody> {
-    if let Some(mut recording) = recording {
-        recording.decide(halt.decision, Some(halt.reason));
-        recording.outcome(halt.response.status().as_u16(), halt.error_code, false);
-        if recording.close().is_err() {
-            return Halt::unrecorded(None).response;
-        }
-    }
-    halt.response
 }
 
 /// A request whose caller is known.
@@ -232,11 +154,12 @@ impl<H: Hop> Incall<'_, H> {
             return Err(Halt::refused(&Refused::not_found()));
         }
         let accept = accept(parts)?;
-        let Ok(permit) = self.shared.permits.clone().try_acquire_owned() else {
-            return Err(Halt::fault(
-                &Fault::overloaded("too many calls are under way"),
-                None,
-            ));
+        let body_bytes = body.size_hint().upper();
+        let room = body_bytes.unwrap_or(self.shared.body_bytes_max as u64);
+        let room = room.min(self.shared.body_bytes_max as u64);
+        let Some(permit) = self.shared.budget.take(room) else {
+            let fault = Fault::overloaded("too many calls are under way");
+            return Err(Halt::fault(&fault, None));
         };
         let body = body::read(body, self.shared.body_bytes_max).await;
         let body = body.map_err(|refused| Halt::refused(&refused))?;
@@ -275,7 +198,7 @@ impl<H: Hop> Incall<'_, H> {
         call: &Call<'_>,
         id: Option<&[u8]>,
         slot: &mut Option<Recording>,
-        permit: tokio::sync::OwnedSemaphorePermit,
+        permit: Permit,
     ) -> Ended<Response<ReplyBody>> {
         if !method::from_client(call.method(), call.revision) {
             let error = RpcError::method_not_found(call.method(), call.revision.era());
@@ -294,7 +217,13 @@ impl<H: Hop> Incall<'_, H> {
         let Some(recording) = slot else {
             return Err(Halt::unrecorded(id));
         };
-        recording.open().map_err(|_| Halt::unrecorded(id))?;
+        if recording.open().is_err() {
+            // Nothing was written, and nothing is: what room the log has left is for calls under way.
+            if let Some(recording) = slot.take() {
+                recording.forget();
+            }
+            return Err(Halt::unrecorded(id));
+        }
         let delivered = self.shared.hop.deliver(call).await;
         let reply = delivered.map_err(|fault| Halt::fault(&fault, id))?;
         let Some(recording) = slot.take() else {
@@ -340,9 +269,9 @@ impl<H: Hop> Incall<'_, H> {
         }
         let meant = matches!(call.method(), method::INITIALIZED | method::CANCELLED);
         if meant && !call.is_modern() {
-            match self.shared.hop.deliver(call).await {
-                Ok(_) => {}
-                Err(fault) => return Ok(answer::fault(&fault, None)),
+            // A notification is taken as far as it goes: there is no answer that could say more.
+            if let Err(fault) = self.shared.hop.deliver(call).await {
+                tracing::debug!(reason = %fault.reason, "a notification was not delivered");
             }
         }
         let mut response = Response::new(ReplyBody::full(Bytes::new()));

@@ -106,7 +106,12 @@ impl Ticket {
             // Progress first: it was sent before the answer.
             biased;
             Some(progress) = progress => {
-                self.deadline = (Instant::now() + self.ask.limit).min(self.latest);
+                let now = Instant::now();
+                if now >= self.latest {
+                    // Also a server that never stops telling of progress has to come to an end.
+                    return Err(self.late());
+                }
+                self.deadline = (now + self.ask.limit).min(self.latest);
                 Ok(Event::Progress(progress))
             }
             answer = &mut self.answer => {
@@ -116,12 +121,14 @@ impl Ticket {
                     Err(_) => Err(Error::Gone("the server is gone".into())),
                 }
             }
-            () = sleep_until(self.deadline) => {
-                self.state = State::Over;
-                self.link.forget(self.id, Some("it takes too long"));
-                Err(Error::Timeout(self.ask.limit))
-            }
+            () = sleep_until(self.deadline) => Err(self.late()),
         }
+    }
+
+    fn late(&mut self) -> Error {
+        self.state = State::Over;
+        self.link.forget(self.id, Some("it takes too long"));
+        Error::Timeout(self.ask.limit)
     }
 
     /// Whether it is of no use once its caller is gone.

@@ -5,7 +5,6 @@ use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -14,7 +13,7 @@ use crate::catalog;
 use crate::http::Request;
 use crate::leftovers::{self, Family};
 use crate::place;
-use crate::process::{self, Output, Process};
+use crate::process::{self, Output, Process, Signal};
 use crate::report;
 use crate::wait;
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tests::catalog;
 use tests::mesh::{Mesh, Running};
+use tests::process::{self, Signal};
 use tests::rpc::{Modern, Session};
 use tests::wait;
 
@@ -23,6 +24,12 @@ fn without_the_control_plane_calls_go_on_rules_hold_and_parts_restart_from_disk(
     let key = mesh.key("ana@example.com", &["engineering"]).text;
     let session = Session::begin(&mesh.url(0, "slow"), &key);
     serves_as_ever(&mesh, &key);
+
+    // One that hangs is worse than one that is gone: it still takes connections.
+    let hung = mesh.part("control-plane", "").pid;
+    process::signal(hung, Signal::STOP);
+    serves_as_ever(&mesh, &key);
+    process::signal(hung, Signal::CONT);
 
     let away = mesh.without_control_plane();
     serves_as_ever(&mesh, &key);

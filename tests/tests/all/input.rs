@@ -1,6 +1,5 @@
-//! Messages that two parsers could read differently, and requests that no client of ours would send.
+//! Messages that two parsers could read differently, and sessions in the wrong hands.
 
-use bytes::Bytes;
 use serde_json::json;
 use tests::http::Request;
 use tests::mesh::Running;
@@ -16,7 +15,7 @@ const HEADER_MISMATCH: i64 = -32020;
 const UNSUPPORTED_VERSION: i64 = -32022;
 
 /// A good modern call, which each case spoils in one way.
-fn good(mesh: &Running, key: &str) -> Request {
+pub(crate) fn good(mesh: &Running, key: &str) -> Request {
     Modern::new(&mesh.url(0, "slow"), key).request_with_id(
         "spoilt",
         "tools/call",
@@ -253,118 +252,6 @@ fn methods_that_the_modern_era_removed_are_unknown_there() {
             "{method}: {answer}"
         );
     }
-}
-
-#[test]
-fn another_host_or_origin_is_turned_away() {
-    let mesh = stage::workshop();
-    let good = good(&mesh, &stage::ana(&mesh));
-    let port = mesh
-        .edge(0)
-        .rsplit(':')
-        .next()
-        .expect("the URL has a port")
-        .to_owned();
-    for host in [
-        format!("localhost:{port}"),
-        format!("127.0.0.1:{port}"),
-        format!("[::1]:{port}"),
-    ] {
-        good.clone().with("host", &host).send().expect_status(200);
-    }
-    for host in [
-        "evil.example",
-        "127.0.0.1.evil.example",
-        "localhost.evil.example:7800",
-    ] {
-        good.clone().with("host", host).send().expect_status(403);
-    }
-    good.clone()
-        .and("host", "evil.example")
-        .send()
-        .expect_status(400);
-    good.clone()
-        .with("origin", "http://localhost:6274")
-        .send()
-        .expect_status(200);
-    for origin in [
-        "https://evil.example",
-        "null",
-        "http://127.0.0.1.evil.example",
-    ] {
-        good.clone()
-            .with("origin", origin)
-            .send()
-            .expect_status(403);
-    }
-}
-
-#[test]
-fn what_is_no_json_message_by_its_headers_is_not_read() {
-    let mesh = stage::workshop();
-    let good = good(&mesh, &stage::ana(&mesh));
-    good.clone()
-        .with("content-type", "text/plain")
-        .send()
-        .expect_status(415);
-    good.clone()
-        .without("content-type")
-        .send()
-        .expect_status(415);
-    good.clone()
-        .and("content-encoding", "gzip")
-        .send()
-        .expect_status(415);
-    good.clone()
-        .with("accept", "text/html")
-        .send()
-        .expect_status(406);
-    let key = good.clone().and("authorization", "Bearer gh_other");
-    key.send().expect_status(401);
-}
-
-#[test]
-fn get_and_delete_are_405_for_now_and_other_paths_404() {
-    let mesh = stage::workshop();
-    let (url, key) = (mesh.url(0, "slow"), stage::ana(&mesh));
-    for method in [http::Method::GET, http::Method::DELETE] {
-        let request = Request::new(method, &url).and("authorization", &format!("Bearer {key}"));
-        request
-            .and("accept", "text/event-stream")
-            .send()
-            .expect_status(405);
-    }
-    for path in [
-        "/",
-        "/mcp/",
-        "/mcp/SLOW",
-        "/mcp/slow/",
-        "/mcp/sl%6fw",
-        "/mcp/../livez",
-    ] {
-        good(&mesh, &key)
-            .to(&format!("{}{path}", mesh.edge(0)))
-            .send()
-            .expect_status(404);
-    }
-}
-
-#[test]
-fn a_body_over_the_limit_is_refused_with_and_without_a_length() {
-    let mesh = stage::workshop();
-    let good = good(&mesh, &stage::ana(&mesh));
-    let big = good.text().replace(
-        r#""seconds":0"#,
-        &format!(r#""seconds":"{}""#, "x".repeat(5 << 20)),
-    );
-    good.clone().body(big.clone()).send().expect_status(413);
-    let chunks = big
-        .as_bytes()
-        .chunks(64 << 10)
-        .map(Bytes::copy_from_slice)
-        .collect();
-    good.clone().chunks(chunks).send().expect_status(413);
-    assert_eq!(good.send().content(), "slept 0 s", "and the edge goes on");
 }
 
 #[test]

@@ -53,7 +53,8 @@ async fn a_part_that_dies_is_told_of_and_started_again() {
         2,
         "lines of the start before are not shown again"
     );
-    within(parts.stop("control-plane")).await;
+    parts.stop("control-plane");
+    within(parts.finish()).await;
 }
 
 #[tokio::test]
@@ -100,7 +101,8 @@ async fn a_node_without_identity_waits_for_a_way_to_join() {
     });
     let event = within(events.recv()).await.unwrap();
     assert!(event.what.contains("join token"), "{event:?}");
-    within(parts.stop("edge-1")).await;
+    parts.stop("edge-1");
+    within(parts.finish()).await;
 }
 
 #[test]

@@ -129,11 +129,22 @@ impl Signer {
     }
 }
 
+/// A statement that was verified.
+#[derive(Debug)]
+struct Believed {
+    /// Who sent it: only from this very certificate's key is it believed again.
+    peer: PeerIdentity,
+    server: ServerName,
+    principal: Arc<Principal>,
+    /// Unix seconds.
+    ends: i64,
+}
+
 /// Believes statements, at the sidecar.
 #[derive(Debug, Default)]
 pub struct Verifier {
-    /// By statement text: the edge that sent it, the principal, and when it ends (Unix seconds).
-    believed: DashMap<Box<str>, (Arc<str>, Arc<Principal>, i64)>,
+    /// By statement text.
+    believed: DashMap<Box<str>, Believed>,
 }
 
 impl Verifier {
@@ -147,10 +158,11 @@ impl Verifier {
     ) -> Result<Arc<Principal>, Error> {
         let node = peer.edge_node().ok_or(Error::Signature)?;
         if let Some(known) = self.believed.get(statement)
-            && &*known.0 == node
+            && known.peer == *peer
+            && known.server == *server
         {
-            return if now_unix_s < known.2 {
-                Ok(known.1.clone())
+            return if now_unix_s < known.ends {
+                Ok(known.principal.clone())
             } else {
                 Err(Error::Expired)
             };
@@ -166,10 +178,13 @@ impl Verifier {
         if self.believed.len() >= CACHE_MAX {
             self.believed.clear();
         }
-        self.believed.insert(
-            statement.into(),
-            (node.into(), principal.clone(), claims.exp),
-        );
+        let believed = Believed {
+            peer: peer.clone(),
+            server: server.clone(),
+            principal: principal.clone(),
+            ends: claims.exp,
+        };
+        self.believed.insert(statement.into(), believed);
         Ok(principal)
     }
 

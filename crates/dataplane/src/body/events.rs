@@ -40,10 +40,11 @@ impl Screened {
         let Err(rejected) = screen.check(&message.body) else {
             return Some(message);
         };
-        recording.decide(Decision::Deny, Some(rejected.reason));
         if message.kind != Kind::Response {
+            // The call's own outcome is still open.
             return None;
         }
+        recording.decide(Decision::Deny, Some(rejected.reason));
         Some(Message {
             body: rejected.body(Some(&self.id)),
             kind: Kind::Response,

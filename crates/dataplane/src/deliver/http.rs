@@ -25,8 +25,9 @@ use tokio_rustls::client::TlsStream;
 
 /// Idle connections that are kept to one sidecar; further ones are closed after their call.
 const IDLE_MAX: usize = 256;
-/// How long an idle connection is kept.
-const IDLE: Duration = Duration::from_secs(60);
+/// How long an idle connection is kept: well under the time after which the other end closes it (`listen`), so
+/// that no request is sent into a connection that is just being closed.
+const IDLE: Duration = Duration::from_secs(5);
 /// How long a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(3);
 

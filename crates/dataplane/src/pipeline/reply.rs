@@ -1,5 +1,7 @@
 //! The way back: filter, cut lists, close the record, let the answer go.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
@@ -7,11 +9,12 @@ use http_body_util::{BodyExt, Limited};
 use mcp::envelope::{self, Kind, Limits};
 use mcp::method::ListKind;
 use mcp::sse;
-use tokio::sync::OwnedSemaphorePermit;
 
-use super::{Halt, begin_session, end};
+use super::begin_session;
+use super::halt::Halt;
 use crate::answer;
 use crate::body::{EventBody, ForwardedBody, ForwardedEvents, ReplyBody, Screened};
+use crate::budget::Permit;
 use crate::call::Call;
 use crate::deliver::{Events, Forwarded, Message, Reply};
 use crate::refusal::Fault;
@@ -22,6 +25,9 @@ use crate::stage::record::Recording;
 /// Tells proxies on the way not to hold events back (PROTOCOL 2.6).
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
+/// How long the rest of a list may take, once its head is here.
+const LIST: Duration = Duration::from_secs(60);
+
 /// Turns what came back into the answer to the client.
 pub(super) async fn finish(
     call: &Call<'_>,
@@ -29,7 +35,7 @@ pub(super) async fn finish(
     reply: Reply,
     screen: Option<Screen>,
     mut recording: Recording,
-    permit: OwnedSemaphorePermit,
+    permit: Permit,
 ) -> Response<ReplyBody> {
     recording.hold(permit);
     let screened = Screened {
@@ -42,7 +48,7 @@ pub(super) async fn finish(
         Reply::Forwarded(forwarded) => forward(call, id, forwarded, recording).await,
         Reply::Accepted => {
             let fault = Fault::unavailable("the server took the request for a notification");
-            end(*Halt::fault(&fault, id), Some(recording))
+            Halt::fault(&fault, id).end(Some(recording))
         }
     }
 }
@@ -59,21 +65,21 @@ fn whole(
     let session = message.session.clone();
     let Some(message) = screened.pass(message, &mut recording) else {
         let fault = Fault::unavailable("the server's answer is no response");
-        return end(*Halt::fault(&fault, id), Some(recording));
+        return Halt::fault(&fault, id).end(Some(recording));
     };
     let body = match mcp::method::is_list(call.method()) {
         Some(kind) => match list::cut(call, kind, message.body) {
             Ok(body) => body,
             Err(error) => {
                 let fault = Fault::unavailable(error.to_string());
-                return end(*Halt::fault(&fault, id), Some(recording));
+                return Halt::fault(&fault, id).end(Some(recording));
             }
         },
         None => message.body,
     };
     recording.outcome(message.status, message.error_code, message.tool_error);
     if recording.close().is_err() {
-        return Halt::unrecorded(id).response;
+        return Halt::unrecorded(id).into_response();
     }
     let status = StatusCode::from_u16(message.status).unwrap_or(StatusCode::OK);
     let mut response = answer::json(status, body);
@@ -92,11 +98,12 @@ fn stream(
         // A list is answered whole, so that it can be cut; what else was said on the way is not passed on.
         events.rest.close();
         let fault = Fault::unavailable("the server answered a list with a stream");
-        return end(*Halt::fault(&fault, Some(&screened.id)), Some(recording));
+        return Halt::fault(&fault, Some(&screened.id)).end(Some(recording));
     }
+    let id = screened.id.clone();
     match EventBody::new(events, screened, recording) {
         Ok(body) => event_stream(ReplyBody::Events(Box::new(body))),
-        Err(_) => Halt::unrecorded(None).response,
+        Err(_) => Halt::unrecorded(Some(&id)).into_response(),
     }
 }
 
@@ -154,15 +161,15 @@ async fn forward_list(
 ) -> Response<ReplyBody> {
     let broken = |why: &str, recording| {
         let fault = Fault::unavailable(format!("the server's list cannot be shown: {why}"));
-        end(*Halt::fault(&fault, id), Some(recording))
+        Halt::fault(&fault, id).end(Some(recording))
     };
-    let collected = Limited::new(incoming, Limits::RESPONSE.bytes)
-        .collect()
-        .await;
+    let whole = Limited::new(incoming, Limits::RESPONSE.bytes).collect();
+    let collected = tokio::time::timeout(LIST, whole).await;
     recording.answered();
     let body = match collected {
-        Ok(collected) => collected.to_bytes(),
-        Err(error) => return broken(&error.to_string(), recording),
+        Ok(Ok(collected)) => collected.to_bytes(),
+        Ok(Err(error)) => return broken(&error.to_string(), recording),
+        Err(_) => return broken("it took too long", recording),
     };
     let body = if is_stream {
         last_response(&body)
@@ -177,7 +184,7 @@ async fn forward_list(
         Err(error) => return broken(&error.to_string(), recording),
     };
     if recording.close().is_err() {
-        return Halt::unrecorded(id).response;
+        return Halt::unrecorded(id).into_response();
     }
     answer::json(StatusCode::OK, body)
 }

@@ -2,7 +2,7 @@
 
 use engine::Action;
 use mcp::error::{RefusedBy, RpcError};
-use mcp::method::Target;
+use mcp::method::{self, Target};
 use model::decision::{Decision, Reason};
 use model::name::RuleName;
 
@@ -22,25 +22,39 @@ pub struct Denied {
 /// Decides on one call. `Ok` names the rule that allows it, where one had to.
 ///
 /// A target that the caller may not see is answered as one that does not exist (CONTRACT section 4): who
-/// may not use a tool shall not learn that there is one.
+/// may not use a tool shall not learn that there is one. A completion is decided twice, as a method and as
+/// the use of the prompt or resource that it completes for: it must tell nothing about what is hidden.
 pub fn authorize(call: &Call<'_>) -> Result<Option<RuleName>, Denied> {
-    let action = Action::of(call.method(), call.target());
+    let allowed = decide(call, &Action::of(call.method(), call.target()))?;
+    if call.method() == method::COMPLETION_COMPLETE {
+        let used = match call.message.target_kind {
+            Target::Prompt => method::PROMPTS_GET,
+            _ => method::RESOURCES_READ,
+        };
+        decide(call, &Action::of(used, call.target()))?;
+    }
+    Ok(allowed)
+}
+
+fn decide(call: &Call<'_>, action: &Action<'_>) -> Result<Option<RuleName>, Denied> {
     let verdict = call
         .config
         .engine
-        .decide(call.principal, call.server, &action);
+        .decide(call.principal, call.server, action);
     if verdict.is_allowed() {
         return Ok(verdict.rule.cloned());
     }
     let reason = verdict.reason.unwrap_or(Reason::NoRule);
-    let error = match (call.message.target_kind, call.target()) {
-        (Target::None, _) | (_, None) => {
+    let error = match (action.target, call.target()) {
+        (engine::Target::None, _) | (_, None) => {
             let by = verdict
                 .rule
-                .map_or(RefusedBy::Nothing, |r| RefusedBy::Rule(r.as_str()));
+                .map_or(RefusedBy::Nothing, |rule| RefusedBy::Rule(rule.as_str()));
             RpcError::refused(reason.as_str(), by, Decision::Deny.as_str())
         }
-        (kind, Some(name)) => RpcError::unknown_target(kind, name, call.revision.era()),
+        (_, Some(name)) => {
+            RpcError::unknown_target(call.message.target_kind, name, call.revision.era())
+        }
     };
     Err(Denied {
         error,

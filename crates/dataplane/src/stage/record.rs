@@ -13,7 +13,8 @@ use model::record::{CallId, Hop, Phase, Record, Trace};
 use model::snapshot::Revision;
 use runtime::audit::Log;
 use runtime::clock::now_unix_ns;
-use tokio::sync::OwnedSemaphorePermit;
+
+use crate::budget::Permit;
 
 /// Longest name (tool, prompt, URI) that a record keeps, in bytes; a longer one is cut.
 const NAME_BYTES_MAX: usize = 512;
@@ -31,9 +32,10 @@ pub struct Recording {
     record: Box<Record>,
     began: Instant,
     asked: Option<Instant>,
+    opened: bool,
     closed: bool,
     /// Given back when the reply is over.
-    permit: Option<OwnedSemaphorePermit>,
+    permit: Option<Permit>,
 }
 
 impl Recording {
@@ -80,6 +82,7 @@ impl Recording {
             record,
             began: Instant::now(),
             asked: None,
+            opened: false,
             closed: false,
             permit: None,
         }
@@ -96,7 +99,7 @@ impl Recording {
     }
 
     /// Keeps the call's permit for as long as the reply lasts.
-    pub fn hold(&mut self, permit: OwnedSemaphorePermit) {
+    pub fn hold(&mut self, permit: Permit) {
         self.permit = Some(permit);
     }
 
@@ -160,6 +163,7 @@ impl Recording {
     /// Writes the open record. The call goes on only where this is `Ok`.
     pub fn open(&mut self) -> Result<(), Unrecorded> {
         self.write(Phase::Open)?;
+        self.opened = true;
         self.asked = Some(Instant::now());
         Ok(())
     }
@@ -184,6 +188,10 @@ impl Recording {
             return Ok(());
         }
         self.closed = true;
+        if !self.opened {
+            // What a full log keeps free is for calls that were begun.
+            self.log.check().map_err(|_| Unrecorded)?;
+        }
         self.answered();
         self.record.duration_ns = nanos(self.began);
         self.write(Phase::Close)
