@@ -5,8 +5,8 @@
 //!    ──stdin pipe──► edge (one for each --edge-listen)   its pipe tells a part that `up` is gone, however it died
 //!    ──stdin pipe──► sidecar (one for each hosted server)
 //! ```
-//! Start from [`run`]. [`home`] keeps the data folder, [`plan`] chooses addresses, [`parts`] keeps processes
-//! running, [`system`] brings them up in order and watches over them.
+//! Start from [`run`]. `home` keeps the data folder, `plan` chooses addresses, `parts` keeps processes
+//! running, `system` brings them up in order and watches over them.
 
 mod board;
 mod hint;

@@ -2,7 +2,7 @@
 //!
 //! Knows the repository as files and as `cargo metadata` shows it. Of what it checks it uses the wire contract
 //! and the model alone, as the reference is made from them, so that it builds while the rest does not compile.
-//! Start from [`tidy::run`] and [`docs::pages`].
+//! Start from [`tidy::run`] and [`docs::write`].
 
 mod docs;
 mod tidy;

@@ -146,11 +146,9 @@ impl<H: Hop> Incall<'_, H> {
         body: Incoming,
         recording: &mut Option<Recording>,
     ) -> Ended<Response<ReplyBody>> {
-        if !self
-            .config
-            .engine
-            .may_use(&self.admitted.principal, self.server)
-        {
+        let engine = &self.config.engine;
+        let exists = engine.server(self.server.as_str()).is_some();
+        if !exists || !engine.may_use(&self.admitted.principal, self.server) {
             return Err(Halt::refused(&Refused::not_found()));
         }
         let accept = accept(parts)?;

@@ -86,7 +86,8 @@ impl Engine {
     }
 
     /// Whether `principal` may use `server` at all: some rule allows something there, and none denies everything.
-    /// To whom it is refused the server does not exist.
+    /// To whom it is refused the server does not exist. By the rules alone: a glob also matches the name of a server
+    /// that there is not; see [`Self::server`].
     pub fn may_use(&self, principal: &Principal, server: &ServerName) -> bool {
         self.access.may_use(principal, server)
     }

@@ -19,6 +19,7 @@ fn a_server_comes_with_apply_changes_in_place_and_goes_with_delete() {
     ];
     let mesh = Mesh::new().with(&resources).start();
     let key = mesh.key("ana@example.com", &["engineering"]).text;
+    // The rule is for whatever server there is; one that there is not does not exist for anybody.
     let client = Modern::new(&mesh.url(0, "late"), &key);
     client
         .request("tools/list", json!({}))

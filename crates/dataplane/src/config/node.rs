@@ -52,13 +52,28 @@ pub enum Error {
     /// An address is not one.
     #[error(transparent)]
     Net(#[from] runtime::net::Error),
-    /// The certificate is for another kind of node, or another server.
-    #[error("the identity in {dir} is {found}, not that of this node: use another data folder")]
+    /// The identity on disk is that of another kind of node, or of another server's.
+    #[error(
+        "the identity in {dir} is that of {found}, and this is {this}: use another data folder"
+    )]
     Foreign {
         /// Where.
         dir: PathBuf,
-        /// Who it is.
+        /// Whose it is.
         found: String,
+        /// What this node is.
+        this: String,
+    },
+    /// The token was made for another kind of node, or for another server's. It is used up.
+    #[error(
+        "the join token was for {found}, and this is {this}: make another with \
+         `gatehouse node token create`"
+    )]
+    ForeignToken {
+        /// Whose it was.
+        found: String,
+        /// What this node is.
+        this: String,
     },
 }
 
@@ -74,8 +89,14 @@ pub async fn identity(
     if Identity::exists(&settings.data_dir) {
         let identity = Identity::load(&settings.data_dir)?;
         if identity.is_valid_at(now_unix_s()) {
-            check(&identity, kind, server, settings)?;
-            return Ok(identity);
+            return match foreign(&identity, kind, server)? {
+                None => Ok(identity),
+                Some((found, this)) => Err(Error::Foreign {
+                    dir: settings.data_dir.clone(),
+                    found,
+                    this,
+                }),
+            };
         }
         tracing::warn!("the node's certificate is over; joining anew");
     }
@@ -84,32 +105,36 @@ pub async fn identity(
         .clone()
         .ok_or_else(|| Error::NoToken(settings.data_dir.clone()))?;
     let identity = join(&token, settings).await?;
-    check(&identity, kind, server, settings)?;
+    if let Some((found, this)) = foreign(&identity, kind, server)? {
+        return Err(Error::ForeignToken { found, this });
+    }
     identity.save(&settings.data_dir)?;
     Ok(identity)
 }
 
-fn check(
+/// Whose the identity is and what this node is, in words, where they differ.
+fn foreign(
     identity: &Identity,
     kind: pb::NodeKind,
     server: Option<&ServerName>,
-    settings: &NodeSettings,
-) -> Result<(), Error> {
-    let peer = identity.peer()?;
-    let same = match &peer {
-        tls::Peer::Edge { .. } => kind == pb::NodeKind::Edge,
-        tls::Peer::Sidecar { server: own, .. } => {
-            kind == pb::NodeKind::Sidecar && Some(own) == server
-        }
-        tls::Peer::ControlPlane { .. } => false,
+) -> Result<Option<(String, String)>, Error> {
+    let (its_kind, its_server) = match identity.peer()? {
+        tls::Peer::Edge { .. } => (Some(pb::NodeKind::Edge), None),
+        tls::Peer::Sidecar { server, .. } => (Some(pb::NodeKind::Sidecar), Some(server)),
+        tls::Peer::ControlPlane { .. } => (None, None),
     };
-    if same {
-        return Ok(());
+    if its_kind == Some(kind) && its_server.as_ref() == server {
+        return Ok(None);
     }
-    Err(Error::Foreign {
-        dir: settings.data_dir.clone(),
-        found: format!("{peer:?}"),
-    })
+    let words = |kind: Option<pb::NodeKind>, server: Option<&ServerName>| match (kind, server) {
+        (Some(pb::NodeKind::Edge), _) => "an edge".to_owned(),
+        (Some(_), Some(server)) => format!("a sidecar of {server}"),
+        _ => "no node".to_owned(),
+    };
+    Ok(Some((
+        words(its_kind, its_server.as_ref()),
+        words(Some(kind), server),
+    )))
 }
 
 async fn join(token: &str, settings: &NodeSettings) -> Result<Identity, Error> {
