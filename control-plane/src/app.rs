@@ -214,6 +214,7 @@ impl Parts {
         .max_encoding_message_size(usize::MAX);
         let audit = AuditServer::new(AuditService::new(self.records.clone(), drain.clone()));
         let node = NodeServer::new(NodeService {
+            catalog: self.catalog.clone(),
             desk: self.desk.clone(),
             publisher: self.publisher.clone(),
             endpoints: self.endpoints.clone(),
@@ -280,7 +281,7 @@ async fn open_once(
         StoreChoice::Etcd(options) => Arc::new(Etcd::connect(options, drain).await?),
     };
     let ca = Ca::open(&*store, sealer, &settings.tls.hosts).await?;
-    let catalog = Catalog::open(store.clone(), sealer.clone()).await?;
+    let catalog = Catalog::open(store.clone(), sealer.clone(), &settings.data_dir).await?;
     keys::ensure_ring(&catalog).await?;
     let endpoints = Endpoints::open(store.clone()).await?;
     Ok(Opened {

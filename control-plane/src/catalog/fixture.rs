@@ -1,6 +1,7 @@
 //! Catalogs for tests, and resources to put into them.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::path::Path;
 use std::sync::Arc;
 
 use proto::v1 as pb;
@@ -22,9 +23,10 @@ pub(crate) async fn catalog() -> (Arc<Catalog>, TempDir) {
     (over(store).await, dir)
 }
 
-/// A catalog over a store that is there.
+/// A catalog over a store that is there, of a replica that remembers nothing.
 pub(crate) async fn over(store: Arc<dyn Store>) -> Arc<Catalog> {
-    Catalog::open(store, sealer()).await.unwrap()
+    let nowhere = Path::new("/nonexistent");
+    Catalog::open(store, sealer(), nowhere).await.unwrap()
 }
 
 /// A server that a command runs.

@@ -21,6 +21,9 @@ const ORPHAN_AGE: Duration = Duration::from_secs(3600);
 /// # Errors
 /// What the store may say. Half of it done is harmless: the next time does the rest.
 pub(super) async fn keep(store: &dyn Store, state: &State) -> Result<(), Error> {
+    let Some(head) = state.head() else {
+        return Ok(());
+    };
     if state.revision() < CHECKPOINT_EVERY || state.unreadable().is_some() {
         return Ok(());
     }
@@ -32,13 +35,14 @@ pub(super) async fn keep(store: &dyn Store, state: &State) -> Result<(), Error> 
     if state.revision() < before + CHECKPOINT_EVERY {
         return Ok(());
     }
-    write_checkpoint(store, state, latest.as_deref()).await?;
+    write_checkpoint(store, state, &head.change, latest.as_deref()).await?;
     remove_old(store, state.revision()).await
 }
 
 async fn write_checkpoint(
     store: &dyn Store,
     state: &State,
+    change: &str,
     latest: Option<&[u8]>,
 ) -> Result<(), Error> {
     let ops: Vec<Op> = state
@@ -57,6 +61,7 @@ async fn write_checkpoint(
         revision,
         chunks: chunks.len(),
         sha256: state.sha256().hex(),
+        change: change.to_owned(),
     };
     let entries = chunks
         .into_iter()

@@ -1,12 +1,27 @@
 //! From the store to a state: the newest checkpoint, then the logs since; checked by the head's hash.
+//!
+//! Each log names the state that it was made on, so that the way from a state to the head is walked back from the
+//! head. Where it does not lead to what this replica has, the store has *gone back*: it was restored from a backup,
+//! and what it holds now is another history.
 
-use super::log::{self, Manifest, Pointer};
+use super::log::{self, Manifest, Parent, Pointer};
 use super::{Error, State};
 use crate::store::seal::Sealer;
 use crate::store::{self, Head, Store, key};
 
 /// How often loading begins anew because somebody moved the checkpoint under it.
 const TRIES_MAX: usize = 3;
+
+/// What the store holds, seen from a state.
+#[derive(Debug)]
+pub(super) enum Found {
+    /// The same.
+    Same,
+    /// What came after it; or what an operator agreed to.
+    Later(Box<State>),
+    /// Another history: this state is not in it.
+    Other(Box<State>),
+}
 
 /// The whole state.
 ///
@@ -30,11 +45,16 @@ async fn load_once(store: &dyn Store, sealer: &Sealer) -> Result<State, Error> {
         return Ok(State::empty());
     };
     let from = checkpoint(store, sealer).await?;
-    replay(store, sealer, from, head).await
+    match way(store, &from, &head).await? {
+        Way::On(logs) => replay(store, sealer, from, head, logs).await,
+        Way::Elsewhere | Way::Restored => Err(corrupt(
+            key::CHECKPOINT_LATEST,
+            "the head does not come after it",
+        )),
+    }
 }
 
-/// The state that the store is at, where that is another than `current`. Reads only the logs since, where
-/// they lead from one to the other; after a restore from a backup they don't.
+/// What the store holds now, seen from `current`. Reads only the logs since, where they lead there.
 ///
 /// # Errors
 /// As [`load`].
@@ -42,21 +62,93 @@ pub(super) async fn newer(
     store: &dyn Store,
     sealer: &Sealer,
     current: &State,
-) -> Result<Option<State>, Error> {
+) -> Result<Found, Error> {
     let head = store.head().await?;
     if head.as_ref() == current.head() {
-        return Ok(None);
+        return Ok(Found::Same);
     }
-    match head {
-        Some(head) if head.revision > current.revision() => {
-            match replay(store, sealer, current.clone(), head).await {
-                Err(Error::Store(store::Error::Corrupt { .. })) => {}
-                other => return other.map(Some),
+    let Some(head) = head else {
+        return Ok(Found::Other(Box::new(State::empty())));
+    };
+    match way(store, current, &head).await {
+        // What lay between is too old to be there still: the checkpoint has it.
+        Err(Error::Store(store::Error::Corrupt { .. })) => whole(store, sealer, current).await,
+        Err(error) => Err(error),
+        Ok(way) => along(store, sealer, current, head, way).await,
+    }
+}
+
+async fn whole(store: &dyn Store, sealer: &Sealer, current: &State) -> Result<Found, Error> {
+    let state = Box::new(load(store, sealer).await?);
+    let known = match current.head() {
+        Some(ours) => is_in_history(store, state.head(), ours.revision, &ours.change).await?,
+        None => true,
+    };
+    Ok(if known {
+        Found::Later(state)
+    } else {
+        Found::Other(state)
+    })
+}
+
+async fn along(
+    store: &dyn Store,
+    sealer: &Sealer,
+    current: &State,
+    head: Head,
+    way: Way,
+) -> Result<Found, Error> {
+    match way {
+        Way::On(logs) => match replay(store, sealer, current.clone(), head, logs).await {
+            Err(Error::Store(store::Error::Corrupt { .. })) => {
+                load(store, sealer).await.map(|s| Found::Later(Box::new(s)))
             }
-        }
-        _ => {}
+            other => other.map(|s| Found::Later(Box::new(s))),
+        },
+        Way::Restored => load(store, sealer).await.map(|s| Found::Later(Box::new(s))),
+        Way::Elsewhere => load(store, sealer).await.map(|s| Found::Other(Box::new(s))),
     }
-    load(store, sealer).await.map(Some)
+}
+
+/// Whether the state after `change`, at `revision`, is in the history that leads to the store's head. What is so old
+/// that its log was pruned is taken to be.
+///
+/// # Errors
+/// As [`load`].
+pub(super) async fn is_in_history(
+    store: &dyn Store,
+    head: Option<&Head>,
+    revision: u64,
+    change: &str,
+) -> Result<bool, Error> {
+    let Some(head) = head else {
+        return Ok(false);
+    };
+    if head.revision <= revision {
+        return Ok(head.revision == revision && head.change == change);
+    }
+    let log = key::log(revision);
+    Ok(match store.get(&log).await? {
+        Some(value) => Manifest::decode(&log, &value)?.change == change,
+        None => restored_since(store, head, revision).await?,
+    })
+}
+
+/// Whether a log is missing because it is old, or because an operator agreed to a history without it.
+async fn restored_since(store: &dyn Store, head: &Head, revision: u64) -> Result<bool, Error> {
+    let mut at = Some(Parent::from(head));
+    while let Some(parent) = at.filter(|p| p.revision > revision) {
+        let log = key::log(parent.revision);
+        let Some(value) = store.get(&log).await? else {
+            return Ok(true);
+        };
+        let manifest = Manifest::decode(&log, &value)?;
+        if manifest.restored {
+            return Ok(true);
+        }
+        at = manifest.parent;
+    }
+    Ok(false)
 }
 
 /// The newest checkpoint, or nothing.
@@ -70,23 +162,57 @@ async fn checkpoint(store: &dyn Store, sealer: &Sealer) -> Result<State, Error> 
     read_chunks(store, sealer, &mut state, &prefix, pointer.chunks).await?;
     state.seal(pointer.revision);
     expect_hash(&state, &pointer.sha256, &prefix)?;
+    state.set_head(Head::new(pointer.revision, state.sha256(), &pointer.change));
     Ok(state)
 }
 
-/// Does what all logs between `state` and `head` say.
+/// The way from one state to a head.
+enum Way {
+    /// These logs, oldest first.
+    On(Vec<Manifest>),
+    /// There is none, and an operator agreed to that.
+    Restored,
+    /// There is none.
+    Elsewhere,
+}
+
+/// Walks back from `head` to `from`.
+async fn way(store: &dyn Store, from: &State, head: &Head) -> Result<Way, Error> {
+    let start = from.head().map(Parent::from);
+    let mut logs = Vec::new();
+    let mut at = Some(Parent::from(head));
+    while at != start {
+        let Some(parent) = at.filter(|p| p.revision > from.revision()) else {
+            let restored = logs.iter().any(|log: &Manifest| log.restored);
+            return Ok(if restored {
+                Way::Restored
+            } else {
+                Way::Elsewhere
+            });
+        };
+        let log = key::log(parent.revision);
+        let value = store.get(&log).await?;
+        let value = value.ok_or_else(|| corrupt(&log, "it is missing"))?;
+        let manifest = Manifest::decode(&log, &value)?;
+        if manifest.change != parent.change {
+            return Err(corrupt(&log, "it is not of the change that was made on it"));
+        }
+        at = manifest.parent.clone();
+        logs.push(manifest);
+    }
+    logs.reverse();
+    Ok(Way::On(logs))
+}
+
+/// Does what `logs` say, which lead from `state` to `head`.
 async fn replay(
     store: &dyn Store,
     sealer: &Sealer,
     mut state: State,
     head: Head,
+    logs: Vec<Manifest>,
 ) -> Result<State, Error> {
-    for revision in state.revision() + 1..=head.revision {
-        let log = key::log(revision);
-        let value = store
-            .get(&log)
-            .await?
-            .ok_or_else(|| corrupt(&log, "it is missing"))?;
-        let manifest = Manifest::decode(&log, &value)?;
+    for manifest in logs {
         let prefix = key::change(&manifest.change);
         read_chunks(store, sealer, &mut state, &prefix, manifest.chunks).await?;
     }

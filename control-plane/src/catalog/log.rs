@@ -6,7 +6,7 @@ use bytes::Bytes;
 use prost::Message;
 use serde::{Deserialize, Serialize};
 
-use crate::store::Error;
+use crate::store::{Error, Head};
 
 /// Bytes at which a chunk is closed. With one resource more it is still far under what a store takes.
 const CHUNK_BYTES: usize = 512 * 1024;
@@ -82,6 +82,30 @@ pub(super) struct Manifest {
     pub(super) author: String,
     /// When, RFC 3339.
     pub(super) time: String,
+    /// The state that it was made on. `None`: the one before the first revision.
+    #[serde(default)]
+    pub(super) parent: Option<Parent>,
+    /// Whether an operator agreed here to a store that had gone back: what came after `parent` before is given up.
+    #[serde(default)]
+    pub(super) restored: bool,
+}
+
+/// The state that a change was made on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Parent {
+    /// Its revision.
+    pub(super) revision: u64,
+    /// The id of the change that led to it.
+    pub(super) change: String,
+}
+
+impl From<&Head> for Parent {
+    fn from(head: &Head) -> Self {
+        Self {
+            revision: head.revision,
+            change: head.change.clone(),
+        }
+    }
 }
 
 /// Names the newest complete checkpoint.
@@ -93,6 +117,8 @@ pub(super) struct Pointer {
     pub(super) chunks: usize,
     /// The hash of its state, hex.
     pub(super) sha256: String,
+    /// The id of the change that led to its state.
+    pub(super) change: String,
 }
 
 impl Manifest {

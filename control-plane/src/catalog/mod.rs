@@ -7,6 +7,7 @@
 //!       -> install the new state, for whoever watches: publish, Watch, Rollout
 //!
 //! somebody else flipped -> the store's bell -> read the logs since -> install
+//!                       -> the store holds another history: it went back (see `standing`)
 //! ```
 //!
 //! It does not know gRPC, nor who is connected. Who may change what is decided before it is called. Start
@@ -19,10 +20,12 @@ pub(crate) mod fixture;
 mod keep;
 mod load;
 mod log;
+mod standing;
 mod state;
 #[cfg(test)]
 mod tests;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,6 +36,7 @@ use tokio::sync::watch;
 
 pub(crate) use draft::Edit;
 pub(crate) use draft::wire_key;
+pub(crate) use standing::{Standing, WentBack};
 pub(crate) use state::{State, Stored, is_internal};
 
 use crate::clock;
@@ -46,6 +50,8 @@ pub(crate) const EDITS_MAX: usize = 10_000;
 pub(crate) const RESOURCE_BYTES_MAX: usize = 256 * 1024;
 /// Most resources in all.
 pub(crate) const RESOURCES_MAX: usize = 200_000;
+/// How often the head is read without having been told of a change.
+const LOOK_EVERY: Duration = Duration::from_secs(15);
 /// How often a change is drafted anew because another replica was faster.
 const TRIES_MAX: usize = 20;
 /// First and longest pause after a lost flip, and after a store that is away.
@@ -68,6 +74,15 @@ pub(crate) enum Error {
     /// There is nothing of that name.
     #[error("no {} named {}", .0.kind, .0.name)]
     NotFound(ResourceKey),
+    /// The store was restored from a backup, and nobody has agreed to that yet.
+    #[error(
+        "the store went back: it holds revision {}, but revision {} was run; nothing is changed until an operator \
+         agrees: gatehouse store accept --revision {}", .0.holds, .0.ran, .0.holds
+    )]
+    WentBack(WentBack),
+    /// The store went not back, so that there is nothing to agree to; or it holds another revision by now.
+    #[error("there is nothing to agree to: {0}")]
+    NothingToAccept(String),
     /// Other replicas were faster, again and again.
     #[error("too many changes at the same time: try again")]
     Busy,
@@ -129,6 +144,15 @@ pub(crate) struct Outcome {
     pub warnings: Vec<pb::Warning>,
 }
 
+/// What is to become a revision.
+struct Change<'a> {
+    author: &'a str,
+    /// The head that it is made on.
+    parent: Option<&'a Head>,
+    ops: &'a [log::Op],
+    restored: bool,
+}
+
 /// All configuration, and its changes.
 #[derive(Debug)]
 pub(crate) struct Catalog {
@@ -141,10 +165,13 @@ pub(crate) struct Catalog {
     /// head; other replicas are kept apart by the flip. An async lock, as it is held over calls to the store,
     /// each of which ends within its own time-out.
     turn: tokio::sync::Mutex<()>,
+    /// Whether the store goes on from what was run, and the highest revision that was. Changed while
+    /// [`Self::turn`] is held.
+    standing: standing::Keeper,
 }
 
 impl Catalog {
-    /// Loads what the store holds.
+    /// Loads what the store holds. `data_dir` remembers the highest revision that was run here.
     ///
     /// # Errors
     /// [`Error::Store`] where the store is away or holds something else than was written; [`Error::Seal`]
@@ -152,14 +179,17 @@ impl Catalog {
     pub(crate) async fn open(
         store: Arc<dyn Store>,
         sealer: Arc<Sealer>,
+        data_dir: &Path,
     ) -> Result<Arc<Self>, Error> {
         let loaded = load::load(&*store, &sealer).await?;
+        let standing = standing::Keeper::open(data_dir, &*store, &loaded).await?;
         let state = watch::Sender::new(Arc::new(loaded));
         Ok(Arc::new(Self {
             store,
             sealer,
             state,
             turn: tokio::sync::Mutex::new(()),
+            standing,
         }))
     }
 
@@ -226,6 +256,9 @@ impl Catalog {
         let mut backoff = Backoff::new(PAUSES.0, PAUSES.1);
         for _ in 0..TRIES_MAX {
             self.catch_up().await?;
+            if let Standing::WentBack(back) = self.standing() {
+                return Err(Error::WentBack(back));
+            }
             let state = self.state();
             if options.if_revision != 0 && options.if_revision != state.revision() {
                 let (expected, head) = (options.if_revision, state.revision());
@@ -240,10 +273,16 @@ impl Catalog {
             if draft.ops.is_empty() || options.dry_run {
                 return Ok(outcome);
             }
-            if let Some(state) = self.commit(author, &state, draft.next, &draft.ops).await? {
+            let change = Change {
+                author,
+                parent: state.head(),
+                ops: &draft.ops,
+                restored: false,
+            };
+            if let Some(state) = self.commit(change, draft.next).await? {
                 let revision = state.revision();
                 tracing::info!(revision, changed = draft.ops.len(), author, "new revision");
-                self.install(state);
+                self.install(state).await;
                 return Ok(Outcome {
                     revision,
                     ..outcome
@@ -263,23 +302,19 @@ impl Catalog {
     }
 
     /// Stages and flips. `None`: another replica was faster.
-    async fn commit(
-        &self,
-        author: &str,
-        state: &State,
-        mut next: State,
-        ops: &[log::Op],
-    ) -> Result<Option<State>, Error> {
+    async fn commit(&self, change: Change<'_>, mut next: State) -> Result<Option<State>, Error> {
         // Version 7: sorted by time, so that what is left over tells its age.
         let id = uuid::Uuid::now_v7().simple().to_string();
-        let chunks = log::chunks(ops);
+        let chunks = log::chunks(change.ops);
         let manifest = log::Manifest {
             revision: next.revision(),
             change: id.clone(),
             chunks: chunks.len(),
             sha256: next.sha256().hex(),
-            author: author.to_owned(),
+            author: change.author.to_owned(),
             time: clock::now_text(),
+            parent: change.parent.map(log::Parent::from),
+            restored: change.restored,
         };
         let staged = chunks
             .into_iter()
@@ -289,7 +324,7 @@ impl Catalog {
         self.store.stage(staged).await?;
         let head = Head::new(next.revision(), next.sha256(), &id);
         let also = vec![Entry::new(key::log(next.revision()), manifest.encode())];
-        match self.store.flip(state.head(), &head, also).await? {
+        match self.store.flip(change.parent, &head, also).await? {
             Flip::Lost => Ok(None),
             Flip::Flipped => {
                 next.set_head(head);
@@ -300,14 +335,89 @@ impl Catalog {
 
     /// Reads what other replicas did. Held by [`Self::turn`].
     async fn catch_up(&self) -> Result<(), Error> {
-        if let Some(newer) = load::newer(&*self.store, &self.sealer, &self.state()).await? {
-            tracing::debug!(revision = newer.revision(), "caught up with the store");
-            self.install(newer);
+        match load::newer(&*self.store, &self.sealer, &self.state()).await? {
+            load::Found::Same => self.standing.holds(self.state().revision()),
+            load::Found::Later(state) => {
+                tracing::debug!(revision = state.revision(), "caught up with the store");
+                self.standing.holds(state.revision());
+                self.install(*state).await;
+            }
+            load::Found::Other(state) => {
+                let (ran, holds) = (self.state().revision(), state.revision());
+                self.standing.went_back(ran, holds);
+            }
         }
         Ok(())
     }
 
-    fn install(&self, state: State) {
+    /// Whether the store goes on from what was run.
+    pub(crate) fn standing(&self) -> Standing {
+        self.standing.now()
+    }
+
+    /// Whether nodes may be given what there is: not where this replica began on a store that had gone back.
+    pub(crate) fn may_be_published(&self) -> bool {
+        self.standing.may_be_published()
+    }
+
+    /// A node says that it runs `revision`. Where the store holds none that is so high, the store went back.
+    pub(crate) async fn heard_of(&self, revision: u64) {
+        let _turn = self.turn.lock().await;
+        // A store that is away says nothing about what it holds.
+        if self.catch_up().await.is_ok() {
+            self.standing.heard_of(revision, self.state().revision());
+        }
+    }
+
+    /// An operator agrees to what the store holds: it goes on above the highest revision that any node has run.
+    ///
+    /// # Errors
+    /// [`Error::NothingToAccept`] where the store did not go back, or holds another revision than `holds`.
+    pub(crate) async fn accept(&self, author: &str, holds: u64) -> Result<Outcome, Error> {
+        let _turn = self.turn.lock().await;
+        self.catch_up().await?;
+        let Standing::WentBack(back) = self.standing() else {
+            let head = self.state().revision();
+            return Err(Error::NothingToAccept(format!(
+                "the store goes on from what was run, at revision {head}"
+            )));
+        };
+        let there = load::load(&*self.store, &self.sealer).await?;
+        if there.revision() != holds {
+            return Err(Error::NothingToAccept(format!(
+                "the store holds revision {}, not {holds}",
+                there.revision()
+            )));
+        }
+        let parent = there.head().cloned();
+        let mut next = there;
+        next.seal(back.ran.max(holds) + 1);
+        let change = Change {
+            author,
+            parent: parent.as_ref(),
+            ops: &[],
+            restored: true,
+        };
+        let state = self.commit(change, next).await?.ok_or(Error::Busy)?;
+        let revision = state.revision();
+        tracing::warn!(
+            revision,
+            holds,
+            ran = back.ran,
+            author,
+            "a restored store was accepted"
+        );
+        self.standing.holds(revision);
+        self.install(state).await;
+        Ok(Outcome {
+            revision,
+            changes: Vec::new(),
+            warnings: Vec::new(),
+        })
+    }
+
+    async fn install(&self, state: State) {
+        self.standing.remember(&state).await;
         self.state.send_replace(Arc::new(state));
     }
 
@@ -331,8 +441,10 @@ impl Catalog {
                         tracing::info!("the store answers again");
                     }
                     backoff.reset();
-                    if bell.changed().await.is_err() {
-                        return;
+                    tokio::select! {
+                        changed = bell.changed() => if changed.is_err() { return },
+                        // An event may be lost, or a watch be deaf: the head itself is asked, too.
+                        () = tokio::time::sleep(LOOK_EVERY) => {}
                     }
                 }
                 Err(error) => {

@@ -230,7 +230,7 @@ async fn a_new_start_has_the_same_state() {
     assert_eq!(after.snapshot().servers[&name].title, "4");
     let other = Arc::new(Sealer::new(&[6; 32]).unwrap());
     assert!(matches!(
-        Catalog::open(store, other).await,
+        Catalog::open(store, other, Path::new("/nonexistent")).await,
         Err(Error::Seal(_))
     ));
 }
@@ -343,22 +343,20 @@ async fn a_store_that_was_tampered_with_is_not_believed() {
     let mut changed = text;
     changed[at..at + 9].copy_from_slice(b"/bin/evil");
     store.put(Entry::new(chunk.key, changed)).await.unwrap();
-    let opened = Catalog::open(store, sealer()).await;
+    let opened = Catalog::open(store, sealer(), Path::new("/nonexistent")).await;
     assert!(
         matches!(opened, Err(Error::Store(store::Error::Corrupt { .. }))),
         "{opened:?}"
     );
 }
 
-#[tokio::test]
-async fn a_store_restored_from_a_backup_is_followed_back() {
-    let (store, _dir) = stores::embedded();
-    let catalog = over(store.clone()).await;
-    apply(&catalog, vec![server("a", "A")]).await;
-    let backup = store.list(key::ALL).await.unwrap();
-    let old = catalog.state();
-    apply(&catalog, vec![server("b", "B")]).await;
+/// Everything that a store holds.
+async fn backup(store: &dyn Store) -> Vec<Entry> {
+    store.list(key::ALL).await.unwrap()
+}
 
+/// Puts a store back to what it held.
+async fn restore(store: &dyn Store, backup: Vec<Entry>) {
     store
         .delete(store.keys(key::ALL).await.unwrap())
         .await
@@ -366,9 +364,116 @@ async fn a_store_restored_from_a_backup_is_followed_back() {
     for entry in backup {
         store.put(entry).await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn a_store_restored_from_a_backup_is_not_followed_until_an_operator_agrees() {
+    let (store, _dir) = stores::embedded();
+    let (catalog, other) = (over(store.clone()).await, over(store.clone()).await);
+    apply(&catalog, vec![server("a", "A")]).await;
+    let old = backup(&*store).await;
+    apply(&catalog, vec![server("b", "B")]).await;
+    other.follow_once().await.unwrap();
+
+    restore(&*store, old.clone()).await;
+    for replica in [&catalog, &other] {
+        replica.follow_once().await.unwrap();
+        assert_eq!(replica.state().revision(), 2, "it serves what was run");
+        let back = WentBack { ran: 2, holds: 1 };
+        assert_eq!(replica.standing(), Standing::WentBack(back));
+        assert!(replica.may_be_published());
+        let refused = replica
+            .apply("test", vec![server("c", "C")], Options::default())
+            .await;
+        assert!(matches!(refused, Err(Error::WentBack(_))), "{refused:?}");
+    }
+    assert_eq!(backup(&*store).await, old, "nothing was written meanwhile");
+
+    assert!(matches!(
+        catalog.accept("test", 2).await,
+        Err(Error::NothingToAccept(_))
+    ));
+    assert_eq!(catalog.accept("test", 1).await.unwrap().revision, 3);
+    other.follow_once().await.unwrap();
+    for replica in [&catalog, &other] {
+        assert_eq!(replica.standing(), Standing::Firm);
+        assert_eq!(replica.state().revision(), 3);
+        let names: Vec<_> = replica.state().resources().keys().cloned().collect();
+        assert_eq!(names, [key_of("Server", "a")]);
+    }
+    assert_eq!(apply(&other, vec![server("c", "C")]).await.revision, 4);
     catalog.follow_once().await.unwrap();
-    assert_eq!(catalog.state().revision(), 1);
-    assert_eq!(catalog.state().sha256(), old.sha256());
+    assert_eq!(over(store).await.state().sha256(), other.state().sha256());
+}
+
+#[tokio::test]
+async fn a_store_that_is_put_right_again_needs_nobody_to_agree() {
+    let (store, _dir) = stores::embedded();
+    let catalog = over(store.clone()).await;
+    apply(&catalog, vec![server("a", "A")]).await;
+    let old = backup(&*store).await;
+    apply(&catalog, vec![server("b", "B")]).await;
+    let newest = backup(&*store).await;
+    for held in [old, Vec::new()] {
+        restore(&*store, held).await;
+        catalog.follow_once().await.unwrap();
+        assert!(matches!(catalog.standing(), Standing::WentBack(_)));
+        restore(&*store, newest.clone()).await;
+        catalog.follow_once().await.unwrap();
+        assert_eq!(catalog.standing(), Standing::Firm);
+    }
+    assert_eq!(apply(&catalog, vec![server("c", "C")]).await.revision, 3);
+}
+
+#[tokio::test]
+async fn a_replica_that_begins_on_a_restored_store_publishes_nothing_of_it() {
+    let (store, dir) = stores::embedded();
+    let open = || Catalog::open(store.clone(), sealer(), dir.path());
+    let before = open().await.unwrap();
+    apply(&before, vec![server("a", "A")]).await;
+    let old = backup(&*store).await;
+    apply(&before, vec![server("b", "B")]).await;
+    drop(before);
+    restore(&*store, old).await;
+
+    let remembers = open().await.unwrap();
+    let back = WentBack { ran: 2, holds: 1 };
+    assert_eq!(remembers.standing(), Standing::WentBack(back));
+    assert!(!remembers.may_be_published());
+
+    // One that remembers nothing hears it from the first node that comes.
+    let told = over(store.clone()).await;
+    assert_eq!(told.standing(), Standing::Firm);
+    told.heard_of(1).await;
+    told.heard_of(u64::MAX).await;
+    assert_eq!(told.standing(), Standing::Firm);
+    told.heard_of(7).await;
+    assert!(!told.may_be_published());
+    assert_eq!(told.accept("test", 1).await.unwrap().revision, 8);
+    remembers.follow_once().await.unwrap();
+    assert!(remembers.may_be_published());
+    assert_eq!(remembers.state().revision(), 8);
+    drop((remembers, told));
+    assert_eq!(open().await.unwrap().standing(), Standing::Firm);
+}
+
+#[tokio::test]
+async fn a_restored_store_that_somebody_wrote_to_is_another_history() {
+    let (store, _dir) = stores::embedded();
+    let catalog = over(store.clone()).await;
+    apply(&catalog, vec![server("a", "A")]).await;
+    let old = backup(&*store).await;
+    apply(&catalog, vec![server("b", "B")]).await;
+    restore(&*store, old).await;
+    let unaware = over(store.clone()).await;
+    for name in ["c", "d", "e"] {
+        apply(&unaware, vec![server(name, name)]).await;
+    }
+    catalog.follow_once().await.unwrap();
+    let back = WentBack { ran: 2, holds: 4 };
+    assert_eq!(catalog.standing(), Standing::WentBack(back));
+    assert_eq!(catalog.state().revision(), 2);
+    assert_eq!(catalog.accept("test", 4).await.unwrap().revision, 5);
 }
 
 #[tokio::test]

@@ -100,7 +100,9 @@ impl Lane {
             .refused
             .as_ref()
             .is_some_and(|refused| Arc::ptr_eq(refused, view));
-        if self.in_flight.is_some() || is_there || was_refused {
+        // What is lower than what it runs it would refuse: the store went back, and an operator has to agree first.
+        let goes_back = self.revision > view.revision;
+        if self.in_flight.is_some() || is_there || was_refused || goes_back {
             return Next::Nothing;
         }
         let faults = view.lacking(&self.features);

@@ -15,7 +15,7 @@ use tonic::{Request, Response, Status};
 
 use super::{rollout, status, watch};
 use crate::access::caller;
-use crate::catalog::{Catalog, Options, Outcome, is_internal};
+use crate::catalog::{Catalog, Options, Outcome, Standing, is_internal};
 use crate::join::Desk;
 use crate::keys;
 use crate::nodes::Nodes;
@@ -210,6 +210,20 @@ impl Admin for AdminService {
         Ok(Response::new(pb::GetServerStatusResponse { servers }))
     }
 
+    async fn accept_store(
+        &self,
+        request: Request<pb::AcceptStoreRequest>,
+    ) -> Reply<pb::ApplyResponse> {
+        let caller = caller(&request)?;
+        let outcome = self
+            .catalog
+            .accept(&caller.name, request.get_ref().revision)
+            .await;
+        outcome
+            .map(applied)
+            .map_err(|e| status::of_catalog(e, "revision"))
+    }
+
     async fn version(&self, _: Request<pb::VersionRequest>) -> Reply<pb::VersionResponse> {
         let state = self.catalog.state();
         Ok(Response::new(pb::VersionResponse {
@@ -217,6 +231,13 @@ impl Admin for AdminService {
             revision: state.revision(),
             sha256: state.sha256().hex(),
             store: self.catalog.store_kind().to_owned(),
+            went_back: match self.catalog.standing() {
+                Standing::Firm => None,
+                Standing::WentBack(back) => Some(pb::WentBack {
+                    ran: back.ran,
+                    holds: back.holds,
+                }),
+            },
         }))
     }
 }

@@ -12,6 +12,7 @@ use tonic::{Code, Request, Response, Status, Streaming};
 
 use super::session::Session;
 use super::status;
+use crate::catalog::Catalog;
 use crate::endpoints::Endpoints;
 use crate::join::Desk;
 use crate::nodes::Nodes;
@@ -26,6 +27,8 @@ const OUTBOUND_MAX: usize = 4;
 pub(crate) struct NodeService {
     /// Who may join.
     pub desk: Arc<Desk>,
+    /// Whether they may get it.
+    pub catalog: Arc<Catalog>,
     /// What nodes get.
     pub publisher: Arc<Publisher>,
     /// Where sidecars are.

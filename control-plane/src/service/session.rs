@@ -77,6 +77,10 @@ impl Session {
         let scope = scope_of(&self.peer);
         let mut lane = Lane::new(&hello);
         let present = self.welcome(&hello)?;
+        let catalog = &self.service.catalog;
+        if hello.revision > catalog.state().revision() {
+            catalog.heard_of(hello.revision).await;
+        }
         let mut states = self.service.publisher.watch();
         let mut table = self.service.endpoints.watch();
         // Edges are told at once where sidecars are; sidecars never.
@@ -183,6 +187,9 @@ impl Session {
 
     /// Sends the node what it lacks, if it is its turn.
     async fn pump(&self, present: &Present, lane: &mut Lane, scope: &Scope) -> Result<(), Status> {
+        if !self.service.catalog.may_be_published() {
+            return Ok(());
+        }
         match lane.next(&self.service.publisher.view(scope)) {
             Next::Nothing => Ok(()),
             Next::Push(push) => self.send(Control::Config(push)).await,

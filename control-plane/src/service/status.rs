@@ -46,6 +46,8 @@ pub(crate) fn of_catalog(error: catalog::Error, list: &str) -> Status {
         Error::Refused(faults) => refused(&faults, list),
         Error::Conflict { .. } => with_code(Code::Aborted, "GH5003", &message),
         Error::Busy => with_code(Code::Aborted, "GH5003", &message),
+        Error::WentBack(_) => with_code(Code::FailedPrecondition, "GH5103", &message),
+        Error::NothingToAccept(_) => with_code(Code::FailedPrecondition, "GH5104", &message),
         Error::NotFound(_) => not_found(model::fault::DANGLING, &message),
         Error::TooOld(_) => with_code(Code::FailedPrecondition, "GH5101", &message),
         Error::Store(error) => of_store(&error),

@@ -43,6 +43,13 @@ impl Held {
         };
         next.revision = Revision(push.revision);
         let mut faults = Vec::new();
+        if push.revision < self.revision.0 {
+            faults.push(format!(
+                "revision {} is older than revision {}, which this node runs: was the store restored from a \
+                 backup? `gatehouse nodes` shows what nodes run; an operator must agree to what the store holds now",
+                push.revision, self.revision
+            ));
+        }
         for key in push.removed.iter() {
             next.entries.remove(&ResourceKey::new(&key.kind, &key.name));
         }
@@ -254,6 +261,20 @@ mod tests {
             .unwrap_err();
         assert!(faults[0].contains("hash"), "{faults:?}");
         assert_eq!(held.hash, before);
+    }
+
+    #[test]
+    fn a_revision_that_goes_back_is_refused_even_as_a_whole() {
+        let a = rule("a", &["access/1"]);
+        let first = push(vec![a.clone()], std::slice::from_ref(&a));
+        let (held, _) = Held::default().after(&first).unwrap();
+        let older = pb::ConfigPush {
+            revision: 4,
+            full: true,
+            ..first
+        };
+        let faults = held.after(&older).unwrap_err();
+        assert!(faults[0].contains("older than revision 5"), "{faults:?}");
     }
 
     #[test]

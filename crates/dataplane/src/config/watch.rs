@@ -16,7 +16,7 @@ use runtime::tls::{self, Identity};
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::disk::Disk;
+use super::disk::{self, Disk};
 use super::endpoints::Endpoints;
 use super::held::Held;
 use super::live::{Config, Live};
@@ -29,6 +29,8 @@ const OUTBOX: usize = 16;
 /// The names of the two files.
 const CONFIG_FILE: &str = "config";
 const ENDPOINTS_FILE: &str = "endpoints";
+/// Endpoints have no revision: any of their states may be the newest.
+const ENDPOINTS_REVISION: u64 = 0;
 
 /// What a node is, and where it belongs.
 #[derive(Debug)]
@@ -67,8 +69,7 @@ pub fn start(node: Node, drain: &Drain) -> Result<(Live, StatusSender), tls::Err
         config: tls::client_config(&node.identity, &[tls::H2])?,
         server_name: control_plane_name(),
     };
-    let key = node.identity.node_key()?;
-    let disk = match Disk::new(&node.data_dir, &key) {
+    let disk = match Disk::open(&node.data_dir) {
         Ok(disk) => Some(Arc::new(disk)),
         Err(error) => {
             tracing::error!(%error, "no snapshot is kept on disk");
@@ -111,8 +112,9 @@ impl Link {
     fn load(&mut self) {
         let Some(disk) = &self.disk else { return };
         match disk.load::<pb::ConfigPush>(CONFIG_FILE) {
-            Ok(Some(push)) => match self.prepare(&push) {
+            Ok(Some(loaded)) => match self.prepare(&loaded.message) {
                 Ok((held, config)) => {
+                    warn_of(&loaded.refused);
                     tracing::info!(revision = %held.revision, "starting from the snapshot on disk");
                     self.held = held;
                     self.live.swap(config);
@@ -123,7 +125,10 @@ impl Link {
             Err(error) => tracing::error!(%error, "the snapshot on disk is refused"),
         }
         match disk.load::<pb::EndpointPush>(ENDPOINTS_FILE) {
-            Ok(Some(push)) => self.live.swap_endpoints(Endpoints::of(&push)),
+            Ok(Some(loaded)) => {
+                warn_of(&loaded.refused);
+                self.live.swap_endpoints(Endpoints::of(&loaded.message));
+            }
             Ok(None) => {}
             Err(error) => tracing::error!(%error, "the endpoints on disk are refused"),
         }
@@ -208,11 +213,22 @@ impl Link {
         match message.kind {
             Some(pb::control_message::Kind::Config(push)) => {
                 let answer = self.apply(push).await;
-                send(outbox, answer).await
+                let taken = matches!(answer, Kind::Ack(_));
+                send(outbox, answer).await?;
+                if taken {
+                    let (revision, push) = (self.held.revision.0, self.held.to_push());
+                    self.keep(move |disk| disk.save_again(CONFIG_FILE, revision, &push))
+                        .await;
+                }
+                Ok(())
             }
             Some(pb::control_message::Kind::Endpoints(push)) => {
                 self.live.swap_endpoints(Endpoints::of(&push));
-                self.save(ENDPOINTS_FILE, push).await;
+                self.keep(move |disk| {
+                    disk.save(ENDPOINTS_FILE, ENDPOINTS_REVISION, &push)?;
+                    disk.save_again(ENDPOINTS_FILE, ENDPOINTS_REVISION, &push)
+                })
+                .await;
                 Ok(())
             }
             // A later control plane may say more than we know; what it must not say so is configuration.
@@ -227,8 +243,11 @@ impl Link {
             Ok((held, config)) => {
                 self.held = held;
                 self.live.swap(config);
-                self.save(CONFIG_FILE, self.held.to_push()).await;
                 let revision = self.held.revision;
+                // Before the ACK: whoever waited for it may count on it after a restart, too.
+                let kept = self.held.to_push();
+                self.keep(move |disk| disk.save(CONFIG_FILE, revision.0, &kept))
+                    .await;
                 tracing::info!(%revision, "configuration in force");
                 let sha256 = self.held.hash.map(|h| h.0.to_vec()).unwrap_or_default();
                 Kind::Ack(pb::Ack {
@@ -255,17 +274,23 @@ impl Link {
         Ok((held, Arc::new(config)))
     }
 
-    /// Keeps a message on disk. A failure costs the next start its snapshot, not this node its work.
-    async fn save(&self, name: &'static str, message: impl prost::Message + 'static) {
+    /// Keeps something on disk. A failure costs the next start its snapshot, not this node its work.
+    async fn keep(&self, save: impl FnOnce(&Disk) -> Result<(), disk::Error> + Send + 'static) {
         let Some(disk) = self.disk.clone() else {
             return;
         };
-        let saved = tokio::task::spawn_blocking(move || disk.save(name, &message)).await;
+        let saved = tokio::task::spawn_blocking(move || save(&disk)).await;
         match saved {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::error!(%error, "the snapshot is not kept on disk"),
             Err(error) => tracing::error!(%error, "the snapshot is not kept on disk"),
         }
+    }
+}
+
+fn warn_of(refused: &[String]) {
+    for why in refused {
+        tracing::error!(%why, "a copy of the snapshot on disk is refused; the other is whole");
     }
 }
 
