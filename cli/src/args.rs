@@ -7,7 +7,7 @@ use clap::{ArgAction, Parser};
 use crate::services::Rest;
 use crate::show::{ColorChoice, Format};
 use crate::{
-    apply, audit, call, connect, delete, explain, get, key, node, nodes, server, tools, up,
+    apply, audit, call, connect, delete, explain, get, key, node, nodes, server, store, tools, up,
     validate,
 };
 
@@ -109,6 +109,8 @@ pub(crate) enum Command {
     Server(server::Command),
     #[command(subcommand)]
     Node(node::Command),
+    #[command(subcommand)]
+    Store(store::Command),
     /// Run a control plane, as the program gatehouse-control-plane does
     ControlPlane(Rest),
     /// Run an edge, as the program gatehouse-edge does

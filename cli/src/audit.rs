@@ -4,9 +4,10 @@ mod row;
 
 use std::time::Duration;
 
-use proto::v1::{Call, CallFilter, ListCallsRequest, TailCallsRequest};
+use proto::v1::{AbsentReplica, Call, CallFilter, ListCallsRequest, TailCallsRequest};
 use serde::Serialize;
 
+use crate::absent;
 use crate::app::App;
 use crate::fault::Failure;
 use crate::link::Link;
@@ -173,15 +174,21 @@ pub async fn run(command: Command, app: &App) -> Result<(), Failure> {
 
 async fn list(args: List, app: &App) -> Result<(), Failure> {
     let link = app.link().await?;
-    let (calls, next) = pages(&link, &args).await?;
+    let Pages {
+        calls,
+        after: next,
+        absent,
+    } = pages(&link, &args).await?;
     if app.show.is_json() {
         let items: Vec<View<'_>> = calls.iter().map(View::of).collect();
         app.show.json(&Page {
             items,
             next: Some(next).filter(|next| !next.is_empty()),
+            absent: absent::json(&absent),
         });
         return Ok(());
     }
+    absent::note(&app.show, &absent, "calls that it has stored");
     let wide = app.show.format() == Format::Wide;
     let mut table = Table::new(row::header(wide));
     for call in &calls {
@@ -200,8 +207,16 @@ async fn list(args: List, app: &App) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Calls, and what there is to know of the list.
+struct Pages {
+    calls: Vec<Call>,
+    /// Where the next page begins. Empty: there is none.
+    after: String,
+    absent: Vec<AbsentReplica>,
+}
+
 /// As many pages as the limit takes.
-async fn pages(link: &Link, args: &List) -> Result<(Vec<Call>, String), Failure> {
+async fn pages(link: &Link, args: &List) -> Result<Pages, Failure> {
     let mut calls = Vec::new();
     let mut after = args.after.clone().unwrap_or_default();
     loop {
@@ -211,6 +226,7 @@ async fn pages(link: &Link, args: &List) -> Result<(Vec<Call>, String), Failure>
             filter: Some(args.filter.wire()),
             limit,
             after,
+            ..Default::default()
         };
         let page = link
             .audit()
@@ -218,11 +234,14 @@ async fn pages(link: &Link, args: &List) -> Result<(Vec<Call>, String), Failure>
             .await
             .map_err(|s| link.fault(&s))?
             .into_inner();
-        let empty = page.calls.is_empty();
         calls.extend(page.calls);
         after = page.next;
-        if after.is_empty() || empty || calls.len() >= args.limit as usize {
-            return Ok((calls, after));
+        if after.is_empty() || calls.len() >= args.limit as usize {
+            return Ok(Pages {
+                calls,
+                after,
+                absent: page.absent,
+            });
         }
     }
 }
@@ -231,6 +250,7 @@ async fn tail(args: Tail, app: &App) -> Result<(), Failure> {
     let link = app.link().await?;
     let request = TailCallsRequest {
         filter: Some(args.filter.wire()),
+        only_here: false,
     };
     let mut stream = link
         .audit()
@@ -273,6 +293,7 @@ struct Page<'a> {
     items: Vec<View<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<String>,
+    absent: serde_json::Value,
 }
 
 #[cfg(test)]

@@ -130,7 +130,7 @@ async fn edge(context: &Context, server: &str) -> Result<String, Failure> {
     }
     let answer = link
         .admin()
-        .list_nodes(ListNodesRequest {})
+        .list_nodes(ListNodesRequest::default())
         .await
         .map_err(|s| link.fault(&s))?
         .into_inner();

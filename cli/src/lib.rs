@@ -7,6 +7,7 @@
 //! ```
 //! Must not know the store or the node API. Start from [`run`].
 
+pub mod absent;
 pub mod app;
 pub mod apply;
 mod args;
@@ -30,6 +31,7 @@ pub mod server;
 pub mod services;
 pub mod show;
 pub mod source;
+pub mod store;
 pub mod tools;
 pub mod up;
 pub mod validate;
@@ -188,6 +190,7 @@ async fn perform(command: Command, app: &App) -> Result<(), Failure> {
         Command::Nodes(args) => nodes::run(args, app).await,
         Command::Server(command) => server::run(command, app).await,
         Command::Node(command) => node::run(command, app).await,
+        Command::Store(command) => store::run(command, app).await,
         Command::Up(_) | Command::ControlPlane(_) | Command::Edge(_) | Command::Sidecar(_) => {
             Ok(())
         }

@@ -4,6 +4,7 @@ use proto::v1::{ListNodesRequest, ListNodesResponse, NodeKind, NodeStatus};
 use serde::Serialize;
 use serde_json::json;
 
+use crate::absent;
 use crate::app::App;
 use crate::codes;
 use crate::fault::{Failure, Fault};
@@ -35,7 +36,7 @@ pub async fn run(args: Args, app: &App) -> Result<(), Failure> {
     let link = app.link().await?;
     let answer = link
         .admin()
-        .list_nodes(ListNodesRequest {})
+        .list_nodes(ListNodesRequest::default())
         .await
         .map_err(|s| link.fault(&s))?
         .into_inner();
@@ -49,9 +50,11 @@ pub async fn run(args: Args, app: &App) -> Result<(), Failure> {
             .map(|node| View::of(node, answer.revision))
             .collect();
         app.show
-            .json(&json!({"revision": answer.revision, "items": items}));
+            .json(&json!({"revision": answer.revision, "items": items,
+                          "absent": absent::json(&answer.absent)}));
         return Ok(());
     }
+    absent::note(&app.show, &answer.absent, "its nodes");
     let table = table(&chosen, answer.revision, app.show.format() == Format::Wide);
     app.show.table(
         &table,

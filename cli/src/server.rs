@@ -67,6 +67,7 @@ pub async fn run(command: Command, app: &App) -> Result<(), Failure> {
 pub async fn statuses(link: &Link, server: &str) -> Result<Vec<ServerStatus>, Failure> {
     let request = GetServerStatusRequest {
         server: server.to_owned(),
+        only_here: false,
     };
     let answer = link
         .admin()

@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use model::snapshot::Sha256;
+use runtime::tls::{Peer, peer_of};
 use tonic::metadata::MetadataMap;
 use tonic::service::Interceptor;
-use tonic::{Request, Status};
+use tonic::{Code, Request, Status};
 
 use crate::service::status;
 use crate::store::seal::{self, read_private};
@@ -35,11 +36,13 @@ pub(crate) enum Error {
     NoToken(String),
 }
 
-/// Whoever showed a good token.
+/// Whoever showed a good token, or the certificate of a replica.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {
     /// Named in history.
     pub name: Arc<str>,
+    /// Whether it is another replica: that only reads, and only what is here.
+    is_replica: bool,
 }
 
 /// The tokens that are good.
@@ -101,6 +104,7 @@ impl Access {
         if is_good {
             Ok(Some(Caller {
                 name: "admin".into(),
+                is_replica: false,
             }))
         } else {
             Err(status::unauthenticated(
@@ -114,7 +118,7 @@ impl Access {
     pub(crate) fn strict(self) -> impl Interceptor + Clone + Send + Sync + 'static {
         move |request: Request<()>| {
             let request = self.identify(request)?;
-            caller(&request)?;
+            reader(&request)?;
             Ok(request)
         }
     }
@@ -126,18 +130,47 @@ impl Access {
     }
 
     fn identify(&self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        if let Some(caller) = self.caller(request.metadata())? {
+        let caller = match self.caller(request.metadata())? {
+            None => replica(&request),
+            caller => caller,
+        };
+        if let Some(caller) = caller {
             request.extensions_mut().insert(caller);
         }
         Ok(request)
     }
 }
 
-/// Who calls.
+/// Another replica, by the certificate that TLS has verified.
+fn replica(request: &Request<()>) -> Option<Caller> {
+    let certificates = request.peer_certs()?;
+    match peer_of(certificates.first()?) {
+        Ok(Peer::ControlPlane { id }) => Some(Caller {
+            name: id,
+            is_replica: true,
+        }),
+        _ => None,
+    }
+}
+
+/// Who calls, and may change everything.
+///
+/// # Errors
+/// UNAUTHENTICATED where no token was shown; PERMISSION_DENIED for another replica.
+pub(crate) fn caller<T>(request: &Request<T>) -> Result<Caller, Status> {
+    let caller = reader(request)?;
+    if caller.is_replica {
+        let message = "another replica only reads: changes are an administrator's";
+        return Err(status::with_code(Code::PermissionDenied, "GH3004", message));
+    }
+    Ok(caller)
+}
+
+/// Who calls, to read: an administrator, or another replica.
 ///
 /// # Errors
 /// UNAUTHENTICATED where no token was shown.
-pub(crate) fn caller<T>(request: &Request<T>) -> Result<Caller, Status> {
+pub(crate) fn reader<T>(request: &Request<T>) -> Result<Caller, Status> {
     request.extensions().get().cloned().ok_or_else(|| {
         status::unauthenticated(
             "GH3003",

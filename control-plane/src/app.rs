@@ -24,13 +24,14 @@ pub use crate::settings::Settings;
 
 use crate::access::Access;
 use crate::ca::{self, Ca};
-use crate::catalog::{self, Catalog};
+use crate::catalog::{self, Catalog, Standing};
 use crate::endpoints::Endpoints;
 use crate::join::Desk;
 use crate::keys;
 use crate::nodes::Nodes;
 use crate::publish::Publisher;
 use crate::records::{self, Records};
+use crate::replicas::{Peers, Replicas};
 use crate::service::admin::AdminService;
 use crate::service::audit::AuditService;
 use crate::service::node::NodeService;
@@ -119,14 +120,15 @@ pub async fn run_reporting(
         .with_context(|| ca_file.display().to_string())?;
     readiness.done(STORE);
 
-    let parts = Parts::new(&settings, opened)?;
+    let control = net::listen(&settings.listen, "listen").await?;
+    let otlp = net::listen(&settings.otlp_listen, "otlp_listen").await?;
+    let (listen, otlp_listen) = (control.local_addr()?, otlp.local_addr()?);
+    let address = settings.advertise(listen)?;
+    let parts = Parts::new(&settings, &address, opened)?;
     // Read by the admin port from now on; set once.
     let _ = shown.set(Shown::new(parts.catalog.clone(), parts.nodes.clone()));
     parts.spawn(&drain);
 
-    let control = net::listen(&settings.listen, "listen").await?;
-    let otlp = net::listen(&settings.otlp_listen, "otlp_listen").await?;
-    let (listen, otlp_listen) = (control.local_addr()?, otlp.local_addr()?);
     // A node that joins and an administrator have no certificate; a node's stream asks for it.
     let with_or_without = parts.serving.config(ClientAuth::Optional)?;
     let nodes_only = parts.serving.config(ClientAuth::Required)?;
@@ -160,6 +162,8 @@ pub async fn run_reporting(
 struct Parts {
     catalog: Arc<Catalog>,
     nodes: Arc<Nodes>,
+    replicas: Arc<Replicas>,
+    peers: Arc<Peers>,
     endpoints: Arc<Endpoints>,
     publisher: Arc<Publisher>,
     desk: Arc<Desk>,
@@ -168,19 +172,26 @@ struct Parts {
 }
 
 impl Parts {
-    fn new(settings: &Settings, opened: Opened) -> anyhow::Result<Self> {
+    /// `address` is where the other replicas reach this one.
+    fn new(settings: &Settings, address: &str, opened: Opened) -> anyhow::Result<Self> {
         let Opened {
             store,
             ca,
             catalog,
             endpoints,
         } = opened;
+        let name = replica_name(&settings.data_dir)?;
+        let nodes = Arc::new(Nodes::default());
+        let serving = Serving::new(ca.clone(), &name, &settings.tls.hosts)?;
+        let replicas = Replicas::new(store.clone(), nodes.clone(), &name, address);
         Ok(Self {
-            nodes: Arc::new(Nodes::default()),
+            peers: Peers::new(replicas.clone(), serving.clone()),
+            replicas,
+            nodes,
             endpoints,
             publisher: Publisher::new(&catalog),
-            desk: Arc::new(Desk::new(store, ca.clone())),
-            serving: Serving::new(ca, &settings.tls.hosts)?,
+            desk: Arc::new(Desk::new(store, ca)),
+            serving,
             records: Records::open_with(records::Settings {
                 dir: settings.data_dir.join("records"),
                 calls_max: settings.records.calls_max,
@@ -196,6 +207,8 @@ impl Parts {
         drain.spawn("follow the store", catalog.follow(drain.clone()));
         drain.spawn("follow endpoints", endpoints.follow(drain.clone()));
         drain.spawn("follow the head", head);
+        let replicas = self.replicas.clone();
+        drain.spawn("follow replicas", replicas.follow(drain.clone()));
         drain.spawn(
             "renew certificate",
             self.serving.clone().renew(drain.clone()),
@@ -207,12 +220,18 @@ impl Parts {
         let admin = AdminServer::new(AdminService {
             catalog: self.catalog.clone(),
             nodes: self.nodes.clone(),
+            replicas: self.replicas.clone(),
+            peers: self.peers.clone(),
             desk: self.desk.clone(),
             drain: drain.clone(),
         })
         .max_decoding_message_size(ADMIN_MESSAGE_BYTES_MAX)
         .max_encoding_message_size(usize::MAX);
-        let audit = AuditServer::new(AuditService::new(self.records.clone(), drain.clone()));
+        let audit = AuditServer::new(AuditService::new(
+            self.records.clone(),
+            self.peers.clone(),
+            drain.clone(),
+        ));
         let node = NodeServer::new(NodeService {
             catalog: self.catalog.clone(),
             desk: self.desk.clone(),
@@ -280,9 +299,12 @@ async fn open_once(
         StoreChoice::Embedded => Arc::new(Embedded::open(&settings.data_dir)?),
         StoreChoice::Etcd(options) => Arc::new(Etcd::connect(options, drain).await?),
     };
+    catalog::must_not_be_empty(&*store, &settings.data_dir).await?;
     let ca = Ca::open(&*store, sealer, &settings.tls.hosts).await?;
     let catalog = Catalog::open(store.clone(), sealer.clone(), &settings.data_dir).await?;
-    keys::ensure_ring(&catalog).await?;
+    if catalog.standing() == Standing::Firm {
+        keys::ensure_ring(&catalog).await?;
+    }
     let endpoints = Endpoints::open(store.clone()).await?;
     Ok(Opened {
         store,
@@ -313,6 +335,18 @@ fn secret_file(data_dir: &Path, set: &Option<PathBuf>, name: &str) -> anyhow::Re
             Ok(path)
         }
     }
+}
+
+/// This replica's name, the same after every start.
+fn replica_name(data_dir: &Path) -> anyhow::Result<String> {
+    let path = data_dir.join("replica.name");
+    if let Ok(name) = std::fs::read_to_string(&path) {
+        return Ok(name.trim().to_owned());
+    }
+    let name = format!("cp-{}", hex::encode(&keys::random_bytes()[..4]));
+    disk::replace(&path, name.as_bytes(), disk::PUBLIC)
+        .with_context(|| path.display().to_string())?;
+    Ok(name)
 }
 
 fn server() -> Server {

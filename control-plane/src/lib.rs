@@ -23,6 +23,7 @@ mod keys;
 mod nodes;
 mod publish;
 mod records;
+mod replicas;
 mod service;
 mod serving;
 mod settings;

@@ -7,18 +7,20 @@ mod entry;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use model::name::ServerName;
 use parking_lot::Mutex;
 use proto::v1 as pb;
 use runtime::tls::Peer;
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;
 use entry::Entry;
+pub(crate) use entry::lag;
 
 /// A node that was heard of within this is live (CONTRACT section 1).
 pub(crate) const LIVE: Duration = Duration::from_secs(15);
@@ -33,6 +35,18 @@ const STDERR_LINES_MAX: usize = 10;
 const TEXT_CHARS_MAX: usize = 2000;
 /// Most faults of one rejection that are kept.
 const FAULTS_MAX: usize = 20;
+
+/// How a replica knows a live node; the first counts most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Presence {
+    /// Its stream ends there.
+    Connected,
+    /// Its stream ended there a moment ago.
+    Lost,
+    /// The replica at which it ended is gone.
+    Gone,
+}
 
 /// There is no room for another node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -195,6 +209,35 @@ impl Nodes {
         }
         drop(table);
         self.bump();
+    }
+
+    /// The catalog's head, as far as it was told.
+    pub(crate) fn head(&self) -> u64 {
+        self.table.lock().head
+    }
+
+    /// The names of all live nodes.
+    pub(crate) fn live_names(&self) -> BTreeSet<String> {
+        let now = clock::now_ms();
+        let table = self.table.lock();
+        let live = table.entries.iter().filter(|(_, entry)| entry.is_live(now));
+        live.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// All live nodes, and whether their streams end here.
+    pub(crate) fn live(&self) -> Vec<(Presence, pb::NodeStatus)> {
+        let now = clock::now_ms();
+        let table = self.table.lock();
+        let live = table.entries.iter().filter(|(_, entry)| entry.is_live(now));
+        live.map(|(name, entry)| {
+            let presence = if entry.connected.is_some() {
+                Presence::Connected
+            } else {
+                Presence::Lost
+            };
+            (presence, entry.status(name, now))
+        })
+        .collect()
     }
 
     /// All nodes, by name.

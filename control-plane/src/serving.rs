@@ -1,16 +1,18 @@
 //! The control plane's own certificate: made at start, and anew at half of its life, without a restart.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::RwLock;
 use runtime::drain::Drain;
+use runtime::net::ClientTls;
 use runtime::tls::{self, ClientAuth, H2, Identity, Peer};
 use rustls::ServerConfig;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+use rustls_pki_types::ServerName as TlsName;
 
 use crate::ca::{self, CERTIFICATE_LASTS, Ca};
-use crate::keys::random_bytes;
 
 /// Hosts that always lead to a control plane.
 const LOOPBACK_HOSTS: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
@@ -36,6 +38,8 @@ pub(crate) struct Serving {
     peer: Peer,
     hosts: Vec<String>,
     current: Arc<Current>,
+    /// How often the certificate was renewed.
+    generation: AtomicU64,
 }
 
 /// What new handshakes are answered with.
@@ -52,13 +56,12 @@ impl ResolvesServerCert for Current {
 }
 
 impl Serving {
-    /// Makes a certificate for loopback and for `hosts`.
+    /// Makes a certificate for the replica `name`, for loopback and for `hosts`.
     ///
     /// # Errors
-    /// [`Error::Ca`] for hosts that cannot stand in one.
-    pub(crate) fn new(ca: Arc<Ca>, hosts: &[String]) -> Result<Arc<Self>, Error> {
-        let id = hex::encode(&random_bytes()[..4]);
-        let peer = Peer::control_plane(&id)?;
+    /// [`Error::Ca`] for hosts that cannot stand in one, [`Error::Tls`] for a name that cannot.
+    pub(crate) fn new(ca: Arc<Ca>, name: &str, hosts: &[String]) -> Result<Arc<Self>, Error> {
+        let peer = Peer::control_plane(name)?;
         let loopback = LOOPBACK_HOSTS.iter().map(ToString::to_string);
         let hosts = loopback.chain(hosts.iter().cloned()).collect::<Vec<_>>();
         let first = certified(&ca.identity(&peer, &hosts)?)?;
@@ -70,6 +73,7 @@ impl Serving {
             peer,
             hosts,
             current,
+            generation: AtomicU64::new(0),
         }))
     }
 
@@ -82,6 +86,24 @@ impl Serving {
         let mut config = ServerConfig::clone(&*tls::server_config(&identity, auth, &[H2])?);
         config.cert_resolver = self.current.clone();
         Ok(Arc::new(config))
+    }
+
+    /// How another replica is reached: with a certificate of our own.
+    ///
+    /// # Errors
+    /// [`Error::Ca`], [`Error::Tls`].
+    pub(crate) fn client_tls(&self) -> Result<ClientTls, Error> {
+        let identity = self.ca.identity(&self.peer, &self.hosts)?;
+        let name = TlsName::try_from(self.peer.dns_name());
+        Ok(ClientTls {
+            config: tls::client_config(&identity, &[H2])?,
+            server_name: name.map_err(|_| tls::Error::Name(self.peer.dns_name()))?,
+        })
+    }
+
+    /// Rises with every renewal: what was made with an older one shows a certificate that ends.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Relaxed)
     }
 
     /// Renews at half of the certificate's life, until `drain` starts.
@@ -100,6 +122,7 @@ impl Serving {
     fn renew_now(&self) -> Result<(), Error> {
         let next = certified(&self.ca.identity(&self.peer, &self.hosts)?)?;
         *self.current.key.write() = next;
+        self.generation.fetch_add(1, Ordering::Relaxed);
         tracing::info!("renewed the control plane's own certificate");
         Ok(())
     }
@@ -127,7 +150,7 @@ mod tests {
         let ca = Ca::open(&*store, &Sealer::new(&[1; 32]).unwrap(), &[])
             .await
             .unwrap();
-        let serving = Serving::new(ca, &["cp.example.com".to_owned()]).unwrap();
+        let serving = Serving::new(ca, "cp-1", &["cp.example.com".to_owned()]).unwrap();
         serving.config(ClientAuth::Optional).unwrap();
         let before = serving.current.key.read().clone();
         serving.renew_now().unwrap();

@@ -1,5 +1,6 @@
 //! What an operator can set of a control plane, with defaults. Read by `runtime::settings`, checked here.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -16,6 +17,9 @@ use crate::store::seal::read_private;
 pub struct Settings {
     /// Admin and node API: gRPC over TLS, `host:port`. Default 127.0.0.1:7700.
     pub listen: String,
+    /// Where other replicas reach this one's admin and node API, `host:port`. Default: `listen`; must be set where
+    /// that is every address and the store is shared.
+    pub advertise: String,
     /// Receiver of the built-in audit store: OTLP/gRPC over mTLS, `host:port`. Default 127.0.0.1:7702.
     pub otlp_listen: String,
     /// `/livez`, `/readyz`, `/metrics`, `/config`: plain HTTP, `host:port`. Default 127.0.0.1:7709.
@@ -83,6 +87,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             listen: "127.0.0.1:7700".to_owned(),
+            advertise: String::new(),
             otlp_listen: "127.0.0.1:7702".to_owned(),
             admin_listen: "127.0.0.1:7709".to_owned(),
             data_dir: PathBuf::from(".gatehouse/control-plane"),
@@ -106,6 +111,23 @@ pub(crate) enum StoreChoice {
 }
 
 impl Settings {
+    /// Where other replicas reach this one, which listens on `listen`.
+    ///
+    /// # Errors
+    /// Where that cannot be known.
+    pub(crate) fn advertise(&self, listen: SocketAddr) -> anyhow::Result<String> {
+        if !self.advertise.is_empty() {
+            return Ok(self.advertise.clone());
+        }
+        if listen.ip().is_unspecified() && self.store.starts_with("etcd:") {
+            bail!(
+                "listen {listen} is every address: set advertise to the one where other replicas reach this one, \
+                 host:port"
+            );
+        }
+        Ok(listen.to_string())
+    }
+
     /// Which store is meant. Reads the files that are named for it.
     ///
     /// # Errors

@@ -62,7 +62,7 @@ async fn a_change_reaches_edge_and_sidecar_and_the_rollout_ends() {
     assert_eq!(last.await.live, 2);
     let nodes = plane
         .admin()
-        .list_nodes(plane.ask(pb::ListNodesRequest {}))
+        .list_nodes(plane.ask(pb::ListNodesRequest::default()))
         .await
         .unwrap();
     assert!(

@@ -15,6 +15,7 @@
 
 mod diff;
 mod draft;
+mod error;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod keep;
@@ -36,11 +37,12 @@ use tokio::sync::watch;
 
 pub(crate) use draft::Edit;
 pub(crate) use draft::wire_key;
-pub(crate) use standing::{Standing, WentBack};
+pub(crate) use error::{Error, Fault};
+pub(crate) use standing::{Standing, WentBack, must_not_be_empty};
 pub(crate) use state::{State, Stored, is_internal};
 
 use crate::clock;
-use crate::store::seal::{self, Sealer};
+use crate::store::seal::Sealer;
 use crate::store::{self, Entry, Flip, Head, Store, key};
 use runtime::backoff::Backoff;
 
@@ -56,73 +58,6 @@ const LOOK_EVERY: Duration = Duration::from_secs(15);
 const TRIES_MAX: usize = 20;
 /// First and longest pause after a lost flip, and after a store that is away.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(2));
-
-/// Why a change was not made.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
-    /// What was sent is wrong; nothing was changed.
-    #[error("{}", summary(.0))]
-    Refused(Vec<Fault>),
-    /// The head is not the one that the caller built on.
-    #[error("the head is revision {head}, not {expected}: read again and decide again")]
-    Conflict {
-        /// What the caller expected.
-        expected: u64,
-        /// What is.
-        head: u64,
-    },
-    /// There is nothing of that name.
-    #[error("no {} named {}", .0.kind, .0.name)]
-    NotFound(ResourceKey),
-    /// The store was restored from a backup, and nobody has agreed to that yet.
-    #[error(
-        "the store went back: it holds revision {}, but revision {} was run; nothing is changed until an operator \
-         agrees: gatehouse store accept --revision {}", .0.holds, .0.ran, .0.holds
-    )]
-    WentBack(WentBack),
-    /// The store went not back, so that there is nothing to agree to; or it holds another revision by now.
-    #[error("there is nothing to agree to: {0}")]
-    NothingToAccept(String),
-    /// Other replicas were faster, again and again.
-    #[error("too many changes at the same time: try again")]
-    Busy,
-    /// The store holds what only a newer version can read.
-    #[error(
-        "{0} was written by a newer version of the control plane; this one only serves what is there"
-    )]
-    TooOld(ResourceKey),
-    /// The store.
-    #[error(transparent)]
-    Store(#[from] store::Error),
-    /// A secret could not be sealed or opened.
-    #[error(transparent)]
-    Seal(#[from] seal::Error),
-}
-
-/// One thing wrong with what was sent.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Fault {
-    /// Which of the things sent. `None`: something that is in the catalog already.
-    pub index: Option<usize>,
-    /// Whose fault it is, where it has a name.
-    pub resource: Option<ResourceKey>,
-    /// Field path within the resource, as users write it.
-    pub path: String,
-    /// GH code.
-    pub code: &'static str,
-    /// What is wrong.
-    pub message: String,
-    /// What mends it, where that is known.
-    pub fix: Option<String>,
-}
-
-fn summary(faults: &[Fault]) -> String {
-    match faults {
-        [] => "refused".to_owned(),
-        [one] => one.message.clone(),
-        [first, rest @ ..] => format!("{} (and {} more)", first.message, rest.len()),
-    }
-}
 
 /// How a change is to be made.
 #[derive(Debug, Clone, Copy, Default)]

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use super::{Error, State, load};
-use crate::store::{Head, Store};
+use crate::store::{self, Head, Store};
 
 /// The file in the data folder that remembers the highest revision.
 const FILE: &str = "highest-revision.json";
@@ -189,6 +189,25 @@ impl Keeper {
             Ok(Err(error)) => tracing::error!(%error, "the highest revision is not remembered"),
             Err(error) => tracing::error!(%error, "the highest revision is not remembered"),
         }
+    }
+}
+
+/// A store that is empty, where something was run from it, is not begun anew: with it the authority that nodes trust
+/// would be lost.
+///
+/// # Errors
+/// [`store::Error::Emptied`], and what the store may say.
+pub(crate) async fn must_not_be_empty(
+    store: &dyn Store,
+    data_dir: &Path,
+) -> Result<(), store::Error> {
+    let file = data_dir.join(FILE);
+    match read(&file) {
+        Some(memory) if store.head().await?.is_none() => Err(store::Error::Emptied {
+            ran: memory.revision,
+            file: file.display().to_string(),
+        }),
+        _ => Ok(()),
     }
 }
 

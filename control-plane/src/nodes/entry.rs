@@ -1,5 +1,7 @@
 //! One node: what is known of it, and the state that follows from that.
 
+use std::cmp::Ordering;
+
 use model::name::ServerName;
 use proto::v1 as pb;
 use runtime::tls::Peer;
@@ -20,7 +22,8 @@ pub(super) struct Entry {
     pub(super) revision: u64,
     /// Since when it is current or behind.
     since_unix_ms: i64,
-    is_behind: bool,
+    /// That revision, compared with the head.
+    against_head: Ordering,
     rejected: Option<Rejection>,
     pub(super) seen_unix_ms: i64,
     pub(super) server_status: Option<pb::ServerStatus>,
@@ -48,7 +51,7 @@ impl Entry {
             certificate_ends_unix_ms: 0,
             revision: 0,
             since_unix_ms: now,
-            is_behind: true,
+            against_head: Ordering::Less,
             rejected: None,
             seen_unix_ms: now,
             server_status: None,
@@ -106,11 +109,11 @@ impl Entry {
         });
     }
 
-    /// The head is `head` now: it may be behind, or no more.
+    /// The head is `head` now: it may be behind, or no more; or ahead, where the store went back.
     pub(super) fn head_moved(&mut self, head: u64, now: i64) {
-        let is_behind = self.revision < head;
-        if is_behind != self.is_behind {
-            self.is_behind = is_behind;
+        let against_head = self.revision.cmp(&head);
+        if against_head != self.against_head {
+            self.against_head = against_head;
             self.since_unix_ms = now;
         }
     }
@@ -126,8 +129,7 @@ impl Entry {
         let (state, since) = match &self.rejected {
             _ if !live => ("silent", self.seen_unix_ms + clock::ms(LIVE)),
             Some(rejection) => ("rejected", rejection.since_unix_ms),
-            None if self.is_behind => ("behind", self.since_unix_ms),
-            None => ("current", self.since_unix_ms),
+            None => (lag(self.against_head), self.since_unix_ms),
         };
         let rejected = self.rejected.as_ref();
         pb::NodeStatus {
@@ -147,6 +149,7 @@ impl Entry {
             addresses: self.addresses.clone(),
             live,
             rejected_revision: rejected.map_or(0, |r| r.revision),
+            replica: String::new(),
         }
     }
 
@@ -180,5 +183,14 @@ pub(super) fn absent(server: &ServerName, last: Option<(&str, &Entry)>) -> pb::S
         message,
         since_unix_ms: since,
         ..Default::default()
+    }
+}
+
+/// A node's state, by its revision compared with the head.
+pub(crate) fn lag(against_head: Ordering) -> &'static str {
+    match against_head {
+        Ordering::Less => "behind",
+        Ordering::Equal => "current",
+        Ordering::Greater => "ahead",
     }
 }

@@ -37,23 +37,22 @@ pub(super) fn join(mut hops: Vec<HopRecord>) -> Option<Joined> {
         };
         key(a).cmp(&key(b))
     });
-    let mut hops = hops.into_iter();
-    let first = hops.next()?;
-    let has_edge = is_edge(&first.record);
-    let forwarded = first.record.upstream_ns > 0;
-    let mut call = row(first);
-    let mut behind = 0;
-    for hop in hops {
-        // A sidecar speaks for its own server only.
-        if hop.record.server.is_empty() || hop.record.server == call.server {
-            complete(&mut call, hop.record);
-            behind += 1;
-        }
-    }
+    let mut rows = hops.into_iter().map(row);
+    let mut call = rows.next()?;
+    rows.for_each(|behind| complete(&mut call, behind));
     Some(Joined {
+        complete: call.complete,
         call,
-        complete: has_edge && (!forwarded || behind > 0),
     })
+}
+
+/// Joins what several replicas say of one call; each may have heard of some of its hops only. `None` for none.
+pub(super) fn merge(mut calls: Vec<Call>) -> Option<Call> {
+    calls.sort_by_key(|call| (call.hop != Hop::Edge.as_str(), call.time_unix_ns));
+    let mut calls = calls.into_iter();
+    let mut call = calls.next()?;
+    calls.for_each(|behind| complete(&mut call, behind));
+    Some(call)
 }
 
 fn is_edge(record: &AuditRecord) -> bool {
@@ -63,6 +62,8 @@ fn is_edge(record: &AuditRecord) -> bool {
 /// The row that stands on one record.
 fn row(hop: HopRecord) -> Call {
     let HopRecord { record, hash } = hop;
+    // What the edge did not hand on has no other hop.
+    let complete = is_edge(&record) && record.upstream_ns == 0;
     Call {
         call_id: call_id_text(&record.call_id),
         time_unix_ns: record.time_unix_ns,
@@ -87,11 +88,17 @@ fn row(hop: HopRecord) -> Call {
         error_code: record.error_code,
         tool_error: record.tool_error,
         mcp_revision: record.mcp_revision,
+        hop: record.hop,
+        complete,
     }
 }
 
-/// Adds what a hop behind the row's own knows better.
-fn complete(call: &mut Call, behind: AuditRecord) {
+/// Adds what a hop behind the row's own knows better. A sidecar speaks for its own server only.
+fn complete(call: &mut Call, behind: Call) {
+    if !behind.server.is_empty() && behind.server != call.server {
+        return;
+    }
+    call.complete |= call.hop == Hop::Edge.as_str() && behind.hop != call.hop;
     if strictness(&behind.decision) > strictness(&call.decision) {
         call.decision = behind.decision;
         call.reason = behind.reason;

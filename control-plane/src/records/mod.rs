@@ -8,6 +8,7 @@
 //! sends its own record; a *call* is what they say together ([`join`]). Start from [`Records`].
 
 mod join;
+mod page;
 mod query;
 mod receive;
 mod schema;
@@ -23,9 +24,11 @@ use futures_util::Stream;
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::TraceServiceServer;
 use proto::v1::{Call, CallFilter, ListCallsRequest, ListCallsResponse};
 
+pub(crate) use self::page::{halves, merged};
 pub(crate) use self::receive::Receiver;
 use self::store::Store;
 use self::tail::Tail;
+pub(crate) use self::tail::{Halves, matches};
 
 /// Default for [`Settings::calls_max`].
 pub(crate) const CALLS_MAX: u64 = 1_000_000;

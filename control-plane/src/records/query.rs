@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use model::record::CallId;
 use parking_lot::Mutex;
 use prost::Message;
 use proto::v1::{Call, CallFilter, ListCallsRequest, ListCallsResponse};
@@ -21,9 +22,9 @@ use super::{Error, schema};
 /// Questions at one time. Further ones wait.
 const READERS: usize = 4;
 /// Rows in a page, unless asked otherwise.
-const LIMIT: u32 = 100;
+pub(super) const LIMIT: u32 = 100;
 /// Rows in a page, at most.
-const LIMIT_MAX: u32 = 1000;
+pub(super) const LIMIT_MAX: u32 = 1000;
 
 /// Connections that read.
 pub(super) struct Readers {
@@ -62,20 +63,29 @@ impl Readers {
 }
 
 /// The place of a row in the order of the list.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Place {
-    time_ns: i64,
-    call_id: Vec<u8>,
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Place {
+    pub(super) time_ns: i64,
+    pub(super) call_id: Vec<u8>,
 }
 
 impl Place {
-    fn encode(&self) -> String {
+    /// Where a row stands.
+    pub(super) fn of(call: &Call) -> Self {
+        let id = CallId::parse(&call.call_id).unwrap_or_default();
+        Self {
+            time_ns: call.time_unix_ns,
+            call_id: id.0.to_vec(),
+        }
+    }
+
+    pub(super) fn encode(&self) -> String {
         let mut bytes = self.time_ns.to_be_bytes().to_vec();
         bytes.extend_from_slice(&self.call_id);
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
-    fn decode(text: &str) -> Result<Self, Error> {
+    pub(super) fn decode(text: &str) -> Result<Self, Error> {
         let bytes = URL_SAFE_NO_PAD.decode(text).ok();
         let place = bytes.as_deref().and_then(|bytes| {
             let (time, call_id) = bytes.split_first_chunk::<8>()?;
@@ -104,6 +114,9 @@ impl Question {
             request.limit.min(LIMIT_MAX)
         };
         let mut conditions = Conditions::default();
+        if !request.call_ids.is_empty() {
+            return Self::of_calls(&request.call_ids);
+        }
         if !request.after.is_empty() {
             let place = Place::decode(&request.after)?;
             conditions.sql.push("(time_ns, call_id) < (?, ?)");
@@ -130,6 +143,21 @@ impl Question {
         })
     }
 
+    /// Exactly these calls; ids that are none are of no call.
+    fn of_calls(ids: &[String]) -> Result<Self, Error> {
+        let ids = ids.iter().take(LIMIT_MAX as usize);
+        let values: Vec<Value> = ids
+            .filter_map(|id| CallId::parse(id))
+            .map(|id| id.0.to_vec().into())
+            .collect();
+        let wanted = vec!["?"; values.len()].join(", ");
+        Ok(Self {
+            limit: values.len(),
+            sql: format!("SELECT time_ns, call_id, body FROM call WHERE call_id IN ({wanted})"),
+            values,
+        })
+    }
+
     fn ask(self, connection: &Connection) -> Result<ListCallsResponse, Error> {
         let mut statement = connection.prepare_cached(&self.sql)?;
         let mut rows = statement.query(params_from_iter(self.values))?;
@@ -151,7 +179,11 @@ impl Question {
                 Err(error) => tracing::error!(%error, "a stored call cannot be read"),
             }
         }
-        Ok(ListCallsResponse { calls, next })
+        Ok(ListCallsResponse {
+            calls,
+            next,
+            absent: Vec::new(),
+        })
     }
 }
 

@@ -14,7 +14,7 @@ use tokio_stream::wrappers::BroadcastStream;
 use tokio_stream::wrappers::errors::BroadcastStreamRecvError;
 
 use super::Error;
-use super::join::Joined;
+use super::join::{self, Joined};
 
 /// How long a call waits for its other hop.
 const SETTLE: Duration = Duration::from_secs(2);
@@ -145,8 +145,55 @@ impl Settling {
     }
 }
 
+/// A tail over several replicas: halves of a call that come from different ones are joined before they are told.
+pub(crate) struct Halves {
+    tail: Tail,
+    settling: Settling,
+}
+
+impl Halves {
+    /// A tail of its own, and its one reader's stream, as of [`Tail::follow`].
+    pub(crate) fn new(
+        filter: CallFilter,
+    ) -> (
+        Self,
+        impl Stream<Item = Result<Arc<Call>, Error>> + Send + use<>,
+    ) {
+        let tail = Tail::default();
+        let stream = tail.follow(filter);
+        let settling = Settling::new(tail.clone());
+        (Self { tail, settling }, stream)
+    }
+
+    /// One replica's word of a call.
+    pub(crate) fn hear(&mut self, call: Call) {
+        let known = self.settling.waiting.get(&call.call_id).cloned();
+        let calls = known.into_iter().chain([call]).collect();
+        if let Some(call) = join::merge(calls) {
+            let complete = call.complete;
+            self.settling.note(Joined { call, complete });
+        }
+    }
+
+    /// Tells, as they become due, calls whose other half does not come. Ends when the reader is gone.
+    pub(crate) async fn settle(&mut self) {
+        loop {
+            let due = async {
+                match self.settling.next_wake() {
+                    Some(wait) => tokio::time::sleep(wait).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = self.tail.0.closed() => return,
+                () = due => self.settling.publish_due(),
+            }
+        }
+    }
+}
+
 /// Whether `filter` lets `call` through: the same as the conditions of the list.
-fn matches(filter: &CallFilter, call: &Call) -> bool {
+pub(crate) fn matches(filter: &CallFilter, call: &Call) -> bool {
     let same = |wanted: &str, found: &str| wanted.is_empty() || wanted == found;
     same(&filter.user, &call.user)
         && same(&filter.server, &call.server)
@@ -206,6 +253,18 @@ mod tests {
         assert_eq!(stream.next().await.unwrap().unwrap().node, "sidecar-1");
         settling.note(whole(1));
         assert!(stream.next().now_or_never().is_none(), "told already");
+    }
+
+    #[tokio::test]
+    async fn halves_of_two_replicas_are_told_as_one() {
+        let (mut halves, stream) = Halves::new(CallFilter::default());
+        let mut stream = std::pin::pin!(stream);
+        let alone = |record| join(vec![hop(record)]).unwrap().call;
+        halves.hear(alone(sidecar(1)));
+        assert!(stream.next().now_or_never().is_none());
+        halves.hear(forwarded(1).call);
+        let told = stream.next().await.unwrap().unwrap();
+        assert!(told.complete && told.node == "edge-1", "{told:?}");
     }
 
     #[tokio::test]

@@ -30,6 +30,7 @@ async fn list(records: &Records, filter: CallFilter, limit: u32, after: &str) ->
         filter: Some(filter),
         limit,
         after: after.to_owned(),
+        ..Default::default()
     };
     records.query(request).await.unwrap()
 }
@@ -326,6 +327,8 @@ async fn what_a_node_logs_is_listed_and_told_as_it_was_logged() {
             error_code: -31010,
             tool_error: false,
             mcp_revision: "2025-11-25".to_owned(),
+            hop: "edge".to_owned(),
+            complete: true,
         }
     );
     assert!(exporting.finish(DEADLINE).await && serving.finish(DEADLINE).await);

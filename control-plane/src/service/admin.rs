@@ -13,12 +13,13 @@ use proto::v1::admin_server::Admin;
 use runtime::drain::Drain;
 use tonic::{Request, Response, Status};
 
-use super::{rollout, status, watch};
-use crate::access::caller;
+use super::{merge, rollout, status, watch};
+use crate::access::{caller, reader};
 use crate::catalog::{Catalog, Options, Outcome, Standing, is_internal};
 use crate::join::Desk;
 use crate::keys;
 use crate::nodes::Nodes;
+use crate::replicas::{Peers, Replicas};
 
 type Reply<T> = Result<Response<T>, Status>;
 type Events<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
@@ -30,6 +31,10 @@ pub(crate) struct AdminService {
     pub catalog: Arc<Catalog>,
     /// Who runs it.
     pub nodes: Arc<Nodes>,
+    /// The replicas of this control plane.
+    pub replicas: Arc<Replicas>,
+    /// The way to the others.
+    pub peers: Arc<Peers>,
     /// Who may join.
     pub desk: Arc<Desk>,
     /// Ends streams.
@@ -129,7 +134,8 @@ impl Admin for AdminService {
             let message = format!("there is no revision {revision} yet: the head is {head}");
             return Err(status::not_found(DANGLING, &message));
         }
-        let progress = rollout::follow(revision, self.nodes.clone(), self.drain.clone());
+        let (nodes, others) = (self.nodes.clone(), self.replicas.watch());
+        let progress = rollout::follow(revision, nodes, others, self.drain.clone());
         Ok(Response::new(Box::pin(progress)))
     }
 
@@ -184,30 +190,60 @@ impl Admin for AdminService {
         &self,
         request: Request<pb::ListNodesRequest>,
     ) -> Reply<pb::ListNodesResponse> {
-        caller(&request)?;
-        let revision = self.catalog.state().revision();
-        Ok(Response::new(pb::ListNodesResponse {
-            revision,
+        reader(&request)?;
+        let ours = pb::ListNodesResponse {
+            revision: self.catalog.state().revision(),
             nodes: self.nodes.list(),
-        }))
+            absent: Vec::new(),
+        };
+        if request.get_ref().only_here || self.peers.is_alone() {
+            return Ok(Response::new(ours));
+        }
+        let question = pb::ListNodesRequest { only_here: true };
+        let answers = self
+            .peers
+            .ask(|mut peer| async move { peer.admin.list_nodes(question).await })
+            .await;
+        let here = self.replicas.name().to_owned();
+        Ok(Response::new(merge::nodes(here, ours, answers)))
     }
 
     async fn get_server_status(
         &self,
         request: Request<pb::GetServerStatusRequest>,
     ) -> Reply<pb::GetServerStatusResponse> {
-        caller(&request)?;
-        let wanted = &request.get_ref().server;
+        reader(&request)?;
+        let pb::GetServerStatusRequest {
+            server: wanted,
+            only_here,
+        } = request.into_inner();
         let state = self.catalog.state();
         let known = &state.snapshot().servers;
         if !wanted.is_empty() && !known.contains_key(wanted.as_str()) {
-            return Err(no_server(wanted));
+            return Err(no_server(&wanted));
         }
         let meant = known
             .keys()
             .filter(|name| wanted.is_empty() || name.as_str() == wanted);
-        let servers = self.nodes.servers(meant);
-        Ok(Response::new(pb::GetServerStatusResponse { servers }))
+        let ours = pb::GetServerStatusResponse {
+            servers: self.nodes.servers(meant),
+            absent: Vec::new(),
+        };
+        if only_here || self.peers.is_alone() {
+            return Ok(Response::new(ours));
+        }
+        let question = pb::GetServerStatusRequest {
+            server: wanted,
+            only_here: true,
+        };
+        let answers = self
+            .peers
+            .ask(|mut peer| {
+                let question = question.clone();
+                async move { peer.admin.get_server_status(question).await }
+            })
+            .await;
+        Ok(Response::new(merge::servers(ours, answers)))
     }
 
     async fn accept_store(
@@ -231,6 +267,7 @@ impl Admin for AdminService {
             revision: state.revision(),
             sha256: state.sha256().hex(),
             store: self.catalog.store_kind().to_owned(),
+            replicas: self.replicas.list(),
             went_back: match self.catalog.standing() {
                 Standing::Firm => None,
                 Standing::WentBack(back) => Some(pb::WentBack {

@@ -1,30 +1,91 @@
-//! The gRPC service `gatehouse.v1.Audit`: answers from the built-in audit store.
+//! The gRPC service `gatehouse.v1.Audit`: answers from the built-in audit stores of all replicas.
 //!
 //! Who may ask is decided before a request comes here. It knows no SQL.
 
 use std::pin::Pin;
+use std::sync::Arc;
 
 use futures_util::{Stream, StreamExt};
+use proto::v1 as pb;
 use proto::v1::audit_server::Audit;
 use proto::v1::{Call, ListCallsRequest, ListCallsResponse, TailCallsRequest};
 use runtime::drain::Drain;
 use tonic::{Request, Response, Status};
 
-use crate::records::{Error, Records};
+use crate::records::{self, Error, Records};
+use crate::replicas::Peers;
+
+mod tails;
 
 /// The service.
 #[derive(Debug, Clone)]
 pub(crate) struct AuditService {
     records: Records,
+    /// The way to the other replicas.
+    peers: Arc<Peers>,
     /// Ends the tails, which would else hold up the end of the process.
     drain: Drain,
 }
 
 impl AuditService {
-    /// Answers from `records`, until `drain` starts.
-    pub(crate) fn new(records: Records, drain: Drain) -> Self {
-        Self { records, drain }
+    /// Answers from `records` and from those of `peers`, until `drain` starts.
+    pub(crate) fn new(records: Records, peers: Arc<Peers>, drain: Drain) -> Self {
+        Self {
+            records,
+            peers,
+            drain,
+        }
     }
+
+    /// A page from all replicas.
+    async fn everywhere(&self, request: ListCallsRequest) -> Result<ListCallsResponse, Status> {
+        let (ours, mut answers) = tokio::join!(self.here(request.clone()), self.there(&request));
+        let mut pages = vec![ours?];
+        pages.append(&mut answers.answers);
+        let mut others = Vec::new();
+        let call_ids = records::halves(&pages);
+        if !call_ids.is_empty() {
+            let halves = ListCallsRequest {
+                call_ids,
+                ..Default::default()
+            };
+            let (ours, theirs) = tokio::join!(self.here(halves.clone()), self.there(&halves));
+            others.extend(ours?.calls);
+            others.extend(theirs.answers.into_iter().flat_map(|page| page.calls));
+        }
+        Ok(ListCallsResponse {
+            absent: answers.absent,
+            ..records::merged(&request, pages, others)
+        })
+    }
+
+    async fn here(&self, request: ListCallsRequest) -> Result<ListCallsResponse, Status> {
+        let answer = self.records.query(request).await;
+        answer.map_err(|e| status(&e))
+    }
+
+    async fn there(&self, request: &ListCallsRequest) -> Pages {
+        let question = ListCallsRequest {
+            only_here: true,
+            ..request.clone()
+        };
+        let asked = self.peers.ask(|mut peer| {
+            let question = question.clone();
+            async move { peer.audit.list_calls(question).await }
+        });
+        let answers = asked.await;
+        let page = |(_, answer): (_, Response<ListCallsResponse>)| answer.into_inner();
+        Pages {
+            answers: answers.answers.into_iter().map(page).collect(),
+            absent: answers.absent,
+        }
+    }
+}
+
+/// The pages of other replicas.
+struct Pages {
+    answers: Vec<ListCallsResponse>,
+    absent: Vec<pb::AbsentReplica>,
 }
 
 #[tonic::async_trait]
@@ -35,28 +96,33 @@ impl Audit for AuditService {
         &self,
         request: Request<ListCallsRequest>,
     ) -> Result<Response<ListCallsResponse>, Status> {
-        self.records
-            .query(request.into_inner())
-            .await
-            .map(Response::new)
-            .map_err(|e| status(&e))
+        let request = request.into_inner();
+        let answer = if request.only_here || self.peers.is_alone() {
+            self.here(request).await
+        } else {
+            self.everywhere(request).await
+        };
+        answer.map(Response::new)
     }
 
     async fn tail_calls(
         &self,
         request: Request<TailCallsRequest>,
     ) -> Result<Response<Self::TailCallsStream>, Status> {
-        let filter = request.into_inner().filter.unwrap_or_default();
+        let TailCallsRequest { filter, only_here } = request.into_inner();
+        let filter = filter.unwrap_or_default();
         let drain = self.drain.clone();
-        let calls = self
-            .records
-            .tail(filter)
-            .map(|call| {
-                call.map(|call| Call::clone(&call))
-                    .map_err(|error| status(&error))
-            })
-            .take_until(async move { drain.signaled().await });
-        Ok(Response::new(Box::pin(calls)))
+        let end = async move { drain.signaled().await };
+        let told = |call: Result<Arc<Call>, Error>| {
+            call.map(|call| Call::clone(&call))
+                .map_err(|error| status(&error))
+        };
+        if only_here || !self.peers.may_have_company() {
+            let calls = self.records.tail(filter).map(told).take_until(end);
+            return Ok(Response::new(Box::pin(calls)));
+        }
+        let calls = tails::everywhere(&self.records, &self.peers, filter, &self.drain);
+        Ok(Response::new(Box::pin(calls.map(told).take_until(end))))
     }
 }
 
@@ -86,7 +152,8 @@ mod tests {
     async fn it_answers_and_its_tails_end_with_the_drain() {
         let dir = tempfile::tempdir().unwrap();
         let drain = Drain::new();
-        let service = AuditService::new(Records::open(dir.path()).unwrap(), drain.clone());
+        let (peers, _store) = crate::replicas::alone().await;
+        let service = AuditService::new(Records::open(dir.path()).unwrap(), peers, drain.clone());
         let list = |after: &str| {
             let request = ListCallsRequest {
                 after: after.to_owned(),

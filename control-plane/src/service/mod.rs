@@ -4,6 +4,7 @@
 
 pub(crate) mod admin;
 pub(crate) mod audit;
+mod merge;
 pub(crate) mod node;
 mod rollout;
 mod session;

@@ -1,5 +1,6 @@
 //! The stream behind `Admin.Rollout`: how far a revision has come.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,8 @@ use runtime::drain::Drain;
 use tokio::sync::watch;
 use tonic::Status;
 
-use crate::nodes::Nodes;
+use crate::nodes::{Nodes, Presence};
+use crate::replicas::Others;
 
 /// How often nodes are looked at though nothing was heard: that one fell silent only time tells. Only while
 /// somebody waits for a rollout.
@@ -19,7 +21,10 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 struct Following {
     revision: u64,
     nodes: Arc<Nodes>,
+    /// Bumped when a node of ours has changed.
     changed: watch::Receiver<u64>,
+    /// The other replicas, with their nodes.
+    others: watch::Receiver<Others>,
     /// What was sent last, as far as it is told apart.
     last: Option<Vec<Mark>>,
     finished: bool,
@@ -30,9 +35,12 @@ struct Following {
 type Mark = (String, String, u64, u64);
 
 /// Progress until every live node runs `revision` or a later one, or one rejected it. Ends when `drain` starts.
+///
+/// Nodes of this replica are seen as they are, those of the others as these say of them.
 pub(super) fn follow(
     revision: u64,
     nodes: Arc<Nodes>,
+    others: watch::Receiver<Others>,
     drain: Drain,
 ) -> impl Stream<Item = Result<pb::RolloutProgress, Status>> + Send + 'static {
     let changed = nodes.watch();
@@ -40,6 +48,7 @@ pub(super) fn follow(
         revision,
         nodes,
         changed,
+        others,
         last: None,
         finished: false,
         drain,
@@ -56,22 +65,19 @@ impl Following {
     async fn next(&mut self) -> Option<pb::RolloutProgress> {
         while !self.finished {
             self.changed.mark_unchanged();
-            let live: Vec<pb::NodeStatus> = self
-                .nodes
-                .list()
-                .into_iter()
-                .filter(|node| node.live)
-                .collect();
+            let others = self.others.borrow_and_update().clone();
+            let (live, unnamed) = everywhere(self.revision, self.nodes.live(), &others);
             let marks = live.iter().map(mark).collect();
             if self.last.as_ref() != Some(&marks) {
                 self.last = Some(marks);
-                let progress = progress(self.revision, live);
+                let progress = progress(self.revision, live, unnamed);
                 self.finished = progress.done || progress.rejected;
                 return Some(progress);
             }
             tokio::select! {
                 () = self.drain.signaled() => return None,
                 changed = self.changed.changed() => changed.ok()?,
+                changed = self.others.changed() => changed.ok()?,
                 () = tokio::time::sleep(LOOK_EVERY) => {}
             }
         }
@@ -88,9 +94,42 @@ fn mark(node: &pb::NodeStatus) -> Mark {
     )
 }
 
-fn progress(revision: u64, live: Vec<pb::NodeStatus>) -> pb::RolloutProgress {
+/// All live nodes: ours, and those of the others; and how many more run the revision that no summary names. Of a
+/// node that several know, the word of the replica counts at which its stream ends.
+fn everywhere(
+    revision: u64,
+    ours: Vec<(Presence, pb::NodeStatus)>,
+    others: &Others,
+) -> (Vec<pb::NodeStatus>, usize) {
+    let mut seen = ours;
+    let mut unnamed = 0;
+    for other in others.iter() {
+        let summary = &other.summary;
+        let is_gone = other.gone_unix_ms.is_some();
+        seen.extend(summary.nodes.iter().map(|node| {
+            let presence = if is_gone {
+                Presence::Gone
+            } else {
+                node.presence
+            };
+            (presence, node.status(&other.name, revision))
+        }));
+        // A summary that does not name all names those that are furthest behind.
+        unnamed += (summary.live as usize).saturating_sub(summary.nodes.len());
+    }
+    seen.sort_by_key(|(presence, _)| *presence);
+    let mut known = BTreeSet::new();
+    let live = seen
+        .into_iter()
+        .filter(|(_, node)| known.insert(node.name.clone()))
+        .map(|(_, node)| node)
+        .collect();
+    (live, unnamed)
+}
+
+fn progress(revision: u64, live: Vec<pb::NodeStatus>, unnamed: usize) -> pb::RolloutProgress {
     let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-    let all = live.len();
+    let all = live.len() + unnamed;
     let waiting: Vec<pb::NodeStatus> = live
         .into_iter()
         .filter(|node| node.revision < revision)
@@ -112,8 +151,15 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
     use super::*;
     use crate::nodes::Arrival;
+    use crate::replicas::{Brief, Other, Summary};
     use futures_util::StreamExt;
     use runtime::tls::Peer;
+
+    /// No other replica.
+    fn alone() -> watch::Receiver<Others> {
+        // A receiver of a sender that is gone would end the stream.
+        Box::leak(Box::new(watch::Sender::new(Others::default()))).subscribe()
+    }
 
     fn arrival(name: &str, revision: u64) -> Arrival {
         Arrival {
@@ -131,7 +177,7 @@ mod tests {
         nodes.head_moved(2);
         let a = nodes.connect(arrival("a", 1)).unwrap();
         let b = nodes.connect(arrival("b", 1)).unwrap();
-        let mut stream = Box::pin(follow(2, nodes.clone(), Drain::new()));
+        let mut stream = Box::pin(follow(2, nodes.clone(), alone(), Drain::new()));
         let first = stream.next().await.unwrap().unwrap();
         assert_eq!((first.current, first.live, first.waiting.len()), (0, 2, 2));
         nodes.acknowledged(&a, 2);
@@ -149,7 +195,7 @@ mod tests {
         let a = nodes.connect(arrival("a", 1)).unwrap();
         let _b = nodes.connect(arrival("b", 1)).unwrap();
         nodes.rejected(&a, 2, vec!["GH2001 no".to_owned()]);
-        let mut stream = Box::pin(follow(2, nodes, Drain::new()));
+        let mut stream = Box::pin(follow(2, nodes, alone(), Drain::new()));
         let only = stream.next().await.unwrap().unwrap();
         assert!(only.rejected && !only.done);
         assert!(only.waiting.iter().any(|n| n.faults == ["GH2001 no"]));
@@ -157,8 +203,51 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn nodes_of_other_replicas_are_waited_for_also_where_their_replica_is_gone() {
+        let nodes = Arc::new(Nodes::default());
+        nodes.head_moved(2);
+        let _a = nodes.connect(arrival("a", 2)).unwrap();
+        let lost = nodes.connect(arrival("moved", 1)).unwrap();
+        nodes.disconnect(&lost);
+        let brief = |name: &str, revision| Brief {
+            name: name.to_owned(),
+            server: String::new(),
+            revision,
+            rejected: 0,
+            faults: Vec::new(),
+            presence: Presence::Connected,
+        };
+        let other = |name: &str, gone_unix_ms, nodes: Vec<Brief>| Other {
+            name: name.to_owned(),
+            summary: Summary {
+                address: name.to_owned(),
+                version: String::new(),
+                head: 2,
+                live: 5,
+                lowest: 1,
+                nodes,
+            },
+            gone_unix_ms,
+        };
+        let others = watch::Sender::new(Others::default());
+        others.send_replace(Arc::new(vec![
+            other("cp-2", None, vec![brief("b", 1), brief("moved", 2)]),
+            other("cp-3", Some(1), vec![brief("c", 1), brief("moved", 1)]),
+        ]));
+        let mut stream = Box::pin(follow(2, nodes, others.subscribe(), Drain::new()));
+        let first = stream.next().await.unwrap().unwrap();
+        let waiting: Vec<_> = first.waiting.iter().map(|n| n.name.as_str()).collect();
+        assert_eq!(waiting, ["b", "c"]);
+        assert_eq!((first.current, first.live), (8, 10), "six are not named");
+        others.send_replace(Arc::new(vec![other("cp-2", None, vec![brief("b", 2)])]));
+        let last = stream.next().await.unwrap().unwrap();
+        assert!(!last.done, "the lost node is still live");
+        assert_eq!(last.waiting[0].name, "moved");
+    }
+
+    #[tokio::test]
     async fn with_no_live_node_there_is_nothing_to_wait_for() {
-        let mut stream = Box::pin(follow(2, Arc::new(Nodes::default()), Drain::new()));
+        let mut stream = Box::pin(follow(2, Arc::new(Nodes::default()), alone(), Drain::new()));
         assert!(stream.next().await.unwrap().unwrap().done);
     }
 }

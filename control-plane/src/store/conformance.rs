@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
@@ -40,6 +41,7 @@ async fn suite(pair: Pair) {
         ten_thousand_keys_are_listed_in_order,
         a_list_keeps_to_its_prefix,
         each_handle_hears_of_the_others_changes,
+        what_is_written_for_a_time_ends_unless_it_is_written_again,
     );
 }
 
@@ -254,6 +256,22 @@ async fn a_list_keeps_to_its_prefix(pair: &Pair) {
     }
     let found = pair.b.keys("/gatehouse/v1/a/").await.unwrap();
     assert_eq!(found, ["/gatehouse/v1/a/1", "/gatehouse/v1/a/2"]);
+}
+
+async fn what_is_written_for_a_time_ends_unless_it_is_written_again(pair: &Pair) {
+    let entry = |name: &str| Entry::new(format!("{}{name}", key::REPLICAS), "here");
+    let (short, long) = (Duration::from_secs(1), Duration::from_secs(60));
+    for name in ["goes", "stays"] {
+        pair.a.put_for(entry(name), short).await.unwrap();
+    }
+    pair.a.put_for(entry("stays"), long).await.unwrap();
+    assert_eq!(pair.b.list(key::REPLICAS).await.unwrap().len(), 2);
+    let ended = async {
+        while pair.b.list(key::REPLICAS).await.unwrap() != [entry("stays")] {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(SOON, ended).await.unwrap();
 }
 
 async fn each_handle_hears_of_the_others_changes(pair: &Pair) {

@@ -3,15 +3,22 @@
 //! Each write is one transaction that is on disk when it returns. redb blocks, so every access runs on
 //! tokio's blocking threads. The file is locked against a second process as long as it is open.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use redb::{Database, Durability, ReadableDatabase, ReadableTable, Table, TableDefinition};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::bells::Bells;
 use super::{Entry, Error, Flip, Future, Head, Store, batches, key};
+
+/// Behind all keys of [`key::REPLICAS`].
+const REPLICAS_END: &str = "/gatehouse/v1/side/replica0";
 
 const TABLE: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("gatehouse");
 
@@ -32,6 +39,9 @@ struct Shared {
     database: Database,
     bells: Bells,
     path: PathBuf,
+    /// Keys that end, and when: in memory only, as they are of this process, which is the only one. Locked for a
+    /// look-up.
+    ending: Mutex<BTreeMap<String, Instant>>,
 }
 
 impl Embedded {
@@ -54,9 +64,13 @@ impl Embedded {
             database,
             bells: Bells::default(),
             path,
+            ending: Mutex::default(),
         };
-        // So that reads of a new store find a table.
-        shared.write(|_| Ok(true))?;
+        // So that reads of a new store find a table; and what an earlier process wrote for a time is over.
+        shared.write(|table| {
+            table.retain_in(key::REPLICAS..REPLICAS_END, |_, _| false)?;
+            Ok(true)
+        })?;
         Ok(Self {
             shared: Arc::new(shared),
         })
@@ -105,6 +119,30 @@ impl Shared {
             look(&table)
         };
         work().map_err(|e| self.failed(&e))
+    }
+
+    /// Removes what has ended.
+    fn end(&self) -> Result<(), Error> {
+        let now = Instant::now();
+        let mut ending = self.ending.lock();
+        let ended = ending.extract_if(.., |_, at| *at <= now);
+        let ended: Vec<String> = ended.map(|(key, _)| key).collect();
+        drop(ending);
+        if ended.is_empty() {
+            return Ok(());
+        }
+        self.delete(&ended)
+    }
+
+    fn delete(&self, keys: &[String]) -> Result<(), Error> {
+        self.write(|table| {
+            for key in keys {
+                table.remove(key.as_str())?;
+            }
+            Ok(true)
+        })?;
+        self.bells.ring(keys.iter().map(String::as_str));
+        Ok(())
     }
 
     fn failed(&self, error: &redb::Error) -> Error {
@@ -197,6 +235,10 @@ impl Store for Embedded {
         "embedded"
     }
 
+    fn is_shared(&self) -> bool {
+        false
+    }
+
     fn head(&self) -> Future<'_, Option<Head>> {
         self.run(|s| {
             s.get(key::HEAD)?
@@ -229,12 +271,16 @@ impl Store for Embedded {
 
     fn get<'a>(&'a self, key: &'a str) -> Future<'a, Option<Bytes>> {
         let key = key.to_owned();
-        self.run(move |s| s.get(&key))
+        self.run(move |s| {
+            s.end()?;
+            s.get(&key)
+        })
     }
 
     fn list<'a>(&'a self, prefix: &'a str) -> Future<'a, Vec<Entry>> {
         let prefix = prefix.to_owned();
         self.run(move |s| {
+            s.end()?;
             s.read(|table| {
                 scan(table, &prefix, |k, v| {
                     Entry::new(k, Bytes::copy_from_slice(v))
@@ -245,7 +291,10 @@ impl Store for Embedded {
 
     fn keys<'a>(&'a self, prefix: &'a str) -> Future<'a, Vec<String>> {
         let prefix = prefix.to_owned();
-        self.run(move |s| s.read(|table| scan(table, &prefix, |k, _| k.to_owned())))
+        self.run(move |s| {
+            s.end()?;
+            s.read(|table| scan(table, &prefix, |k, _| k.to_owned()))
+        })
     }
 
     fn put(&self, entry: Entry) -> Future<'_, ()> {
@@ -263,14 +312,16 @@ impl Store for Embedded {
     }
 
     fn delete(&self, keys: Vec<String>) -> Future<'_, ()> {
-        self.run(move |s| {
-            s.write(|table| {
-                for key in &keys {
-                    table.remove(key.as_str())?;
-                }
-                Ok(true)
-            })?;
-            s.bells.ring(keys.iter().map(String::as_str));
+        self.run(move |s| s.delete(&keys))
+    }
+
+    fn put_for(&self, entry: Entry, lasts: Duration) -> Future<'_, ()> {
+        let at = Instant::now() + lasts;
+        let key = entry.key.clone();
+        let put = self.put(entry);
+        Box::pin(async move {
+            put.await?;
+            self.shared.ending.lock().insert(key, at);
             Ok(())
         })
     }

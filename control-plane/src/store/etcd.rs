@@ -12,7 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use etcd_client::{
     Certificate, Client, Compare, CompareOp, ConnectOptions, GetOptions, Identity, KvClient,
-    TlsOptions, Txn, TxnOp,
+    PutOptions, TlsOptions, Txn, TxnOp,
 };
 use runtime::drain::Drain;
 use tokio::sync::watch;
@@ -309,6 +309,10 @@ impl Store for Etcd {
         "etcd"
     }
 
+    fn is_shared(&self) -> bool {
+        true
+    }
+
     fn head(&self) -> Future<'_, Option<Head>> {
         Box::pin(async {
             self.get_value(key::HEAD)
@@ -364,6 +368,26 @@ impl Store for Etcd {
                 self.put_entry(entry).await?;
             }
             Ok(())
+        })
+    }
+
+    fn put_for(&self, entry: Entry, lasts: Duration) -> Future<'_, ()> {
+        Box::pin(async move {
+            let ttl_s = i64::try_from(lasts.as_secs().max(1)).unwrap_or(i64::MAX);
+            // A lease of its own for each writing: it ends by itself when the next has taken its place, and nothing
+            // has to be kept alive, or remembered when a member is lost.
+            let lease = timeout(TRY_MAX, self.client.lease_client().grant(ttl_s, None))
+                .await
+                .map_err(|_| Error::Away(format!("no lease from etcd within {TRY_MAX:?}")))?
+                .map_err(|e| error_of(&e))?;
+            let options = PutOptions::new().with_lease(lease.id());
+            let (key, value) = (entry.key.as_str(), entry.value.as_ref());
+            self.call(|mut kv| {
+                let options = options.clone();
+                async move { kv.put(key, value, Some(options)).await }
+            })
+            .await
+            .map(drop)
         })
     }
 

@@ -6,7 +6,7 @@
 //! /gatehouse/v1/change/ID/000000                  its chunks, staged before the flip, never changed
 //! /gatehouse/v1/checkpoint/00000000000000000256/0 a whole state, so that a start reads few logs
 //! /gatehouse/v1/checkpoint-latest                 which of them is complete
-//! /gatehouse/v1/side/ca                           what is no configuration: CA, join tokens, endpoints
+//! /gatehouse/v1/side/ca                           what is no configuration: CA, join tokens, endpoints, replicas
 //! ```
 //!
 //! Revisions are padded so that keys sort as the numbers do.
@@ -27,6 +27,8 @@ pub(crate) const CA: &str = "/gatehouse/v1/side/ca";
 pub(crate) const JOIN_TOKENS: &str = "/gatehouse/v1/side/join/";
 /// Where sidecars are, by node.
 pub(crate) const ENDPOINTS: &str = "/gatehouse/v1/side/endpoint/";
+/// What each replica says of itself while it lives.
+pub(crate) const REPLICAS: &str = "/gatehouse/v1/side/replica/";
 /// Everything; what a watch of the store covers.
 pub(crate) const ALL: &str = "/gatehouse/v1/";
 

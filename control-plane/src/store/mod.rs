@@ -29,6 +29,7 @@ pub(crate) mod fixture;
 
 use std::fmt;
 use std::pin::Pin;
+use std::time::Duration;
 
 use bytes::Bytes;
 use model::snapshot::Sha256;
@@ -65,6 +66,16 @@ pub(crate) enum Error {
     /// The backend failed in a way that trying again does not mend.
     #[error("the store failed: {0}")]
     Failed(String),
+    /// There is nothing in the store, though something was run from it.
+    #[error(
+        "the store is empty, but revision {ran} was run from it: restore it, or remove {file} to begin anew"
+    )]
+    Emptied {
+        /// The highest revision that was run.
+        ran: u64,
+        /// The file that says so.
+        file: String,
+    },
     /// What lies in the store is not what was written.
     #[error("{key} in the store cannot be read: {why}")]
     Corrupt {
@@ -100,6 +111,7 @@ impl Error {
             Self::Failed(_) | Self::Taken(_) => "GH6103",
             Self::Corrupt { .. } => "GH6104",
             Self::TooBig { .. } => "GH6105",
+            Self::Emptied { .. } => "GH6107",
         }
     }
 }
@@ -180,6 +192,9 @@ pub(crate) trait Store: fmt::Debug + Send + Sync + 'static {
     /// `embedded` or `etcd`.
     fn kind(&self) -> &'static str;
 
+    /// Whether several replicas may stand on it.
+    fn is_shared(&self) -> bool;
+
     /// The head, as of now and not of some cache.
     fn head(&self) -> Future<'_, Option<Head>>;
 
@@ -206,6 +221,10 @@ pub(crate) trait Store: fmt::Debug + Send + Sync + 'static {
 
     /// Writes an entry, whatever is there.
     fn put(&self, entry: Entry) -> Future<'_, ()>;
+
+    /// Writes an entry, whatever is there, that is gone `lasts` from now unless it is written again: what a replica
+    /// says of itself as long as it lives.
+    fn put_for(&self, entry: Entry, lasts: Duration) -> Future<'_, ()>;
 
     /// Removes keys; those that are not there are none the worse for it.
     fn delete(&self, keys: Vec<String>) -> Future<'_, ()>;
