@@ -300,7 +300,11 @@ async fn open_once(
         StoreChoice::Etcd(options) => Arc::new(Etcd::connect(options, drain).await?),
     };
     catalog::must_not_be_empty(&*store, &settings.data_dir).await?;
-    let ca = Ca::open(&*store, sealer, &settings.tls.hosts).await?;
+    let terms = ca::Terms {
+        reserved: settings.tls.hosts.clone(),
+        lasts: settings.tls.certificate_lasts()?,
+    };
+    let ca = Ca::open(&*store, sealer, terms).await?;
     let catalog = Catalog::open(store.clone(), sealer.clone(), &settings.data_dir).await?;
     if catalog.standing() == Standing::Firm {
         keys::ensure_ring(&catalog).await?;

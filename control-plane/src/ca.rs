@@ -26,7 +26,7 @@ use crate::clock;
 use crate::store::seal::{self, Sealer};
 use crate::store::{self, Store, key};
 
-/// How long a certificate lasts (CONTRACT section 2).
+/// How long a certificate lasts, unless the operator says otherwise (CONTRACT section 2).
 pub(crate) const CERTIFICATE_LASTS: Duration = Duration::from_secs(24 * 3600);
 /// How long the root lasts.
 const ROOT_LASTS: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
@@ -77,7 +77,25 @@ pub(crate) struct Ca {
     issuer: Issuer<'static, KeyPair>,
     root: CertificateDer<'static>,
     /// Names that nodes may not ask for: the control plane's own.
-    reserved: Vec<String>,
+    terms: Terms,
+}
+
+/// On what terms certificates are given.
+#[derive(Debug, Clone)]
+pub(crate) struct Terms {
+    /// Hosts that no node may ask for.
+    pub reserved: Vec<String>,
+    /// How long a certificate lasts.
+    pub lasts: Duration,
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        Self {
+            reserved: Vec::new(),
+            lasts: CERTIFICATE_LASTS,
+        }
+    }
 }
 
 impl std::fmt::Debug for Ca {
@@ -97,14 +115,14 @@ struct Kept {
 
 impl Ca {
     /// Reads the root, or makes one where there is none. Of replicas that make one at the same moment the
-    /// first one's is taken by all. `reserved` are hosts that no node may ask for.
+    /// first one's is taken by all.
     ///
     /// # Errors
     /// [`Error::Store`]; [`Error::Seal`] where the master key is another than the one it was sealed under.
     pub(crate) async fn open(
         store: &dyn Store,
         sealer: &Sealer,
-        reserved: &[String],
+        mut terms: Terms,
     ) -> Result<Arc<Self>, Error> {
         let kept = match store.get(key::CA).await? {
             Some(kept) => kept,
@@ -122,15 +140,19 @@ impl Ca {
         };
         let (root, pair) = read_root(&kept, sealer)?;
         let issuer = Issuer::from_ca_cert_der(&root, pair)?;
-        let reserved = reserved
-            .iter()
-            .map(|host| host.to_ascii_lowercase())
-            .collect();
+        for host in &mut terms.reserved {
+            host.make_ascii_lowercase();
+        }
         Ok(Arc::new(Self {
             issuer,
             root,
-            reserved,
+            terms,
         }))
+    }
+
+    /// How long a certificate lasts.
+    pub(crate) fn lasts(&self) -> Duration {
+        self.terms.lasts
     }
 
     /// The root, DER.
@@ -177,7 +199,7 @@ impl Ca {
         if request.public_key.algorithm() != &PKCS_ECDSA_P256_SHA256 {
             return Err(Error::Request("its key is not of P-256".to_owned()));
         }
-        request.params = leaf(peer, hosts)?;
+        request.params = self.leaf(peer, hosts)?;
         Ok(request.signed_by(&self.issuer)?.der().clone())
     }
 
@@ -187,7 +209,7 @@ impl Ca {
     /// [`Error::Host`].
     pub(crate) fn identity(&self, peer: &Peer, hosts: &[String]) -> Result<Identity, Error> {
         let pair = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
-        let certificate = leaf(peer, hosts)?.signed_by(&pair, &self.issuer)?;
+        let certificate = self.leaf(peer, hosts)?.signed_by(&pair, &self.issuer)?;
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(pair.serialize_der()));
         Ok(Identity {
             chain: vec![certificate.der().clone()],
@@ -196,11 +218,33 @@ impl Ca {
         })
     }
 
+    /// What stands in the certificate of a part: its SPIFFE name, its DNS name, and its hosts.
+    fn leaf(&self, peer: &Peer, hosts: &[String]) -> Result<CertificateParams, Error> {
+        if hosts.len() > HOSTS_MAX {
+            let (host, why) = (hosts[HOSTS_MAX].clone(), "there are too many hosts");
+            return Err(Error::Host { host, why });
+        }
+        let mut params = named(peer.node(), self.terms.lasts);
+        params.use_authority_key_identifier_extension = true;
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![
+            ExtendedKeyUsagePurpose::ServerAuth,
+            ExtendedKeyUsagePurpose::ClientAuth,
+        ];
+        let uri = Ia5String::try_from(peer.to_string())?;
+        let dns = Ia5String::try_from(peer.dns_name())?;
+        params.subject_alt_names = vec![SanType::URI(uri), SanType::DnsName(dns)];
+        for host in hosts {
+            params.subject_alt_names.push(alternative_name(host)?);
+        }
+        Ok(params)
+    }
+
     /// A node may be reached under any host that its operator gives it, but not under another part's name.
     fn check_host(&self, host: &str) -> Result<(), Error> {
         let lower = host.trim_end_matches('.').to_ascii_lowercase();
         let ours = lower == TRUST_DOMAIN || lower.ends_with(&format!(".{TRUST_DOMAIN}"));
-        if ours || self.reserved.contains(&lower) {
+        if ours || self.terms.reserved.contains(&lower) {
             let why = "it is a name of another part";
             return Err(Error::Host {
                 host: host.to_owned(),
@@ -240,28 +284,6 @@ fn read_root(kept: &[u8], sealer: &Sealer) -> Result<(CertificateDer<'static>, K
     Ok((certificate, pair))
 }
 
-/// What stands in the certificate of a part: its SPIFFE name, its DNS name, and its hosts.
-fn leaf(peer: &Peer, hosts: &[String]) -> Result<CertificateParams, Error> {
-    if hosts.len() > HOSTS_MAX {
-        let (host, why) = (hosts[HOSTS_MAX].clone(), "there are too many hosts");
-        return Err(Error::Host { host, why });
-    }
-    let mut params = named(peer.node(), CERTIFICATE_LASTS);
-    params.use_authority_key_identifier_extension = true;
-    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-    params.extended_key_usages = vec![
-        ExtendedKeyUsagePurpose::ServerAuth,
-        ExtendedKeyUsagePurpose::ClientAuth,
-    ];
-    let uri = Ia5String::try_from(peer.to_string())?;
-    let dns = Ia5String::try_from(peer.dns_name())?;
-    params.subject_alt_names = vec![SanType::URI(uri), SanType::DnsName(dns)];
-    for host in hosts {
-        params.subject_alt_names.push(alternative_name(host)?);
-    }
-    Ok(params)
-}
-
 fn alternative_name(host: &str) -> Result<SanType, Error> {
     let bracketed = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
     if let Ok(address) = bracketed.unwrap_or(host).parse::<IpAddr>() {
@@ -293,7 +315,7 @@ fn named(common_name: &str, lasts: Duration) -> CertificateParams {
         .distinguished_name
         .push(DnType::CommonName, common_name);
     let now = date_time_ymd(1970, 1, 1) + clock::since_epoch();
-    params.not_before = now - CLOCK_SKEW;
+    params.not_before = now - CLOCK_SKEW.min(lasts / 10);
     params.not_after = now + lasts;
     params
 }
@@ -309,8 +331,11 @@ mod tests {
     async fn ca() -> (Arc<Ca>, tempfile::TempDir) {
         let (store, dir) = fixture::embedded();
         let sealer = Sealer::new(&[1; 32]).unwrap();
-        let reserved = ["cp.example.com".to_owned()];
-        (Ca::open(&*store, &sealer, &reserved).await.unwrap(), dir)
+        let terms = Terms {
+            reserved: vec!["cp.example.com".to_owned()],
+            ..Terms::default()
+        };
+        (Ca::open(&*store, &sealer, terms).await.unwrap(), dir)
     }
 
     fn sidecar() -> Peer {
@@ -377,13 +402,13 @@ mod tests {
         let (store, _dir) = fixture::embedded();
         let sealer = Sealer::new(&[1; 32]).unwrap();
         let (a, b) = tokio::join!(
-            Ca::open(&*store, &sealer, &[]),
-            Ca::open(&*store, &sealer, &[])
+            Ca::open(&*store, &sealer, Terms::default()),
+            Ca::open(&*store, &sealer, Terms::default())
         );
         assert_eq!(a.unwrap().root(), b.unwrap().root());
         let other = Sealer::new(&[2; 32]).unwrap();
         assert!(matches!(
-            Ca::open(&*store, &other, &[]).await,
+            Ca::open(&*store, &other, Terms::default()).await,
             Err(Error::Seal(_))
         ));
     }

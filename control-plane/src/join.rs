@@ -157,6 +157,20 @@ impl Desk {
         })
     }
 
+    /// A new certificate for a node that still has a good one: the same name, another key.
+    ///
+    /// # Errors
+    /// [`Error::Ca`] where the request is wrong.
+    pub(crate) fn renew(&self, peer: &Peer, csr: &[u8], hosts: &[String]) -> Result<Joined, Error> {
+        let certificate = self.ca.sign(csr, peer, hosts)?;
+        tracing::info!(node = peer.node(), "renewed a node's certificate");
+        Ok(Joined {
+            node: peer.node().to_owned(),
+            certificate,
+            root: self.ca.root().clone(),
+        })
+    }
+
     /// Removes tokens that are over.
     async fn sweep(&self, now: i64) -> Result<(), Error> {
         let tokens = self.store.list(key::JOIN_TOKENS).await?;
@@ -197,6 +211,7 @@ fn new_peer(server: Option<ServerName>) -> Result<Peer, ca::Error> {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
     use super::*;
+    use crate::ca::Terms;
     use crate::store::fixture;
     use crate::store::seal::Sealer;
     use futures_util::future::join_all;
@@ -204,7 +219,7 @@ mod tests {
 
     async fn desk() -> (Desk, tempfile::TempDir) {
         let (store, dir) = fixture::embedded();
-        let ca = Ca::open(&*store, &Sealer::new(&[1; 32]).unwrap(), &[])
+        let ca = Ca::open(&*store, &Sealer::new(&[1; 32]).unwrap(), Terms::default())
             .await
             .unwrap();
         (Desk::new(store, ca), dir)

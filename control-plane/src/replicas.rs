@@ -249,7 +249,7 @@ impl Replicas {
 pub(crate) async fn alone() -> (Arc<Peers>, tempfile::TempDir) {
     let (store, dir) = crate::store::fixture::embedded();
     let sealer = crate::catalog::fixture::sealer();
-    let ca = crate::ca::Ca::open(&*store, &sealer, &[])
+    let ca = crate::ca::Ca::open(&*store, &sealer, crate::ca::Terms::default())
         .await
         .expect("a new store has room");
     let serving = crate::serving::Serving::new(ca, "cp-1", &[]).expect("a name that is one");

@@ -2,11 +2,13 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use runtime::settings::Secret;
 use serde::{Deserialize, Serialize};
 
+use crate::ca::CERTIFICATE_LASTS;
 use crate::records;
 use crate::store::etcd;
 use crate::store::seal::read_private;
@@ -37,7 +39,7 @@ pub struct Settings {
     /// Administrators' tokens, one a line, mode 0600. Default `admin.token` in `data_dir`, made at the first
     /// start; a file that is named here must be there.
     pub admin_token_file: Option<PathBuf>,
-    /// The control plane's own certificate.
+    /// Certificates.
     pub tls: Tls,
     /// The built-in audit store.
     pub records: Records,
@@ -59,12 +61,34 @@ pub struct Etcd {
     pub password_file: Option<PathBuf>,
 }
 
-/// The control plane's own certificate.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// Certificates.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Tls {
     /// Further hosts and addresses under which it is reached; loopback ones are always among them.
     pub hosts: Vec<String>,
+    /// How long certificates of nodes and of the control plane last, in seconds; they are renewed at half. A node
+    /// that is cut off from all control planes is good for at least half of it. At least 10. Default 86400.
+    pub certificate_lasts_s: u64,
+}
+
+impl Default for Tls {
+    fn default() -> Self {
+        Self {
+            hosts: Vec::new(),
+            certificate_lasts_s: CERTIFICATE_LASTS.as_secs(),
+        }
+    }
+}
+
+impl Tls {
+    pub(crate) fn certificate_lasts(&self) -> anyhow::Result<Duration> {
+        let seconds = self.certificate_lasts_s;
+        if !(10..=366 * 24 * 3600).contains(&seconds) {
+            bail!("tls.certificate_lasts_s is {seconds}: it must be from 10 (s) to a year");
+        }
+        Ok(Duration::from_secs(seconds))
+    }
 }
 
 /// The built-in audit store.

@@ -4,9 +4,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context;
-use dataplane::auth::statement::Signer;
+use arc_swap::ArcSwap;
 use dataplane::budget::Budget;
 use dataplane::config::node::{self, NodeSettings};
+use dataplane::config::renew;
 use dataplane::config::watch::{self, Node};
 use dataplane::door::Guard;
 use dataplane::frame::{self, AuditSettings};
@@ -18,13 +19,12 @@ use runtime::metrics::Metrics;
 use runtime::net;
 use runtime::readiness::Readiness;
 use runtime::settings::Secret;
-use runtime::tls;
+use runtime::tls::{self, LiveIdentity};
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
-use crate::hop::Edge;
+use crate::hop::{Edge, Outbound};
 use crate::pages;
-use crate::route::Routes;
 
 /// Settings of an edge: defaults, then file, environment (`GATEHOUSE_EDGE__…`) and flags.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -138,17 +138,18 @@ pub async fn run(
     };
     readiness.done("identity");
     let name = identity.node()?;
+    let outbound = Outbound::new(&identity)?;
+    let identity = LiveIdentity::new(identity)?;
+    renew::start(identity.clone(), &belongs, &drain);
     let trail = frame::open_audit(&settings.audit, &settings.data_dir, &identity)
         .context("the audit log cannot be opened")?;
 
-    let signer = Signer::new(&name, identity.node_key()?);
-    let routes = Routes::new(tls::client_config(&identity, &[tls::HTTP1])?);
     let (live, _) = watch::start(
         Node {
             kind: NodeKind::Edge,
             server: None,
             addresses: public_urls.clone(),
-            identity,
+            identity: identity.clone(),
             control: settings.control.clone(),
             data_dir: settings.data_dir.clone(),
         },
@@ -166,13 +167,14 @@ pub async fn run(
     .await?;
     frame::await_configuration(&live, &readiness, &drain);
 
+    let edge = Arc::new(Edge {
+        public_urls: public_urls.clone(),
+        live: live.clone(),
+        outbound: ArcSwap::from_pointee(outbound),
+    });
+    follow(&identity, edge.clone(), &drain);
     let shared = Arc::new(Shared {
-        hop: Arc::new(Edge {
-            public_urls: public_urls.clone(),
-            live: live.clone(),
-            signer,
-            routes,
-        }),
+        hop: edge,
         live,
         audit: trail.log.clone(),
         guard: guard(&public_urls, &settings.allowed_origins),
@@ -193,6 +195,24 @@ pub async fn run(
     drain.finish(frame::DRAIN).await;
     trail.finish().await;
     Ok(())
+}
+
+/// Shows sidecars the newest certificate, in a task that ends with `drain`. Calls under way end on the old connections.
+fn follow(identity: &LiveIdentity, edge: Arc<Edge>, drain: &Drain) {
+    let (mut renewed, draining) = (identity.changed(), drain.clone());
+    drain.spawn("shown certificate", async move {
+        loop {
+            tokio::select! {
+                () = draining.signaled() => return,
+                changed = renewed.changed() => if changed.is_err() { return },
+            }
+            let identity = renewed.borrow_and_update().clone();
+            match Outbound::new(&identity) {
+                Ok(outbound) => edge.outbound.store(Arc::new(outbound)),
+                Err(error) => tracing::error!(%error, "sidecars are shown the old certificate"),
+            }
+        }
+    });
 }
 
 /// The public URLs without a trailing slash; the listen address where none are set.

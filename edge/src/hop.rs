@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use dataplane::auth::statement::{self, Signer};
 use dataplane::call::{self, CALL_HEADER, Call, TRACEPARENT};
 use dataplane::config::live::{Config, Live};
@@ -18,6 +19,7 @@ use mcp::method;
 use model::name::ServerName;
 use model::record;
 use runtime::clock::now_unix_s;
+use runtime::tls::{self, Identity};
 
 use crate::route::Routes;
 use crate::{authenticate, session};
@@ -32,10 +34,31 @@ pub struct Edge {
     pub public_urls: Vec<String>,
     /// Where the sidecars are.
     pub live: Live,
+    /// How this edge shows itself to sidecars.
+    pub outbound: ArcSwap<Outbound>,
+}
+
+/// What belongs to one certificate of this edge: a statement is believed only on a connection that shows the key by
+/// which it is signed.
+#[derive(Debug)]
+pub struct Outbound {
     /// Says who calls.
     pub signer: Signer,
     /// Pools to the sidecars.
     pub routes: Routes,
+}
+
+impl Outbound {
+    /// Over connections that show the certificate of `identity`.
+    ///
+    /// # Errors
+    /// Where it cannot be used.
+    pub fn new(identity: &Identity) -> Result<Self, tls::Error> {
+        Ok(Self {
+            signer: Signer::new(&identity.node()?, identity.node_key()?),
+            routes: Routes::new(tls::client_config(identity, &[tls::HTTP1])?),
+        })
+    }
 }
 
 impl Hop for Edge {
@@ -76,15 +99,14 @@ impl Hop for Edge {
 
     async fn deliver(&self, call: &Call<'_>) -> Result<Reply, Fault> {
         let endpoints = self.live.endpoints();
+        let outbound = self.outbound.load_full();
+        let routes = &outbound.routes;
         let mut last = None;
-        for endpoint in self
-            .routes
-            .candidates(&endpoints, call.server, call.session)
-        {
-            let Some(pool) = self.routes.pool(call.server, endpoint) else {
+        for endpoint in routes.candidates(&endpoints, call.server, call.session) {
+            let Some(pool) = routes.pool(call.server, endpoint) else {
                 continue;
             };
-            match self.send(call, &pool).await {
+            match self.send(call, &outbound.signer, &pool).await {
                 Ok(response) => return self.reply(call, response),
                 // Nothing was sent: the next sidecar may take it.
                 Err(Sent::Nothing(error)) => last = Some(error),
@@ -115,8 +137,13 @@ enum Sent {
 }
 
 impl Edge {
-    async fn send(&self, call: &Call<'_>, pool: &Upstream) -> Result<Response<Incoming>, Sent> {
-        let request = self.request(call).map_err(Sent::Maybe)?;
+    async fn send(
+        &self,
+        call: &Call<'_>,
+        signer: &Signer,
+        pool: &Upstream,
+    ) -> Result<Response<Incoming>, Sent> {
+        let request = request(call, signer).map_err(Sent::Maybe)?;
         let within = call
             .config
             .engine
@@ -135,51 +162,6 @@ impl Edge {
                 "the server did not answer in time",
             ))),
         }
-    }
-
-    /// The call as the sidecar gets it: the client's own message and revision, our statement of who calls,
-    /// and no header that the client could have made up.
-    fn request(&self, call: &Call<'_>) -> Result<Request<Full<bytes::Bytes>>, Fault> {
-        let lost = |_| Fault::unavailable("who calls could not be stated");
-        let statement = self
-            .signer
-            .state(call.principal, call.server, now_unix_s())
-            .map_err(lost)?;
-        let host = format!("{}.sidecar.gatehouse.internal", call.server);
-        let uri = format!("https://{host}/mcp/{}", call.server);
-        let mut request = Request::new(Full::new(call.body.clone()));
-        *request.method_mut() = Method::POST;
-        *request.uri_mut() = uri
-            .parse()
-            .map_err(|_| Fault::unavailable("the server's name is no host name"))?;
-        let headers = request.headers_mut();
-        let text = |text: &str| {
-            HeaderValue::from_str(text).map_err(|_| Fault::unavailable("a header is not text"))
-        };
-        headers.insert(HOST, text(&host)?);
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(
-            ACCEPT,
-            HeaderValue::from_static(if call.sse {
-                "application/json, text/event-stream"
-            } else {
-                "application/json"
-            }),
-        );
-        headers.insert(statement::HEADER, statement);
-        headers.insert(CALL_HEADER, text(&call.id.to_string())?);
-        headers.insert(TRACEPARENT, text(&call::traceparent(&call.trace))?);
-        if let Some(handle) = call.session {
-            headers.insert(MCP_SESSION_ID, text(handle)?);
-        }
-        if call.method() != method::INITIALIZE {
-            let revision = HeaderValue::from_static(call.revision.as_str());
-            headers.insert(MCP_PROTOCOL_VERSION, revision);
-        }
-        if call.is_modern() {
-            mirror(call.headers, headers);
-        }
-        Ok(request)
     }
 
     /// The session's handle goes back sealed, so that any edge can open it.
@@ -218,6 +200,50 @@ impl Edge {
         };
         Ok(Reply::Forwarded(Forwarded { response, session }))
     }
+}
+
+/// The call as the sidecar gets it: the client's own message and revision, our statement of who calls,
+/// and no header that the client could have made up.
+fn request(call: &Call<'_>, signer: &Signer) -> Result<Request<Full<bytes::Bytes>>, Fault> {
+    let lost = |_| Fault::unavailable("who calls could not be stated");
+    let statement = signer
+        .state(call.principal, call.server, now_unix_s())
+        .map_err(lost)?;
+    let host = format!("{}.sidecar.gatehouse.internal", call.server);
+    let uri = format!("https://{host}/mcp/{}", call.server);
+    let mut request = Request::new(Full::new(call.body.clone()));
+    *request.method_mut() = Method::POST;
+    *request.uri_mut() = uri
+        .parse()
+        .map_err(|_| Fault::unavailable("the server's name is no host name"))?;
+    let headers = request.headers_mut();
+    let text = |text: &str| {
+        HeaderValue::from_str(text).map_err(|_| Fault::unavailable("a header is not text"))
+    };
+    headers.insert(HOST, text(&host)?);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(
+        ACCEPT,
+        HeaderValue::from_static(if call.sse {
+            "application/json, text/event-stream"
+        } else {
+            "application/json"
+        }),
+    );
+    headers.insert(statement::HEADER, statement);
+    headers.insert(CALL_HEADER, text(&call.id.to_string())?);
+    headers.insert(TRACEPARENT, text(&call::traceparent(&call.trace))?);
+    if let Some(handle) = call.session {
+        headers.insert(MCP_SESSION_ID, text(handle)?);
+    }
+    if call.method() != method::INITIALIZE {
+        let revision = HeaderValue::from_static(call.revision.as_str());
+        headers.insert(MCP_PROTOCOL_VERSION, revision);
+    }
+    if call.is_modern() {
+        mirror(call.headers, headers);
+    }
+    Ok(request)
 }
 
 /// Copies the headers that mirror the body; they were compared with it at the door.

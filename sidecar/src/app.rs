@@ -11,6 +11,7 @@ use dataplane::body::ReplyBody;
 use dataplane::budget::Budget;
 use dataplane::config::live::Live;
 use dataplane::config::node::{self, NodeSettings};
+use dataplane::config::renew;
 use dataplane::config::watch::{self as config_watch, Node};
 use dataplane::door::{Guard, Route};
 use dataplane::frame::{self, AuditSettings};
@@ -26,7 +27,7 @@ use runtime::metrics::Metrics;
 use runtime::net;
 use runtime::readiness::Readiness;
 use runtime::settings::Secret;
-use runtime::tls::{self, ClientAuth};
+use runtime::tls::{self, ClientAuth, LiveIdentity};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
@@ -135,7 +136,9 @@ pub async fn run(
     };
     readiness.done("identity");
     let name = identity.node()?;
-    let tls = tls::server_config(&identity, ClientAuth::Required, &[tls::HTTP1, tls::H2])?;
+    let identity = LiveIdentity::new(identity)?;
+    renew::start(identity.clone(), &belongs, &drain);
+    let tls = identity.server_config(ClientAuth::Required, &[tls::HTTP1, tls::H2])?;
     let trail = frame::open_audit(&settings.audit, &settings.data_dir, &identity)
         .context("the audit log cannot be opened")?;
     let (live, reports) = config_watch::start(

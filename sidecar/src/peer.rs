@@ -19,14 +19,18 @@ pub fn admit(
     headers: &HeaderMap,
     server: &ServerName,
 ) -> Result<Admitted, Refused> {
+    let now = now_unix_s();
     let edge = peer
         .identity
         .as_deref()
         .filter(|identity| identity.edge_node().is_some());
     let edge = edge.ok_or_else(|| refused("only edges may call a sidecar"))?;
+    if edge.ends_unix_s <= now {
+        return Err(refused("the edge's certificate is over"));
+    }
     let statement = single(headers, HEADER)?;
     let principal = verifier
-        .verify(edge, statement, server, now_unix_s())
+        .verify(edge, statement, server, now)
         .map_err(|error| {
             tracing::warn!(%error, remote = %peer.remote, "a statement is not believed");
             refused("the edge's statement of who calls is not believed")
@@ -71,7 +75,14 @@ mod tests {
 
     fn connection(peer: Option<Peer>, key: &NodeKey) -> Connection {
         let public_key = key.public_key().to_vec();
-        let identity = peer.map(|peer| Arc::new(PeerIdentity { peer, public_key }));
+        let ends_unix_s = now_unix_s() + 60;
+        let identity = peer.map(|peer| {
+            Arc::new(PeerIdentity {
+                peer,
+                public_key,
+                ends_unix_s,
+            })
+        });
         Connection {
             remote: "127.0.0.1:1".parse().unwrap(),
             on_loopback: true,
@@ -107,6 +118,14 @@ mod tests {
         }
         let admitted = admit(&verifier, &edge, &headers, &server).unwrap();
         assert_eq!((admitted.principal, admitted.call_id), (ana, Some(id)));
+        let mut old = edge.clone();
+        old.identity = old.identity.map(|identity| {
+            Arc::new(PeerIdentity {
+                ends_unix_s: now_unix_s(),
+                ..PeerIdentity::clone(&identity)
+            })
+        });
+        assert_eq!(status(&old, &headers), Some(StatusCode::FORBIDDEN));
         headers.remove(CALL_HEADER);
         assert_eq!(
             status(&edge, &headers),

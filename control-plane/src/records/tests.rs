@@ -11,7 +11,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair,
 use runtime::audit::{Destination, Exporter, Log, LogSettings};
 use runtime::drain::Drain;
 use runtime::net::tls_incoming;
-use runtime::tls::{self, ClientAuth, Identity, Peer};
+use runtime::tls::{self, ClientAuth, Identity, LiveIdentity, Peer};
 use rustls_pki_types::PrivateKeyDer;
 
 use super::join::HopRecord;
@@ -288,7 +288,8 @@ async fn what_a_node_logs_is_listed_and_told_as_it_was_logged() {
 
     let identity = ca.issue(&Peer::edge("edge-1").unwrap());
     let (log, _) = Log::open(LogSettings::new(dir.path().join("log"), "edge-1")).unwrap();
-    let destination = Destination::control_plane(&address, &identity).unwrap();
+    let destination =
+        Destination::control_plane(&address, &LiveIdentity::new(identity).unwrap()).unwrap();
     Exporter::spawn(&exporting, &log, destination).unwrap();
     let logged = call(42);
     log.append(Phase::Open, &logged).unwrap();
@@ -342,7 +343,8 @@ async fn a_node_that_sends_anothers_records_is_refused() {
     let address = serve(&records, &ca, &serving).await;
     let identity = ca.issue(&Peer::edge("edge-2").unwrap());
     let (log, _) = Log::open(LogSettings::new(dir.path().join("log"), "edge-1")).unwrap();
-    let destination = Destination::control_plane(&address, &identity).unwrap();
+    let destination =
+        Destination::control_plane(&address, &LiveIdentity::new(identity).unwrap()).unwrap();
     let exporter = Exporter::spawn(&exporting, &log, destination).unwrap();
     log.append(Phase::Close, &call(1)).unwrap();
     let refused = async {

@@ -37,8 +37,8 @@ pub(crate) struct Answers<T> {
 pub(crate) struct Peers {
     replicas: Arc<Replicas>,
     serving: Arc<Serving>,
-    /// By address, with the generation of the certificate that they show. Locked for a look-up.
-    channels: Mutex<HashMap<String, (u64, Channel)>>,
+    /// By address. Locked for a look-up.
+    channels: Mutex<HashMap<String, Channel>>,
 }
 
 /// One other replica's API.
@@ -122,13 +122,9 @@ impl Peers {
         })
     }
 
-    /// A channel that shows our newest certificate.
     fn channel(&self, address: &str) -> Result<Channel, Status> {
-        let generation = self.serving.generation();
         let mut channels = self.channels.lock();
-        if let Some((made_in, channel)) = channels.get(address)
-            && *made_in == generation
-        {
+        if let Some(channel) = channels.get(address) {
             return Ok(channel.clone());
         }
         let unusable = |error: &dyn std::fmt::Display| Status::internal(error.to_string());
@@ -137,7 +133,7 @@ impl Peers {
         if channels.len() >= CHANNELS_MAX {
             channels.clear();
         }
-        channels.insert(address.to_owned(), (generation, channel.clone()));
+        channels.insert(address.to_owned(), channel.clone());
         Ok(channel)
     }
 }

@@ -13,8 +13,9 @@ use tonic::{Code, Request, Response, Status, Streaming};
 use super::session::Session;
 use super::status;
 use crate::catalog::Catalog;
+use crate::clock;
 use crate::endpoints::Endpoints;
-use crate::join::Desk;
+use crate::join::{Desk, Joined};
 use crate::nodes::Nodes;
 use crate::publish::Publisher;
 
@@ -51,11 +52,32 @@ impl Node for NodeService {
             .join(&token, &csr, &hosts)
             .await
             .map_err(status::of_join)?;
-        Ok(Response::new(pb::JoinResponse {
-            node: joined.node,
-            chain: vec![joined.certificate.to_vec()],
-            roots: vec![joined.root.to_vec()],
-        }))
+        Ok(joined_as(joined))
+    }
+
+    async fn renew(
+        &self,
+        request: Request<pb::RenewRequest>,
+    ) -> Result<Response<pb::JoinResponse>, Status> {
+        let (peer, ends_unix_ms) = certified(&request)?;
+        if ends_unix_ms <= clock::now_ms() {
+            // The connection is older than the end of its certificate.
+            let message = "the node's certificate is over: join anew";
+            return Err(status::unauthenticated("GH3105", message));
+        }
+        if let Peer::Sidecar { server, .. } = &peer
+            && !self.catalog.state().snapshot().servers.contains_key(server)
+        {
+            let message = format!("no Server named {server}: its sidecar is not needed");
+            return Err(status::with_code(
+                Code::PermissionDenied,
+                "GH3106",
+                &message,
+            ));
+        }
+        let pb::RenewRequest { csr, hosts } = request.into_inner();
+        let renewed = self.desk.renew(&peer, &csr, &hosts);
+        renewed.map(joined_as).map_err(status::of_join)
     }
 
     type SyncStream = ReceiverStream<Result<pb::ControlMessage, Status>>;
@@ -77,6 +99,14 @@ impl Node for NodeService {
         self.drain.spawn("node stream", session.run());
         Ok(Response::new(ReceiverStream::new(messages)))
     }
+}
+
+fn joined_as(joined: Joined) -> Response<pb::JoinResponse> {
+    Response::new(pb::JoinResponse {
+        node: joined.node,
+        chain: vec![joined.certificate.to_vec()],
+        roots: vec![joined.root.to_vec()],
+    })
 }
 
 /// Who is at the other end, by the certificate that TLS has verified, and when that ends.

@@ -13,11 +13,12 @@ use proto::v1::control_message::Kind as Control;
 use proto::v1::node_message::Kind as Said;
 use runtime::tls::Peer;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tonic::{Code, Status, Streaming};
 
 use super::node::NodeService;
 use super::status;
+use crate::clock;
 use crate::endpoints::is_address;
 use crate::nodes::{Arrival, Connection};
 use crate::publish::{Acked, Lane, Next, Scope};
@@ -87,12 +88,16 @@ impl Session {
         let routes = scope == Scope::Edge;
         table.mark_changed();
         let mut heard_by = Instant::now() + SILENCE_MAX;
+        let certified_ms = self.certificate_ends_unix_ms - clock::now_ms();
+        let certified = Duration::from_millis(u64::try_from(certified_ms).unwrap_or(0));
+        let certificate_ends = Instant::now() + certified;
         loop {
             states.mark_unchanged();
             self.pump(&present, &mut lane, &scope).await?;
             tokio::select! {
                 () = self.service.drain.signaled() => return Err(draining()),
                 () = present.connection.replaced.cancelled() => return Err(replaced()),
+                () = sleep_until(certificate_ends) => return Err(certificate_over()),
                 message = timeout_at(heard_by, self.inbound.message()) => {
                     let Some(message) = message.map_err(|_| silent())?? else { return Ok(()) };
                     heard_by = Instant::now() + SILENCE_MAX;
@@ -274,6 +279,11 @@ fn draining() -> Status {
 
 fn replaced() -> Status {
     Status::aborted("the node has opened another stream")
+}
+
+fn certificate_over() -> Status {
+    let message = "the node's certificate is over: it has to be renewed";
+    status::unauthenticated("GH3105", message)
 }
 
 fn silent() -> Status {

@@ -15,7 +15,7 @@ use runtime::drain::Drain;
 use runtime::metrics::Metrics;
 use runtime::readiness::Readiness;
 use runtime::settings::{self, Secret};
-use runtime::tls::Identity;
+use runtime::tls::LiveIdentity;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -66,9 +66,9 @@ impl Trail {
 pub fn open_audit(
     settings: &AuditSettings,
     data_dir: &Path,
-    identity: &Identity,
+    identity: &LiveIdentity,
 ) -> anyhow::Result<Trail> {
-    let node = identity.node()?;
+    let node = identity.current().node()?;
     let mut log_settings = LogSettings::new(data_dir.join("audit"), node);
     log_settings.total_bytes_max = settings.log_bytes_max;
     let mut destinations = Vec::new();

@@ -112,7 +112,12 @@ fn identity(stream: &tokio_rustls::server::TlsStream<TcpStream>) -> Option<Arc<P
     let leaf = stream.get_ref().1.peer_certificates()?.first()?;
     let peer = runtime::tls::peer_of(leaf).ok()?;
     let public_key = runtime::tls::public_key_of(leaf).ok()?;
-    Some(Arc::new(PeerIdentity { peer, public_key }))
+    let ends_unix_s = runtime::tls::not_after_of(leaf).ok()?;
+    Some(Arc::new(PeerIdentity {
+        peer,
+        public_key,
+        ends_unix_s,
+    }))
 }
 
 /// Speaks HTTP/2 where TLS agreed on it, else HTTP/1.1. On a plain listener nothing is guessed from the first

@@ -242,6 +242,7 @@ mod tests {
         let peer = PeerIdentity {
             peer: Peer::edge(node).unwrap(),
             public_key,
+            ends_unix_s: i64::MAX,
         };
         Pair {
             signer: Signer::new(node, key),
@@ -318,6 +319,7 @@ mod tests {
         let posing = PeerIdentity {
             peer: peer.peer.clone(),
             public_key: other.public_key,
+            ends_unix_s: i64::MAX,
         };
         let fresh = Verifier::default();
         assert_eq!(
@@ -332,6 +334,7 @@ mod tests {
         let sidecar = PeerIdentity {
             peer: sidecar,
             public_key: peer.public_key,
+            ends_unix_s: i64::MAX,
         };
         assert_eq!(
             fresh.verify(&sidecar, text, &server("time"), NOW),

@@ -14,4 +14,5 @@ pub mod endpoints;
 pub mod held;
 pub mod live;
 pub mod node;
+pub mod renew;
 pub mod watch;

@@ -178,7 +178,8 @@ fn is_final(status: &tonic::Status) -> bool {
     )
 }
 
-fn taken(response: pb::JoinResponse, key: &[u8]) -> Identity {
+/// The identity that an answer makes of the key it was asked for.
+pub(super) fn taken(response: pb::JoinResponse, key: &[u8]) -> Identity {
     Identity {
         chain: response
             .chain

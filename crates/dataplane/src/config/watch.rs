@@ -12,7 +12,7 @@ use proto::v1::node_message::Kind;
 use runtime::backoff::Backoff;
 use runtime::drain::Drain;
 use runtime::net::ClientTls;
-use runtime::tls::{self, Identity};
+use runtime::tls::{self, Identity, LiveIdentity};
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 
@@ -42,7 +42,7 @@ pub struct Node {
     /// Where it can be reached.
     pub addresses: Vec<String>,
     /// Who it is.
-    pub identity: Identity,
+    pub identity: LiveIdentity,
     /// Control planes, `host:port`, tried in turn.
     pub control: Vec<String>,
     /// Where its last good configuration lies.
@@ -66,7 +66,7 @@ impl StatusSender {
 /// Where the identity cannot be used.
 pub fn start(node: Node, drain: &Drain) -> Result<(Live, StatusSender), tls::Error> {
     let tls = ClientTls {
-        config: tls::client_config(&node.identity, &[tls::H2])?,
+        config: node.identity.client_config(&[tls::H2])?,
         server_name: control_plane_name(),
     };
     let disk = match Disk::open(&node.data_dir) {
@@ -78,6 +78,7 @@ pub fn start(node: Node, drain: &Drain) -> Result<(Live, StatusSender), tls::Err
     };
     let live = Live::default();
     let (status, statuses) = watch::channel(None);
+    let renewed = node.identity.changed();
     let mut link = Link {
         node,
         tls,
@@ -85,6 +86,7 @@ pub fn start(node: Node, drain: &Drain) -> Result<(Live, StatusSender), tls::Err
         live: live.clone(),
         held: Held::default(),
         statuses,
+        renewed,
     };
     link.load();
     let draining = drain.clone();
@@ -105,6 +107,7 @@ struct Link {
     live: Live,
     held: Held,
     statuses: watch::Receiver<Option<pb::ServerStatus>>,
+    renewed: watch::Receiver<Arc<Identity>>,
 }
 
 impl Link {
@@ -163,6 +166,7 @@ impl Link {
         tracing::info!(%address, "connected to the control plane");
         let mut heartbeat = tokio::time::interval(HEARTBEAT);
         self.statuses.mark_changed();
+        self.renewed.mark_unchanged();
         loop {
             tokio::select! {
                 message = inbox.message() => match message? {
@@ -175,6 +179,11 @@ impl Link {
                 _ = heartbeat.tick() => {
                     let revision = self.held.revision.0;
                     send(&outbox, Kind::Heartbeat(pb::Heartbeat { revision })).await?;
+                }
+                // The control plane ends the stream with the certificate by which it was begun.
+                Ok(()) = self.renewed.changed() => {
+                    backoff.reset();
+                    return Ok(());
                 }
                 // An edge has no server to tell of: its sender is gone from the start, and nothing comes here.
                 Ok(()) = self.statuses.changed() => {

@@ -73,6 +73,8 @@ pub struct PeerIdentity {
     pub peer: Peer,
     /// Its public key, as `runtime::tls::verify` takes it.
     pub public_key: Vec<u8>,
+    /// When its certificate ends, Unix seconds. A connection may be older than that.
+    pub ends_unix_s: i64,
 }
 
 impl PeerIdentity {

@@ -107,6 +107,15 @@ impl Identity {
         not_after_of(self.certificate()?)
     }
 
+    /// From when to when the certificate is good, Unix seconds.
+    ///
+    /// # Errors
+    /// [`Error::Certificate`] if it cannot be read.
+    pub fn validity(&self) -> Result<std::ops::Range<i64>, Error> {
+        let span = peer::parse(self.certificate()?)?.validity().clone();
+        Ok(span.not_before.timestamp()..span.not_after.timestamp())
+    }
+
     /// Whether the certificate is good at `now_unix_s`.
     pub fn is_valid_at(&self, now_unix_s: i64) -> bool {
         self.certificate()

@@ -1,11 +1,9 @@
-//! A node's own key: made here, never leaves the node, signs statements and derives other keys.
+//! A node's own key: made here, never leaves the node, signs statements.
 //!
-//! Pure computation on bytes; it does not know what is signed or sealed.
+//! Pure computation on bytes; it does not know what is signed.
 
 use std::fmt;
 
-use aws_lc_rs::encoding::{AsBigEndian, EcPrivateKeyBin};
-use aws_lc_rs::hkdf::{self, HKDF_SHA256, KeyType, Salt};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair,
@@ -14,11 +12,6 @@ use aws_lc_rs::signature::{
 use zeroize::Zeroizing;
 
 use super::Error;
-
-/// Bytes of a derived key.
-const DERIVED_BYTES: usize = 32;
-/// Keeps keys that are derived here apart from those that anyone else derives from the same key.
-const SALT: &[u8] = b"gatehouse node key v1";
 
 /// A P-256 key.
 pub struct NodeKey(EcdsaKeyPair);
@@ -49,35 +42,11 @@ impl NodeKey {
     pub fn public_key(&self) -> &[u8] {
         self.0.public_key().as_ref()
     }
-
-    /// A symmetric key for one purpose, the same whenever asked (HKDF-SHA-256 over the private key).
-    ///
-    /// # Errors
-    /// [`Error::Key`] if the library fails.
-    pub fn derive(&self, purpose: &str) -> Result<Zeroizing<[u8; DERIVED_BYTES]>, Error> {
-        let fault = |_| Error::Key("cannot derive");
-        let secret: EcPrivateKeyBin<'_> = self.0.private_key().as_be_bytes().map_err(fault)?;
-        let mut key = Zeroizing::new([0; DERIVED_BYTES]);
-        Salt::new(HKDF_SHA256, SALT)
-            .extract(secret.as_ref())
-            .expand(&[purpose.as_bytes()], Derived)
-            .and_then(|okm: hkdf::Okm<'_, Derived>| okm.fill(key.as_mut()))
-            .map_err(fault)?;
-        Ok(key)
-    }
 }
 
 impl fmt::Debug for NodeKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("NodeKey(…)")
-    }
-}
-
-struct Derived;
-
-impl KeyType for Derived {
-    fn len(&self) -> usize {
-        DERIVED_BYTES
     }
 }
 

@@ -9,6 +9,7 @@
 
 mod identity;
 mod key;
+mod live;
 mod peer;
 mod system;
 
@@ -23,6 +24,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 pub use identity::Identity;
 pub use key::{NodeKey, new_key_and_csr, verify};
+pub use live::LiveIdentity;
 pub use peer::{NODE_BYTES_MAX, Peer, TRUST_DOMAIN, not_after_of, peer_of, public_key_of};
 pub use system::web_client_config;
 

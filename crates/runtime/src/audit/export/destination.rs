@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use crate::net::ClientTls;
 use crate::settings::{self, Secret};
-use crate::tls::{self, Identity};
+use crate::tls::{self, LiveIdentity};
 
 use super::Error;
 
@@ -33,14 +33,16 @@ impl Destination {
     ///
     /// # Errors
     /// If `identity` cannot be used.
-    pub fn control_plane(address: &str, identity: &Identity) -> Result<Self, Error> {
+    pub fn control_plane(address: &str, identity: &LiveIdentity) -> Result<Self, Error> {
         let fault = |error: &dyn std::fmt::Display| Error::Destination {
             name: CONTROL_PLANE.to_owned(),
             why: error.to_string(),
         };
         let name = format!("control-plane.{}", tls::TRUST_DOMAIN);
         let tls = ClientTls {
-            config: tls::client_config(identity, &[tls::H2]).map_err(|error| fault(&error))?,
+            config: identity
+                .client_config(&[tls::H2])
+                .map_err(|error| fault(&error))?,
             server_name: name.try_into().map_err(|error| fault(&error))?,
         };
         Ok(Self {
