@@ -82,7 +82,10 @@ impl Settings {
         text(&mut own, "control_ca", self.path("control-plane/ca.pem"));
         text(&mut own, "data_dir", self.path(part));
         let mut audit = Table::new();
-        text(&mut audit, "store", self.plan.otlp);
+        audit.insert(
+            "store".to_owned(),
+            Value::Array(vec![self.plan.otlp.to_string().into()]),
+        );
         audit.insert(
             "otlp".to_owned(),
             Value::Array(

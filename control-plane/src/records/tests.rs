@@ -288,8 +288,11 @@ async fn what_a_node_logs_is_listed_and_told_as_it_was_logged() {
 
     let identity = ca.issue(&Peer::edge("edge-1").unwrap());
     let (log, _) = Log::open(LogSettings::new(dir.path().join("log"), "edge-1")).unwrap();
-    let destination =
-        Destination::control_plane(&address, &LiveIdentity::new(identity).unwrap()).unwrap();
+    let destination = Destination::control_plane(
+        std::slice::from_ref(&address),
+        &LiveIdentity::new(identity).unwrap(),
+    )
+    .unwrap();
     Exporter::spawn(&exporting, &log, destination).unwrap();
     let logged = call(42);
     log.append(Phase::Open, &logged).unwrap();
@@ -343,8 +346,11 @@ async fn a_node_that_sends_anothers_records_is_refused() {
     let address = serve(&records, &ca, &serving).await;
     let identity = ca.issue(&Peer::edge("edge-2").unwrap());
     let (log, _) = Log::open(LogSettings::new(dir.path().join("log"), "edge-1")).unwrap();
-    let destination =
-        Destination::control_plane(&address, &LiveIdentity::new(identity).unwrap()).unwrap();
+    let destination = Destination::control_plane(
+        std::slice::from_ref(&address),
+        &LiveIdentity::new(identity).unwrap(),
+    )
+    .unwrap();
     let exporter = Exporter::spawn(&exporting, &log, destination).unwrap();
     log.append(Phase::Close, &call(1)).unwrap();
     let refused = async {

@@ -25,9 +25,9 @@ use crate::config::live::Live;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AuditSettings {
-    /// The control plane's own store, `host:port`, over mTLS. Empty: none.
-    pub store: String,
-    /// Further OTLP/gRPC receivers, as URLs.
+    /// The control planes' own stores, `host:port`, over mTLS, tried in turn: each will do. Empty: none.
+    pub store: Vec<String>,
+    /// Further OTLP receivers, as URLs: `http://host:4317` is gRPC, one with a path (`…:4318/v1/traces`) HTTP.
     pub otlp: Vec<String>,
     /// Bytes of the log on disk; when records that no receiver has taken fill it, calls are refused.
     pub log_bytes_max: u64,
@@ -36,7 +36,7 @@ pub struct AuditSettings {
 impl Default for AuditSettings {
     fn default() -> Self {
         Self {
-            store: "127.0.0.1:7702".to_owned(),
+            store: vec!["127.0.0.1:7702".to_owned()],
             otlp: Vec::new(),
             log_bytes_max: 1 << 30,
         }

@@ -115,6 +115,9 @@ fn provider(
     process: &'static str,
     endpoints: &[String],
 ) -> Result<Option<SdkTracerProvider>, Error> {
+    // A URL with a path is OTLP/HTTP, which only records are sent over.
+    let is_grpc = |url: &&String| url.parse().is_ok_and(|u: http::Uri| u.path().len() <= 1);
+    let endpoints: Vec<&String> = endpoints.iter().filter(is_grpc).collect();
     if endpoints.is_empty() {
         return Ok(None);
     }

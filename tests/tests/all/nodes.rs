@@ -39,7 +39,7 @@ impl ByHand {
         let settings = json!({"edge": {
             "listen": listen, "admin_listen": admin, "public_urls": [mesh.edge(0), format!("http://{listen}")],
             "control": [control], "control_ca": mesh.data().join("control-plane/ca.pem"),
-            "data_dir": mesh.folder().join(name), "audit": {"store": otlp(mesh)},
+            "data_dir": mesh.folder().join(name), "audit": {"store": [otlp(mesh)]},
         }});
         let settings = toml::to_string(&settings).expect("it can be written as TOML");
         let (settings, token) = (

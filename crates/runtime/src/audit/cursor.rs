@@ -31,18 +31,7 @@ pub(super) struct Cursor(PathBuf);
 impl Cursor {
     /// The cursor of the destination `name` for the log in `dir`.
     pub(super) fn new(dir: &Path, name: &str) -> Self {
-        let name: String = name
-            .chars()
-            .take(NAME_BYTES_MAX)
-            .map(|c| {
-                if c.is_ascii_alphanumeric() || c == '-' {
-                    c
-                } else {
-                    '_'
-                }
-            })
-            .collect();
-        Self(dir.join(format!("cursor-{name}.json")))
+        Self(dir.join(format!("cursor-{}.json", file_name(name))))
     }
 
     /// Where the destination was. `None`: it is new, or its file is none of ours; then everything that is
@@ -59,6 +48,13 @@ impl Cursor {
     pub(super) fn save(&self, position: Position) -> io::Result<()> {
         disk::replace(&self.0, &serde_json::to_vec(&position)?, disk::PRIVATE)
     }
+}
+
+/// A destination's name as a part of a file's.
+pub(super) fn file_name(destination: &str) -> String {
+    let kept = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    let chars = destination.chars().take(NAME_BYTES_MAX);
+    chars.map(|c| if kept(c) { c } else { '_' }).collect()
 }
 
 #[cfg(test)]

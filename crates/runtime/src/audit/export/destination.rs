@@ -12,28 +12,45 @@ use super::Error;
 
 /// Name of the control plane as a destination.
 const CONTROL_PLANE: &str = "control-plane";
-/// gRPC's port at collectors.
-const OTLP_PORT: u16 = 4317;
+/// Collectors' port of OTLP/gRPC.
+const GRPC_PORT: u16 = 4317;
+/// Collectors' port of OTLP/HTTP.
+const HTTP_PORT: u16 = 4318;
+/// Where OTLP/HTTP takes traces, below a base URL.
+const TRACES_PATH: &str = "/v1/traces";
 
 /// Who takes records.
 #[derive(Debug, Clone)]
 pub struct Destination {
     /// Names it in the log and its cursor's file: the same at every start.
     pub name: String,
-    /// `host:port` of an OTLP/gRPC receiver.
-    pub address: String,
-    /// How it proves itself; `None`: plain HTTP/2.
+    /// `host:port` of its receivers, tried in turn: each will do.
+    pub addresses: Vec<String>,
+    /// How it proves itself; `None`: plain HTTP.
     pub tls: Option<ClientTls>,
     /// Sent with every request.
     pub headers: Vec<(String, Secret)>,
+    /// What is spoken.
+    pub protocol: Protocol,
+    /// Whether it is our own store: its refusals are mended by us, so that nearly all of them are tried again.
+    pub is_own: bool,
+}
+
+/// A form of OTLP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Protocol {
+    /// OTLP/gRPC.
+    Grpc,
+    /// OTLP/HTTP with protobuf bodies, to this path.
+    Http(String),
 }
 
 impl Destination {
-    /// The control plane's own store at `address` (`host:port`), by mutual TLS.
+    /// The control plane's own stores at `addresses` (`host:port`), by mutual TLS.
     ///
     /// # Errors
     /// If `identity` cannot be used.
-    pub fn control_plane(address: &str, identity: &LiveIdentity) -> Result<Self, Error> {
+    pub fn control_plane(addresses: &[String], identity: &LiveIdentity) -> Result<Self, Error> {
         let fault = |error: &dyn std::fmt::Display| Error::Destination {
             name: CONTROL_PLANE.to_owned(),
             why: error.to_string(),
@@ -47,14 +64,17 @@ impl Destination {
         };
         Ok(Self {
             name: CONTROL_PLANE.to_owned(),
-            address: address.to_owned(),
+            addresses: addresses.to_vec(),
             tls: Some(tls),
             headers: Vec::new(),
+            protocol: Protocol::Grpc,
+            is_own: true,
         })
     }
 
     /// A collector at `url`: `http://host:4317` or `https://…`, which is checked by the system's roots or
-    /// by those in `ca_file`. The URL names it.
+    /// by those in `ca_file`. With a path (`http://host:4318/v1/traces`) it is OTLP/HTTP, else OTLP/gRPC. The URL
+    /// names it.
     ///
     /// # Errors
     /// If `url` is not of that form, or no roots can be read.
@@ -72,13 +92,17 @@ impl Destination {
             .map_err(|_| fault("it is not a URL".to_owned()))?;
         let host = uri.host().filter(|host| !host.is_empty());
         let host = host.ok_or_else(|| fault("it names no host".to_owned()))?;
-        if uri.path().len() > 1 {
-            return Err(fault("OTLP/gRPC has no path: leave it out".to_owned()));
+        if uri.query().is_some() {
+            return Err(fault("it must have no query".to_owned()));
         }
+        let (protocol, alpn, port) = match uri.path() {
+            "" | "/" => (Protocol::Grpc, tls::H2, GRPC_PORT),
+            path => (Protocol::Http(path.to_owned()), tls::HTTP1, HTTP_PORT),
+        };
         let tls = match uri.scheme_str() {
             Some("http") => None,
             Some("https") => {
-                let config = tls::web_client_config(ca_file.as_deref(), &[tls::H2])
+                let config = tls::web_client_config(ca_file.as_deref(), &[alpn])
                     .map_err(|error| fault(error.to_string()))?;
                 let name = host.trim_matches(['[', ']']).to_owned();
                 let server_name = name
@@ -95,30 +119,31 @@ impl Destination {
                 ));
             }
         };
-        let address = format!("{host}:{}", uri.port_u16().unwrap_or(OTLP_PORT));
+        let address = format!("{host}:{}", uri.port_u16().unwrap_or(port));
         Ok(Self {
             name: url.to_owned(),
-            address,
+            addresses: vec![address],
             tls,
             headers,
+            protocol,
+            is_own: false,
         })
     }
 }
 
 /// The destination that OpenTelemetry's own variables name: `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` or
-/// `OTEL_EXPORTER_OTLP_ENDPOINT`, with `…_HEADERS`, `…_CERTIFICATE` and `…_PROTOCOL` (only `grpc`). None if
-/// they are not set.
+/// `OTEL_EXPORTER_OTLP_ENDPOINT`, with `…_HEADERS`, `…_CERTIFICATE` and `…_PROTOCOL` (`grpc`, which is also the
+/// default, or `http/protobuf`). None if they are not set.
 ///
 /// # Errors
 /// If what they say cannot be done.
 pub fn destinations_from_env() -> Result<Vec<Destination>, Error> {
-    from_variables(&|name| {
-        settings::env(&format!("OTEL_EXPORTER_OTLP_TRACES_{name}"))
-            .or_else(|| settings::env(&format!("OTEL_EXPORTER_OTLP_{name}")))
-    })
+    from_variables(&|name| settings::env(&format!("OTEL_EXPORTER_OTLP_{name}")))
 }
 
-fn from_variables(variable: &dyn Fn(&str) -> Option<String>) -> Result<Vec<Destination>, Error> {
+fn from_variables(set: &dyn Fn(&str) -> Option<String>) -> Result<Vec<Destination>, Error> {
+    // What is set for traces alone comes first.
+    let variable = |name: &str| set(&format!("TRACES_{name}")).or_else(|| set(name));
     let Some(url) = variable("ENDPOINT") else {
         return Ok(Vec::new());
     };
@@ -126,14 +151,18 @@ fn from_variables(variable: &dyn Fn(&str) -> Option<String>) -> Result<Vec<Desti
         name: url.clone(),
         why,
     };
-    match variable("PROTOCOL").as_deref() {
-        None | Some("grpc") => {}
+    let url = url.trim_end_matches('/').to_owned();
+    let target = match variable("PROTOCOL").as_deref() {
+        None | Some("grpc") => url.clone(),
+        // The endpoint for all signals is a base URL, the one for traces is meant as it is.
+        Some("http/protobuf") if set("TRACES_ENDPOINT").is_none() => format!("{url}{TRACES_PATH}"),
+        Some("http/protobuf") => url.clone(),
         Some(other) => {
             return Err(fault(format!(
-                "protocol {other:?} is not spoken, only grpc"
+                "protocol {other:?} is not spoken, only grpc and http/protobuf"
             )));
         }
-    }
+    };
     let mut headers = Vec::new();
     for pair in variable("HEADERS")
         .unwrap_or_default()
@@ -148,7 +177,7 @@ fn from_variables(variable: &dyn Fn(&str) -> Option<String>) -> Result<Vec<Desti
         headers.push((key.trim().to_owned(), Secret::new(value)));
     }
     let ca_file = variable("CERTIFICATE").map(PathBuf::from);
-    Destination::collector(url.trim_end_matches('/'), headers, ca_file).map(|one| vec![one])
+    Destination::collector(&target, headers, ca_file).map(|one| vec![one])
 }
 
 fn percent_decoded(text: &str) -> Option<String> {
@@ -190,7 +219,8 @@ mod tests {
             ("PROTOCOL", "grpc"),
         ]);
         let found = found.unwrap().remove(0);
-        assert_eq!(found.address, "collector:4317");
+        assert_eq!(found.addresses, ["collector:4317"]);
+        assert_eq!(found.protocol, Protocol::Grpc);
         assert!(found.tls.is_none());
         let headers: Vec<_> = found
             .headers
@@ -202,12 +232,34 @@ mod tests {
     }
 
     #[test]
+    fn a_path_means_otlp_over_http() {
+        let of = |variables: &[(&str, &str)]| {
+            let found = from(variables).unwrap().remove(0);
+            (found.addresses[0].clone(), found.protocol)
+        };
+        let http = |path: &str| Protocol::Http(path.to_owned());
+        let protocol = ("PROTOCOL", "http/protobuf");
+        assert_eq!(
+            of(&[("ENDPOINT", "http://c/base/"), protocol]),
+            ("c:4318".to_owned(), http("/base/v1/traces"))
+        );
+        assert_eq!(
+            of(&[("TRACES_ENDPOINT", "http://c:9/v1/traces"), protocol]),
+            ("c:9".to_owned(), http("/v1/traces"))
+        );
+        assert_eq!(
+            of(&[("ENDPOINT", "http://c:9/x")]),
+            ("c:9".to_owned(), http("/x"))
+        );
+    }
+
+    #[test]
     fn what_cannot_be_done_is_refused() {
         for variables in [
             &[("ENDPOINT", "collector:4317")][..],
             &[("ENDPOINT", "ftp://collector")],
-            &[("ENDPOINT", "http://collector/v1/traces")],
-            &[("ENDPOINT", "http://c"), ("PROTOCOL", "http/protobuf")],
+            &[("ENDPOINT", "http://c"), ("PROTOCOL", "http/json")],
+            &[("ENDPOINT", "http://c/?x=1")],
             &[("ENDPOINT", "http://c"), ("HEADERS", "nonsense")],
             &[("ENDPOINT", "http://c"), ("HEADERS", "a=%zz")],
             &[("ENDPOINT", "https://c"), ("CERTIFICATE", "/nowhere.pem")],

@@ -8,7 +8,10 @@
 //! spans behind the destination.
 
 mod client;
+mod dead;
 mod destination;
+mod grpc;
+mod http;
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -18,7 +21,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use self::client::{Client, Outcome};
-pub use self::destination::{Destination, destinations_from_env};
+use self::dead::{DeadLetter, DeadLetters};
+pub use self::destination::{Destination, Protocol, destinations_from_env};
 use super::cursor::Cursor;
 use super::log::Log;
 use super::read::Reader;
@@ -36,6 +40,8 @@ const CURSOR_EVERY: Duration = Duration::from_secs(1);
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 /// Longest pause between tries.
 const PAUSE_MAX: Duration = Duration::from_secs(10);
+/// Longest pause that a destination may ask for.
+const AFTER_MAX: Duration = Duration::from_secs(300);
 /// When the process ends, what is in the log is sent for at most so long; the rest at the next start.
 const FLUSH_MAX: Duration = Duration::from_secs(5);
 
@@ -92,7 +98,8 @@ impl Exporter {
         };
         let cursor = Cursor::new(log.dir(), &name);
         let reader = Reader::start(log, cursor.load().map_err(fault)?).map_err(fault)?;
-        let client = Client::new(destination)?;
+        let client = Client::new(&destination)?;
+        let dead = DeadLetters::new(log.dir(), &name);
         let counts = Arc::new(Counts::default());
         counts
             .taken_seq
@@ -103,6 +110,7 @@ impl Exporter {
             log: log.clone(),
             cursor,
             client,
+            dead,
             work: Some(Work {
                 reader,
                 batch: Batch::default(),
@@ -146,6 +154,8 @@ struct Task {
     log: Log,
     cursor: Cursor,
     client: Client,
+    /// What it refused for good.
+    dead: DeadLetters,
     /// Lent to a blocking thread while it reads and encodes.
     work: Option<Work>,
     counts: Arc<Counts>,
@@ -231,7 +241,7 @@ impl Task {
             return ControlFlow::Break(());
         }
         if let Some(request) = request {
-            let refused = self.send(request, spans, drain).await?;
+            let refused = self.send(request, spans, seq, drain).await?;
             self.counts
                 .sent
                 .fetch_add(spans - refused, Ordering::Relaxed);
@@ -245,17 +255,20 @@ impl Task {
         ControlFlow::Continue(())
     }
 
-    /// Sends until the destination has answered for good; returns how many spans it refused.
+    /// Sends until the destination has answered for good; returns how many spans it refused. These are kept as dead
+    /// letters first: where that cannot be done, the refusal does not count.
     async fn send(
         &mut self,
         request: bytes::Bytes,
         spans: u64,
+        last_seq: u64,
         drain: &Drain,
     ) -> ControlFlow<(), u64> {
         let mut pause = PAUSE_MIN;
         let mut said = false;
+        let mut tries = 0;
         loop {
-            match self.client.export(request.clone()).await {
+            let (why, after) = match self.client.export(request.clone()).await {
                 Outcome::Taken => {
                     if said {
                         tracing::info!(destination = %self.name, "audit records are taken again");
@@ -264,33 +277,67 @@ impl Task {
                 }
                 Outcome::Refused { spans: some, why } => {
                     let refused = some.unwrap_or(spans).min(spans);
-                    tracing::error!(
-                        destination = %self.name, refused, why,
-                        "audit records refused for good: they stay in this node's log only"
-                    );
-                    return ControlFlow::Continue(refused);
-                }
-                Outcome::Again(status) => {
-                    self.counts.failed_tries.fetch_add(1, Ordering::Relaxed);
-                    if !said {
-                        said = true;
-                        tracing::warn!(
-                            destination = %self.name, code = ?status.code(), why = status.message(),
-                            "audit records are not taken: trying until they are"
-                        );
+                    match self.bury(&request, spans, refused, last_seq, &why).await {
+                        Ok(()) => return ControlFlow::Continue(refused),
+                        Err(error) => (format!("refused ({why}), and not kept: {error}"), None),
                     }
                 }
+                Outcome::Again { why, after } => (why, after),
+            };
+            tries += 1;
+            self.counts.failed_tries.fetch_add(1, Ordering::Relaxed);
+            if !std::mem::replace(&mut said, true) {
+                tracing::warn!(
+                    destination = %self.name, why, "audit records are not taken: trying until they are"
+                );
             }
             if drain.is_draining() {
                 return ControlFlow::Break(());
             }
+            if tries % self.client.receivers() != 0 && after.is_none() {
+                // The next receiver is asked at once.
+                continue;
+            }
+            let wanted = after.map_or(pause, |after| after.min(AFTER_MAX).max(pause));
             tokio::select! {
-                () = tokio::time::sleep(jittered(pause)) => {}
+                () = tokio::time::sleep(jittered(wanted)) => {}
                 // Ending: one try more, then what is left waits for the next start.
                 () = drain.signaled() => {}
             }
             pause = (pause * 2).min(PAUSE_MAX);
         }
+    }
+
+    /// Keeps a request of which spans were refused for good.
+    async fn bury(
+        &self,
+        request: &bytes::Bytes,
+        spans: u64,
+        refused: u64,
+        last_seq: u64,
+        why: &str,
+    ) -> std::io::Result<()> {
+        tracing::error!(
+            destination = %self.name, refused, why, kept = %self.dead.path().display(),
+            "audit records refused for good: they are kept as dead letters"
+        );
+        let (dead, name, request, why) = (
+            self.dead.clone(),
+            self.name.clone(),
+            request.clone(),
+            why.to_owned(),
+        );
+        let kept = tokio::task::spawn_blocking(move || {
+            let letter = DeadLetter {
+                destination: &name,
+                why: &why,
+                spans,
+                refused,
+                last_seq,
+            };
+            dead.add(&letter, &request)
+        });
+        kept.await.unwrap_or_else(|e| Err(std::io::Error::other(e)))
     }
 
     /// Seq of the newest record that was read.
@@ -346,13 +393,13 @@ async fn until(at: Option<Instant>) {
     }
 }
 
-/// Between half of `pause` and the whole: nodes that lost the same destination don't come back together.
+/// Between `pause` and half as much more: never sooner than a destination wants, and nodes that lost the same destination don't come back together.
 fn jittered(pause: Duration) -> Duration {
     let mut random = [0; 4];
     // Without randomness the pause is half as long, which is right as well.
     let _ = aws_lc_rs::rand::fill(&mut random);
     let share = f64::from(u32::from_le_bytes(random)) / f64::from(u32::MAX);
-    pause.mul_f64(0.5 + share / 2.0)
+    pause.mul_f64(1.0 + share / 2.0)
 }
 
 #[cfg(test)]

@@ -4,6 +4,9 @@
 
 use std::collections::VecDeque;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use model::record::Phase;
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
     TraceService, TraceServiceServer,
@@ -14,10 +17,12 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use parking_lot::Mutex;
+use prost::Message;
 use tokio::sync::watch;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
+use tonic_types::StatusExt;
 
 use super::*;
 use crate::audit::log::LogSettings;
@@ -153,9 +158,11 @@ fn calls(log: &Log, range: std::ops::Range<u64>) {
 fn destination(address: &str) -> Destination {
     Destination {
         name: "collector".to_owned(),
-        address: address.to_owned(),
+        addresses: vec![address.to_owned()],
         tls: None,
         headers: vec![("X-Tenant".to_owned(), Secret::new("one"))],
+        protocol: Protocol::Grpc,
+        is_own: false,
     }
 }
 
@@ -171,8 +178,12 @@ async fn nothing_is_lost_and_the_order_is_kept_however_the_receiver_behaves() {
     calls(&log, 0..1500);
     let receiver = Receiver::new([
         Answer::Fail(Status::unavailable("starting")),
-        Answer::Fail(Status::permission_denied("not yet")),
-        Answer::Fail(Status::internal("oh")),
+        Answer::Fail(Status::aborted("not yet")),
+        Answer::Fail(Status::with_error_details(
+            tonic::Code::ResourceExhausted,
+            "too much",
+            tonic_types::ErrorDetails::with_retry_info(Some(Duration::from_millis(300))),
+        )),
     ]);
     let address = receiver.serve("127.0.0.1:0", &drain);
     let exporter = Exporter::spawn(&drain, &log, destination(&address)).unwrap();
@@ -254,16 +265,58 @@ async fn records_in_an_answer_that_never_came_are_sent_again_after_the_restart()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_refused_for_good_is_counted_and_holds_up_nobody() {
+async fn our_own_store_is_asked_again_whatever_it_refuses_and_another_replica_does_as_well() {
     let dir = tempfile::tempdir().unwrap();
     let (log, drain) = (log(dir.path()), Drain::new());
+    let refusing = Receiver::new([
+        Answer::Fail(Status::permission_denied("the certificate is not good yet")),
+        Answer::Fail(Status::internal("oh")),
+        Answer::Fail(Status::unauthenticated("who are you")),
+    ]);
+    let taking = Receiver::new([Answer::Fail(Status::resource_exhausted("busy"))]);
+    let addresses = vec![
+        refusing.serve("127.0.0.1:0", &drain),
+        taking.serve("127.0.0.1:0", &drain),
+    ];
+    let own = Destination {
+        addresses,
+        is_own: true,
+        ..destination("")
+    };
+    let exporter = Exporter::spawn(&drain, &log, own).unwrap();
+    calls(&log, 0..10);
+    taking.until_taken(10).await;
+    assert_eq!(taking.taken(), closes(10));
+    assert_eq!((exporter.refused(), refusing.taken().len()), (0, 0));
+    assert!(drain.finish(DEADLINE).await);
+}
+
+/// Spans in the dead letters of the destination of these tests.
+fn buried(dir: &std::path::Path) -> Vec<usize> {
+    let file = std::fs::read_to_string(dir.join("dead-letters/collector.jsonl")).unwrap();
+    let spans = |line: &str| {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        let request = STANDARD.decode(line["request"].as_str().unwrap()).unwrap();
+        let request = ExportTraceServiceRequest::decode(request.as_slice()).unwrap();
+        let spans = &request.resource_spans[0].scope_spans[0].spans;
+        assert_eq!(line["spans"], spans.len());
+        assert!(!line["why"].as_str().unwrap().is_empty());
+        spans.len()
+    };
+    file.lines().map(spans).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_refused_for_good_is_kept_counted_and_holds_up_nobody() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, drain) = (log(dir.path()), Drain::new());
+    calls(&log, 0..3);
     let receiver = Receiver::new([
         Answer::Fail(Status::invalid_argument("no")),
         Answer::Part(2),
     ]);
     let address = receiver.serve("127.0.0.1:0", &drain);
     let exporter = Exporter::spawn(&drain, &log, destination(&address)).unwrap();
-    calls(&log, 0..3);
     receiver.until_requests(1).await;
     calls(&log, 3..10);
     let all = async {
@@ -272,6 +325,96 @@ async fn what_is_refused_for_good_is_counted_and_holds_up_nobody() {
         }
     };
     tokio::time::timeout(DEADLINE, all).await.unwrap();
-    assert!(exporter.refused() >= 3, "{}", exporter.refused());
+    let buried = buried(dir.path());
+    assert_eq!(buried.len(), 2, "one refused whole, one in part");
+    // The second request has as many spans as were written by then.
+    let in_part = buried[1].min(2);
+    assert_eq!(exporter.refused(), (buried[0] + in_part) as u64);
     assert!(drain.finish(DEADLINE).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_kept_as_a_dead_letter_does_not_count_as_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, drain) = (log(dir.path()), Drain::new());
+    // In the place of the folder.
+    std::fs::write(dir.path().join("dead-letters"), "").unwrap();
+    let receiver = Receiver::new([Answer::Fail(Status::invalid_argument("no"))]);
+    let address = receiver.serve("127.0.0.1:0", &drain);
+    let exporter = Exporter::spawn(&drain, &log, destination(&address)).unwrap();
+    calls(&log, 0..3);
+    receiver.until_taken(3).await;
+    assert_eq!(receiver.taken(), closes(3));
+    assert_eq!(exporter.refused(), 0);
+    assert!(drain.finish(DEADLINE).await);
+}
+
+/// An OTLP/HTTP receiver: answers with these status lines and headers, then takes everything; tells how many spans
+/// each request had.
+async fn http_receiver(answers: Vec<&'static str>) -> (String, tokio::sync::mpsc::Receiver<usize>) {
+    use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let (told, spans) = tokio::sync::mpsc::channel(100);
+    tokio::spawn(async move {
+        let mut answers = answers.into_iter();
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let mut stream = BufReader::new(stream);
+            let (mut length, mut line) = (0, String::new());
+            stream.read_line(&mut line).await.unwrap();
+            assert_eq!(line, "POST /v1/traces HTTP/1.1\r\n");
+            while line != "\r\n" {
+                line.clear();
+                stream.read_line(&mut line).await.unwrap();
+                let lower = line.to_ascii_lowercase();
+                if let Some(value) = lower.strip_prefix("content-length:") {
+                    length = value.trim().parse().unwrap();
+                }
+            }
+            let mut body = vec![0; length];
+            stream.read_exact(&mut body).await.unwrap();
+            let request = ExportTraceServiceRequest::decode(body.as_slice()).unwrap();
+            let answer = answers.next().unwrap_or("200 OK");
+            let text =
+                format!("HTTP/1.1 {answer}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+            stream.write_all(text.as_bytes()).await.unwrap();
+            let count = request.resource_spans[0].scope_spans[0].spans.len();
+            told.send(count).await.unwrap();
+        }
+    });
+    (address, spans)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn over_http_too_what_may_be_tried_again_is_and_the_wait_is_the_receivers() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, drain) = (log(dir.path()), Drain::new());
+    calls(&log, 0..4);
+    let answers = vec![
+        "503 Service Unavailable",
+        "429 Too Many Requests\r\nretry-after: 1",
+        "504 Gateway Timeout",
+        "400 Bad Request",
+    ];
+    let (address, mut spans) = http_receiver(answers).await;
+    let collector = Destination {
+        protocol: Protocol::Http("/v1/traces".to_owned()),
+        ..destination(&address)
+    };
+    let begun = Instant::now();
+    let exporter = Exporter::spawn(&drain, &log, collector).unwrap();
+    for _ in 0..4 {
+        let next = tokio::time::timeout(DEADLINE, spans.recv()).await;
+        assert_eq!(next.unwrap(), Some(4));
+    }
+    assert!(
+        begun.elapsed() >= Duration::from_secs(1),
+        "it asked for a second"
+    );
+    calls(&log, 4..5);
+    assert_eq!(spans.recv().await, Some(1));
+    assert!(drain.finish(DEADLINE).await);
+    assert_eq!((exporter.sent(), exporter.refused()), (1, 4));
+    assert_eq!(buried(dir.path()), [4]);
 }
