@@ -84,9 +84,12 @@ impl Session {
         }
         let mut states = self.service.publisher.watch();
         let mut table = self.service.endpoints.watch();
-        // Edges are told at once where sidecars are; sidecars never.
+        // Edges are told where sidecars are, sidecars never: and before the first configuration, with which an edge
+        // is ready to serve.
         let routes = scope == Scope::Edge;
-        table.mark_changed();
+        if routes {
+            self.route(&mut table).await?;
+        }
         let mut heard_by = Instant::now() + SILENCE_MAX;
         let certified_ms = self.certificate_ends_unix_ms - clock::now_ms();
         let certified = Duration::from_millis(u64::try_from(certified_ms).unwrap_or(0));
