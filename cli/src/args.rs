@@ -7,7 +7,7 @@ use clap::{ArgAction, Parser};
 use crate::services::Rest;
 use crate::show::{ColorChoice, Format};
 use crate::{
-    apply, audit, call, connect, delete, explain, get, key, node, nodes, server, tools, up,
+    apply, audit, call, check, connect, delete, explain, get, key, node, nodes, server, tools, up,
     validate,
 };
 
@@ -92,6 +92,7 @@ pub(crate) struct Global {
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
     Up(up::Args),
+    Check(check::Args),
     Apply(apply::Args),
     Get(get::Args),
     Delete(delete::Args),

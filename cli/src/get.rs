@@ -119,7 +119,7 @@ fn show(app: &App, resources: &[Resource], kind: &str, single: bool) {
                     .line(&format!("{kind}/{}", metadata(resource).name));
             }
         }
-        Format::Table | Format::Wide => {
+        Format::Table | Format::Wide | Format::Short => {
             let table = table(resources, kind, app.show.format() == Format::Wide);
             app.show.table(&table, &format!("there is no {kind} yet"));
         }

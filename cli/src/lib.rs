@@ -13,6 +13,7 @@ mod args;
 pub mod audit;
 pub mod call;
 pub mod caller;
+pub mod check;
 pub mod codes;
 pub mod connect;
 pub mod context;
@@ -30,6 +31,7 @@ pub mod server;
 pub mod services;
 pub mod show;
 pub mod source;
+pub mod stored;
 pub mod tools;
 pub mod up;
 pub mod validate;
@@ -164,6 +166,7 @@ fn fits(command: &Command, format: Format) -> Result<(), Failure> {
                 | Command::Audit(audit::Command::List(_))
         ),
         Format::Yaml | Format::Name => matches!(command, Command::Get(_)),
+        Format::Short => matches!(command, Command::Check(_)),
     };
     if fits {
         return Ok(());
@@ -185,6 +188,7 @@ async fn perform(command: Command, app: &App) -> Result<(), Failure> {
         Command::Key(command) => key::run(command, app).await,
         Command::Explain(args) => explain::run(args, app).await,
         Command::Audit(command) => audit::run(command, app).await,
+        Command::Check(args) => check::run(args, app).await,
         Command::Nodes(args) => nodes::run(args, app).await,
         Command::Server(command) => server::run(command, app).await,
         Command::Node(command) => node::run(command, app).await,

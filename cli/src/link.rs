@@ -95,6 +95,15 @@ impl Link {
         })
     }
 
+    /// The same connection without the token: for what anybody may ask.
+    #[must_use]
+    pub fn unsigned(&self) -> Self {
+        Self {
+            bearer: Bearer(None),
+            ..self.clone()
+        }
+    }
+
     /// The admin API.
     pub fn admin(&self) -> Admin {
         AdminClient::with_interceptor(self.channel.clone(), self.bearer.clone())
@@ -115,7 +124,7 @@ impl Link {
 }
 
 /// The name in every control plane's certificate, whatever address it is reached by.
-fn control_plane_name() -> String {
+pub(crate) fn control_plane_name() -> String {
     format!("control-plane.{}", runtime::tls::TRUST_DOMAIN)
 }
 

@@ -1,5 +1,7 @@
 //! `gatehouse server status`: what runs for a server, and its last words where it does not.
 
+use std::collections::BTreeMap;
+
 use proto::v1::{GetServerStatusRequest, ServerStatus};
 use serde::Serialize;
 use serde_json::json;
@@ -74,6 +76,22 @@ pub async fn statuses(link: &Link, server: &str) -> Result<Vec<ServerStatus>, Fa
         .await
         .map_err(|s| link.fault(&s))?;
     Ok(answer.into_inner().servers)
+}
+
+/// One status for each server, by name: of several sidecars the one that is ready, else the one that changed last. A
+/// sidecar that is gone may still be known beside its successor.
+pub fn one_each(statuses: Vec<ServerStatus>) -> impl Iterator<Item = ServerStatus> {
+    let mut best: BTreeMap<String, ServerStatus> = BTreeMap::new();
+    let rank = |status: &ServerStatus| (status.state == "ready", status.since_unix_ms);
+    for status in statuses {
+        let better = best
+            .get(&status.server)
+            .is_none_or(|known| rank(&status) > rank(known));
+        if better {
+            best.insert(status.server.clone(), status);
+        }
+    }
+    best.into_values()
 }
 
 fn meaning(state: &str) -> Meaning {

@@ -74,7 +74,7 @@ fn is_free(address: SocketAddr) -> bool {
 ///
 /// # Errors
 /// In use, with the process that has it where the system tells; or not an address of this machine.
-pub(super) fn check(address: SocketAddr, flag: &str) -> Result<(), Fault> {
+pub(crate) fn check(address: SocketAddr, flag: &str) -> Result<(), Fault> {
     let Err(error) = TcpListener::bind(address) else {
         return Ok(());
     };
@@ -104,7 +104,7 @@ fn elsewhere(address: SocketAddr) -> SocketAddr {
 }
 
 /// The process that listens on an address, as `redis-server (process 812)`, where /proc tells.
-fn holder(address: SocketAddr) -> Option<String> {
+pub(crate) fn holder(address: SocketAddr) -> Option<String> {
     let table = if address.is_ipv4() {
         "/proc/net/tcp"
     } else {

@@ -9,6 +9,9 @@ use toml::{Table, Value};
 use super::Args;
 use super::plan::{Edge, Plan};
 
+/// Where state is kept unless `--data` says otherwise.
+pub(crate) const DATA_DEFAULT: &str = "./.gatehouse";
+
 /// Makes the settings of all parts.
 #[derive(Debug, Clone)]
 pub(super) struct Settings {
@@ -114,7 +117,7 @@ fn section(name: &str, own: Table) -> Table {
 
 /// Folders in which sidecars look for npx and uvx first: `.tools/bin` here, or in the checkout that this binary was
 /// built in.
-pub(super) fn tools(folder: &Path, exe: &Path) -> Vec<PathBuf> {
+pub(crate) fn tools(folder: &Path, exe: &Path) -> Vec<PathBuf> {
     // CHECKOUT/target/release/gatehouse
     let checkout = exe.ancestors().nth(3);
     let candidates = std::iter::once(folder)

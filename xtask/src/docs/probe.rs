@@ -69,6 +69,12 @@ impl Probe {
             .any(|example| find(example, steps).is_some())
     }
 
+    /// The field's value in the first example that has it.
+    pub(super) fn example(&self, steps: &[Step]) -> Option<Value> {
+        let mut found = self.examples.iter().filter_map(|each| find(each, steps));
+        found.next().cloned()
+    }
+
     /// Whether the field may have this value in any document.
     ///
     /// # Errors

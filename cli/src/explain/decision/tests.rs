@@ -32,6 +32,7 @@ fn ask(group: &str, tool: &str, args: Option<&str>) -> Answer {
     let snapshot = validate::snapshot(&Sources::read(&[dir.path().to_owned()]).unwrap()).unwrap();
     let args = Args {
         topic: None,
+        recursive: false,
         user: Some("ana".to_owned()),
         group: vec![group.to_owned()],
         client: None,

@@ -1,0 +1,213 @@
+//! Why a call is allowed or not: the rule that decided, those that came near, and the filters that would run.
+
+use engine::Engine;
+use engine::action::Action;
+use engine::filter::Outcome;
+use mcp::method;
+use model::access::Effect;
+use model::filter::Direction;
+use model::name::ServerName;
+use model::principal::Principal;
+use model::snapshot::Snapshot;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::Args;
+use crate::app::App;
+use crate::call;
+use crate::codes;
+use crate::fault::{Failure, Fault};
+use crate::show::{Meaning, nearest};
+use crate::source::Sources;
+use crate::stored::{self, Stored};
+use crate::validate;
+
+/// Answers the question of the command line.
+///
+/// # Errors
+/// An unknown server, bad files or arguments, or no connection.
+pub(super) async fn explain(args: &Args, app: &App) -> Result<(), Failure> {
+    let snapshot = if args.file.is_empty() {
+        Stored::fetch(&app.link().await?).await?.snapshot
+    } else {
+        validate::snapshot(&Sources::read(&args.file)?)?.into()
+    };
+    let question = question(args, &snapshot)?;
+    let engine = stored::compile(snapshot)?;
+    let answer = question.ask(&engine);
+    if app.show.is_json() {
+        app.show.json(&answer);
+    } else {
+        for line in answer.lines(app) {
+            app.show.line(&line);
+        }
+    }
+    Ok(())
+}
+
+/// Who wants to do what.
+#[derive(Debug)]
+struct Question {
+    principal: Principal,
+    server: ServerName,
+    tool: String,
+    arguments: Option<Value>,
+}
+
+fn question(args: &Args, snapshot: &Snapshot) -> Result<Question, Failure> {
+    let name = args.server.as_deref().unwrap_or_default();
+    let server = ServerName::new(name).map_err(|e| Failure::usage(e.to_string()))?;
+    if !snapshot.servers.contains_key(&server) {
+        let fault = Fault::new(codes::NO_SUCH, format!("there is no Server {name:?}"));
+        let fault = match nearest(name, snapshot.servers.keys().map(ServerName::as_str)) {
+            Some(near) => fault.why(format!("did you mean {near}?")),
+            None => fault,
+        };
+        return Err(fault.fix("gatehouse get Server").into());
+    }
+    let groups: Vec<&str> = args.group.iter().map(String::as_str).collect();
+    let user = args.user.as_deref().unwrap_or_default();
+    Ok(Question {
+        principal: Principal::new(user, &groups, args.client.as_deref(), "explain"),
+        server,
+        tool: args.tool.clone().unwrap_or_default(),
+        arguments: args.args.as_deref().map(call::arguments).transpose()?,
+    })
+}
+
+impl Question {
+    fn ask(&self, engine: &Engine) -> Answer {
+        let found = engine.explain(&self.principal, &self.server, &Action::tool(&self.tool));
+        let allowed = found.verdict.is_allowed();
+        let rules = found
+            .rules
+            .iter()
+            .map(|rule| Rule {
+                name: rule.rule.to_string(),
+                effect: if rule.effect == Effect::Allow {
+                    "allow"
+                } else {
+                    "deny"
+                },
+                matched: rule.matched,
+                why_not: Some(rule.why_not.clone()).filter(|why| !why.is_empty()),
+            })
+            .collect();
+        let mut answer = Answer {
+            decision: if allowed { "allow" } else { "deny" },
+            reason: found.verdict.reason.map(model::decision::Reason::as_str),
+            rule: found.verdict.rule.map(ToString::to_string),
+            filters: found.filters.iter().map(ToString::to_string).collect(),
+            filter: None,
+            filter_says: None,
+            rules,
+            asked: Asked::No,
+        };
+        if allowed {
+            self.ask_filters(engine, &mut answer);
+        }
+        answer
+    }
+
+    /// Shows the call to the filters, where its arguments are given: the same bytes that a client would send.
+    fn ask_filters(&self, engine: &Engine, answer: &mut Answer) {
+        let Some(arguments) = &self.arguments else {
+            return;
+        };
+        let params = json!({"name": self.tool, "arguments": arguments});
+        let message =
+            json!({"jsonrpc": "2.0", "id": 1, "method": method::TOOLS_CALL, "params": params});
+        let selection = engine.filters().select(
+            &self.server,
+            method::TOOLS_CALL,
+            Some(&self.tool),
+            Direction::Request,
+        );
+        answer.asked = Asked::Passed;
+        if let Outcome::Deny { filter, reason } = selection.check(message.to_string().as_bytes()) {
+            answer.asked = Asked::Refused;
+            answer.decision = "deny";
+            answer.reason = Some(model::decision::Reason::Filter.as_str());
+            answer.filter = Some(filter.to_string());
+            answer.filter_says = Some(reason);
+        }
+    }
+}
+
+/// Whether filters were shown the call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    /// No arguments were given.
+    No,
+    /// None refused it.
+    Passed,
+    /// One did.
+    Refused,
+}
+
+/// The decision and its grounds; the contract's four fields first.
+#[derive(Debug, Serialize)]
+struct Answer {
+    decision: &'static str,
+    reason: Option<&'static str>,
+    rule: Option<String>,
+    filters: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    filter: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    filter_says: Option<String>,
+    rules: Vec<Rule>,
+    #[serde(skip)]
+    asked: Asked,
+}
+
+#[derive(Debug, Serialize)]
+struct Rule {
+    name: String,
+    effect: &'static str,
+    matched: bool,
+    why_not: Option<String>,
+}
+
+impl Answer {
+    fn lines(&self, app: &App) -> Vec<String> {
+        let meaning = if self.decision == "allow" {
+            Meaning::Good
+        } else {
+            Meaning::Act
+        };
+        let decision = app.show.paint(meaning, self.decision);
+        let because = match (&self.filter, &self.rule) {
+            (Some(filter), _) => format!(
+                "filter {filter}: {}",
+                self.filter_says.as_deref().unwrap_or_default()
+            ),
+            (None, Some(rule)) => format!("rule {}", app.show.paint(Meaning::Name, rule)),
+            (None, None) => "no rule allows it".to_owned(),
+        };
+        let mut lines = vec![
+            format!("decision  {decision}"),
+            format!("because   {because}"),
+        ];
+        for (n, rule) in self.rules.iter().enumerate() {
+            let head = if n == 0 { "rules     " } else { "          " };
+            let fit = rule.why_not.as_ref().map_or_else(
+                || "matches".to_owned(),
+                |why| format!("does not match: {why}"),
+            );
+            lines.push(format!("{head}{} ({}) {fit}", rule.name, rule.effect));
+        }
+        let asked = match self.asked {
+            Asked::No if self.filters.is_empty() => "none",
+            Asked::No => " (not asked: no --args)",
+            Asked::Passed if self.filters.is_empty() => "none",
+            Asked::Passed => " (the request passes)",
+            Asked::Refused => "",
+        };
+        lines.push(format!("filters   {}{asked}", self.filters.join(", ")));
+        lines
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,79 @@
+//! All that the control plane holds, at one revision: as it is stored, and as the engine decides by it.
+
+use std::sync::Arc;
+
+use engine::Engine;
+use model::snapshot::{Revision, Snapshot};
+use model::wire;
+use proto::v1::{ListRequest, Resource};
+
+use crate::codes;
+use crate::fault::{Failure, Fault};
+use crate::link::Link;
+
+/// One state of all configuration.
+#[derive(Debug)]
+pub struct Stored {
+    /// Sorted by kind, then name.
+    pub resources: Vec<Resource>,
+    /// The same, as decisions look at it.
+    pub snapshot: Arc<Snapshot>,
+}
+
+impl Stored {
+    /// Asks for it.
+    ///
+    /// # Errors
+    /// No answer, or one that a newer control plane would give.
+    pub async fn fetch(link: &Link) -> Result<Self, Failure> {
+        let request = ListRequest {
+            kind: String::new(),
+        };
+        let answer = link
+            .admin()
+            .list(request)
+            .await
+            .map_err(|status| link.fault(&status))?
+            .into_inner();
+        let mut snapshot = Snapshot {
+            revision: Revision(answer.revision),
+            ..Snapshot::default()
+        };
+        for resource in &answer.resources {
+            match wire::convert(resource) {
+                Ok(item) => wire::insert(&mut snapshot, item),
+                Err(faults) => {
+                    let why = faults.first().map(ToString::to_string).unwrap_or_default();
+                    let text = "the control plane holds what this command does not know: it is of an older version";
+                    return Err(Fault::new(codes::NO_ANSWER, text).why(why).into());
+                }
+            }
+        }
+        Ok(Self {
+            resources: answer.resources,
+            snapshot: Arc::new(snapshot),
+        })
+    }
+
+    /// The one with this key.
+    pub fn resource(&self, kind: &str, name: &str) -> Option<&Resource> {
+        self.resources.iter().find(|resource| {
+            wire::key_of(resource).is_some_and(|key| key.kind == kind && key.name == name)
+        })
+    }
+}
+
+/// What decides by a snapshot.
+///
+/// # Errors
+/// What cannot be compiled.
+pub fn compile(snapshot: Arc<Snapshot>) -> Result<Engine, Failure> {
+    Engine::compile(snapshot).map_err(|faults| {
+        let faults = faults.iter().map(|f| Fault {
+            code: f.code.into(),
+            message: f.to_string(),
+            ..Fault::default()
+        });
+        Failure::of(faults.collect(), None)
+    })
+}
