@@ -26,6 +26,8 @@ use crate::fault::Fault;
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 /// Most pages of one list: a server that always has a next page must come to an end.
 const PAGES_MAX: usize = 100;
+/// JSON-RPC code of a method that is not known.
+const METHOD_NOT_FOUND: i64 = -32601;
 /// The name by which this client is on record.
 const CLIENT_NAME: &str = "gatehouse";
 
@@ -326,6 +328,12 @@ fn read_answer(body: &[u8], status: StatusCode) -> Result<Answer, Error> {
     }
     match (message["result"].take(), message["error"].take()) {
         (result @ Value::Object(_), Value::Null) => Ok(Answer::Result(result)),
+        // A method that the server does not know is a 404, too.
+        (Value::Null, Value::Object(error))
+            if status == StatusCode::NOT_FOUND && error["code"] != METHOD_NOT_FOUND =>
+        {
+            Ok(Answer::NoServer)
+        }
         (Value::Null, error @ Value::Object(_)) => Ok(Answer::Error(error)),
         _ => Err(not_mcp()),
     }

@@ -10,11 +10,12 @@
 mod control;
 mod draw;
 mod edge;
+mod known;
 mod look;
 mod machine;
-mod nodes;
+pub(crate) mod nodes;
 pub mod report;
-mod servers;
+pub(crate) mod servers;
 pub mod table;
 mod tools;
 
@@ -30,7 +31,8 @@ use crate::show::{Format, Progress};
 use crate::source::plural;
 use crate::when;
 
-use look::{Look, Underway};
+use known::Underway;
+use look::Look;
 use report::Report;
 use table::Group;
 

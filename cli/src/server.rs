@@ -103,7 +103,8 @@ fn meaning(state: &str) -> Meaning {
     }
 }
 
-fn table(servers: &[ServerStatus], wide: bool) -> Table {
+/// Statuses as a table.
+pub(crate) fn table(servers: &[ServerStatus], wide: bool) -> Table {
     let mut header = vec!["SERVER", "STATE", "SINCE", "RESTARTS", "MCP", "MESSAGE"];
     if wide {
         header.extend(["NODE", "PID", "RUBBISH", "SAYS"]);
@@ -138,7 +139,7 @@ fn table(servers: &[ServerStatus], wide: bool) -> Table {
 }
 
 /// What a single server is asked about: how it was started, how it ended, when it is tried again, its last lines.
-fn details(status: &ServerStatus) -> Vec<String> {
+pub(crate) fn details(status: &ServerStatus) -> Vec<String> {
     let mut lines = Vec::new();
     let mut field = |name: &str, value: String| {
         if !value.is_empty() {
@@ -169,8 +170,9 @@ fn details(status: &ServerStatus) -> Vec<String> {
     lines
 }
 
+/// A server's status as programs read it.
 #[derive(Debug, Serialize)]
-struct View<'a> {
+pub(crate) struct View<'a> {
     server: &'a str,
     node: Option<&'a str>,
     state: &'a str,
@@ -188,7 +190,7 @@ struct View<'a> {
 }
 
 impl<'a> View<'a> {
-    fn of(status: &'a ServerStatus) -> Self {
+    pub(crate) fn of(status: &'a ServerStatus) -> Self {
         Self {
             server: &status.server,
             node: Some(status.node.as_str()).filter(|node| !node.is_empty()),

@@ -153,6 +153,11 @@ impl Show {
         }
     }
 
+    /// Text that is the answer as it is, its last newline included.
+    pub fn text(&self, text: &str) {
+        self.line(text.strip_suffix('\n').unwrap_or(text));
+    }
+
     /// The answer as one JSON document.
     pub fn json<T: Serialize>(&self, answer: &T) {
         self.line(

@@ -9,7 +9,6 @@ use tokio::task::JoinSet;
 use super::report::Finding;
 use super::table::{CALL, CALL_RECORDED, EDGE_REACHABLE, SERVER_TOOLS};
 use crate::caller::{self, Answer, Caller, Error};
-use crate::context::Context;
 use crate::link::Link;
 use crate::show::shell_word;
 use crate::when;
@@ -142,7 +141,7 @@ fn words(error: &Error) -> String {
 }
 
 /// What the answers say about the way from end to end; the server whose call went through.
-pub(super) fn call<'a>(context: &Context, asked: &'a [Asked]) -> (Finding, Option<&'a str>) {
+pub(super) fn call(asked: &[Asked]) -> (Finding, Option<&str>) {
     if asked.iter().any(|asked| asked.outcome == Outcome::Key) {
         let message = "the edge does not accept the context's key";
         let finding = Finding::fail(CALL, message)
@@ -163,22 +162,11 @@ pub(super) fn call<'a>(context: &Context, asked: &'a [Asked]) -> (Finding, Optio
     match asked.first() {
         Some(first) if refused => {
             let message = "no rule lets the context's key use any server that is ready";
-            let user = context.user.as_deref().unwrap_or("USER");
-            let fix = format!(
-                "gatehouse explain --user {}{} --server {} --tool TOOL",
-                shell_word(user),
-                groups(context),
-                shell_word(&first.server)
-            );
+            let fix = format!("gatehouse describe Server {}", shell_word(&first.server));
             (Finding::warn(CALL, message).fix(fix), None)
         }
         _ => (Finding::skip(CALL, SERVER_TOOLS), None),
     }
-}
-
-fn groups(context: &Context) -> String {
-    let group = |group: &String| format!(" --group {}", shell_word(group));
-    context.groups.iter().map(group).collect()
 }
 
 /// Waits for the record of the call.
@@ -246,28 +234,23 @@ mod tests {
             asked("b", bad.clone()),
             asked("c", Outcome::Tools(2)),
         ];
-        let (finding, through) = call(&Context::default(), &all);
+        let (finding, through) = call(&all);
         assert_eq!((finding.verdict, through), (Verdict::Ok, Some("c")));
         assert_eq!(finding.message, "c tools/list, 7 ms");
         let one = [asked("b", bad)];
-        let (finding, through) = call(&Context::default(), &one);
+        let (finding, through) = call(&one);
         assert_eq!((finding.because, through), (Some(SERVER_TOOLS), None));
     }
 
     #[test]
-    fn a_key_that_may_use_nothing_is_told_with_its_own_question() {
-        let context = Context {
-            user: Some("ana".to_owned()),
-            groups: vec!["support".to_owned()],
-            ..Context::default()
-        };
-        let (finding, _) = call(&context, &[asked("time", Outcome::NotForKey)]);
+    fn a_key_that_may_use_nothing_is_told_where_to_look() {
+        let (finding, _) = call(&[asked("time", Outcome::NotForKey)]);
         assert_eq!(finding.verdict, Verdict::Warn);
         assert_eq!(
             finding.fix.as_deref(),
-            Some("gatehouse explain --user ana --group support --server time --tool TOOL")
+            Some("gatehouse describe Server time")
         );
-        let (finding, _) = call(&context, &[asked("time", Outcome::Key)]);
+        let (finding, _) = call(&[asked("time", Outcome::Key)]);
         assert_eq!(finding.verdict, Verdict::Fail);
     }
 }

@@ -3,16 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use proto::v1::{ListNodesResponse, Resource, ServerStatus};
 use runtime::settings::env;
 
 use super::control;
-use super::report::{Finding, Findings, Report};
+use super::known::{Known, Underway};
+use super::report::{Finding, Report};
 use super::table::{
-    self, CALL, CALL_RECORDED, CLOCK, CP_AUDIT, CP_CONTEXT, CP_REACHABLE, CP_STORE, CP_TOKEN,
+    CALL, CALL_RECORDED, CLOCK, CP_AUDIT, CP_CONTEXT, CP_REACHABLE, CP_STORE, CP_TOKEN,
     EDGE_REACHABLE, Group, NODES_CERTS, NODES_CURRENT, NODES_LIVE, PORTS, SERVER_STARTED,
     SERVER_TOOLS,
 };
@@ -31,27 +30,6 @@ const LIMIT: Duration = Duration::from_secs(10);
 /// How long all servers together may take to list their tools.
 const TOOLS_LIMIT: Duration = Duration::from_secs(60);
 
-/// What is looked at now, for whoever waits.
-#[derive(Debug)]
-pub(super) struct Underway(Mutex<&'static str>);
-
-impl Default for Underway {
-    fn default() -> Self {
-        Self(Mutex::new("this machine"))
-    }
-}
-
-impl Underway {
-    /// The id of a check.
-    pub(super) fn get(&self) -> &'static str {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn set(&self, id: &'static str) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = id;
-    }
-}
-
 /// All that rounds have in common.
 #[derive(Debug)]
 pub(super) struct Look<'a> {
@@ -59,55 +37,6 @@ pub(super) struct Look<'a> {
     app: &'a App,
     /// What npx and uvx said. A good answer is not asked for again by `--wait`.
     tools: BTreeMap<&'static str, Answer>,
-}
-
-/// What a round has come to know.
-#[derive(Debug, Default)]
-struct Known {
-    findings: Findings,
-    nodes: ListNodesResponse,
-    servers: Vec<Resource>,
-    statuses: Vec<ServerStatus>,
-    /// How long npx and uvx took to answer.
-    tools_took: Duration,
-}
-
-impl Known {
-    /// Adds what one check finds, within its limit.
-    async fn check<T>(
-        &mut self,
-        underway: &Underway,
-        (id, limit): (&'static str, Duration),
-        work: impl Future<Output = (Vec<Finding>, Option<T>)>,
-    ) -> Option<T> {
-        underway.set(id);
-        let began = Instant::now();
-        let (found, value) = tokio::time::timeout(limit, work)
-            .await
-            .unwrap_or_else(|_| (vec![late(id, limit)], None));
-        self.findings.add(found, began.elapsed());
-        value
-    }
-
-    /// Adds what took no time.
-    fn note(&mut self, found: impl IntoIterator<Item = Finding>) {
-        self.findings.add(found, Duration::ZERO);
-    }
-
-    /// Skips `id` where one that it needs has failed; whether it did.
-    fn skips(&mut self, id: &'static str, needs: &[&'static str]) -> bool {
-        let cause = self.findings.cause(needs);
-        self.note(cause.map(|cause| Finding::skip(id, cause)));
-        cause.is_some()
-    }
-}
-
-/// A check that did not come to an end.
-fn late(id: &'static str, limit: Duration) -> Finding {
-    let title = table::look_up(id).map_or("", |known| known.title);
-    let limit = crate::when::span(limit);
-    let message = format!("did not come to an end within {limit}; awaited: {title}");
-    Finding::fail(id, message)
 }
 
 impl<'a> Look<'a> {
@@ -333,7 +262,7 @@ impl<'a> Look<'a> {
         let (no_tools, no_call) = (known.skips(SERVER_TOOLS, &needs), known.skips(CALL, &needs));
         let mut through = None;
         if let (false, false, Some(caller)) = (no_tools, no_call, caller) {
-            through = self.calls(&caller, context, known, underway).await;
+            through = self.calls(&caller, known, underway).await;
         }
         if known.skips(CALL_RECORDED, &[CALL, CP_AUDIT]) {
             return;
@@ -350,7 +279,6 @@ impl<'a> Look<'a> {
     async fn calls(
         &self,
         caller: &Caller,
-        context: &Context,
         known: &mut Known,
         underway: &Underway,
     ) -> Option<(String, String)> {
@@ -381,44 +309,9 @@ impl<'a> Look<'a> {
             known.note([Finding::skip(CALL, SERVER_TOOLS)]);
             return None;
         };
-        let (finding, through) = edge::call(context, &asked);
+        let (finding, through) = edge::call(&asked);
         let took = asked.iter().map(|asked| asked.took).max();
         known.findings.add([finding], took.unwrap_or_default());
         through.map(|server| (server.to_owned(), id))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::report::Verdict;
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn a_check_that_hangs_says_what_it_awaited() {
-        let mut known = Known::default();
-        let underway = Underway::default();
-        let work = std::future::pending::<(Vec<Finding>, Option<()>)>();
-        known.check(&underway, (CP_AUDIT, LIMIT), work).await;
-        assert_eq!(underway.get(), CP_AUDIT);
-        let report = known.findings.report(None, Duration::ZERO);
-        let finding = &report.findings[0];
-        assert_eq!(finding.verdict, Verdict::Fail);
-        assert_eq!(
-            finding.message,
-            "did not come to an end within 10s; awaited: the audit store answers"
-        );
-    }
-
-    #[test]
-    fn what_needs_a_failed_check_is_skipped_for_its_root() {
-        let mut known = Known::default();
-        known.note([Finding::fail(CP_REACHABLE, "nothing listens")]);
-        assert!(known.skips(CP_TOKEN, &[CP_REACHABLE]));
-        assert!(known.skips(NODES_LIVE, &[CP_TOKEN]));
-        assert!(!known.skips(EDGE_REACHABLE, &[CP_CONTEXT]));
-        let report = known.findings.report(None, Duration::ZERO);
-        assert_eq!(report.count(Verdict::Fail), 1);
-        let last = report.findings.last().and_then(|finding| finding.because);
-        assert_eq!(last, Some(CP_REACHABLE));
     }
 }

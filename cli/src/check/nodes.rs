@@ -32,8 +32,17 @@ fn count<'a>(nodes: impl Iterator<Item = &'a NodeStatus>) -> String {
     .join(", ")
 }
 
+/// That one node is silent, as [`live`] would say.
+pub(crate) fn silent(all: &ListNodesResponse, node: &NodeStatus) -> Vec<Finding> {
+    let servers = [node.server.clone()].into();
+    let name = node_name(node);
+    let mut found = live(all, &servers);
+    found.retain(|finding| finding.subject.as_deref() == Some(&name));
+    found
+}
+
 /// Who is live, where `servers` are those of the catalog.
-pub(super) fn live(answer: &ListNodesResponse, servers: &BTreeSet<String>) -> Vec<Finding> {
+pub(crate) fn live(answer: &ListNodesResponse, servers: &BTreeSet<String>) -> Vec<Finding> {
     let is_live = |node: &&NodeStatus| node.live;
     let mut found = Vec::new();
     for node in answer.nodes.iter().filter(|node| !node.live) {
@@ -69,7 +78,7 @@ pub(super) fn live(answer: &ListNodesResponse, servers: &BTreeSet<String>) -> Ve
 }
 
 /// Who runs the head.
-pub(super) fn current(answer: &ListNodesResponse) -> Vec<Finding> {
+pub(crate) fn current(answer: &ListNodesResponse) -> Vec<Finding> {
     let mut found = Vec::new();
     for node in answer.nodes.iter().filter(|node| node.live) {
         match node.state.as_str() {
@@ -105,7 +114,7 @@ pub(super) fn current(answer: &ListNodesResponse) -> Vec<Finding> {
 }
 
 /// Whose certificate is not renewed.
-pub(super) fn certificates(answer: &ListNodesResponse) -> Vec<Finding> {
+pub(crate) fn certificates(answer: &ListNodesResponse) -> Vec<Finding> {
     let mut found = Vec::new();
     let live = || answer.nodes.iter().filter(|node| node.live);
     for node in live() {

@@ -17,7 +17,7 @@ use crate::when;
 const WORDS_MAX: usize = 3;
 
 /// What runs each server: `npx`, `uvx`, or nothing of interest here.
-pub(super) fn runners(resources: &[Resource]) -> BTreeMap<String, Option<&'static str>> {
+pub(crate) fn runners(resources: &[Resource]) -> BTreeMap<String, Option<&'static str>> {
     let runner = |resource: &Resource| {
         let Some(Spec::Server(server)) = &resource.spec else {
             return None;
@@ -37,14 +37,14 @@ pub(super) fn runners(resources: &[Resource]) -> BTreeMap<String, Option<&'stati
 
 /// What runs, where `statuses` has one for each server and `findings` what was found before: that a program that runs
 /// servers is missing, that a sidecar is silent.
-pub(super) fn started(
+pub(crate) fn started(
     statuses: &[ServerStatus],
     runners: &BTreeMap<String, Option<&'static str>>,
     findings: &Findings,
 ) -> Vec<Finding> {
     if statuses.is_empty() {
-        let finding = Finding::warn(SERVER_STARTED, "there is no Server in the catalog");
-        return vec![finding.fix("gatehouse apply -f FILE")];
+        let message = "there is no Server in the catalog yet: gatehouse apply -f FILE";
+        return vec![Finding::warn(SERVER_STARTED, message)];
     }
     let mut found = Vec::new();
     for status in statuses {

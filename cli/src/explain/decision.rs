@@ -8,7 +8,8 @@ use model::access::Effect;
 use model::filter::Direction;
 use model::name::ServerName;
 use model::principal::Principal;
-use model::snapshot::Snapshot;
+use model::snapshot::{ResourceKey, Snapshot};
+use model::wire;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -27,14 +28,19 @@ use crate::validate;
 /// # Errors
 /// An unknown server, bad files or arguments, or no connection.
 pub(super) async fn explain(args: &Args, app: &App) -> Result<(), Failure> {
-    let snapshot = if args.file.is_empty() {
-        Stored::fetch(&app.link().await?).await?.snapshot
+    let sources = if args.file.is_empty() {
+        None
     } else {
-        validate::snapshot(&Sources::read(&args.file)?)?.into()
+        Some(Sources::read(&args.file)?)
+    };
+    let snapshot = match &sources {
+        Some(sources) => validate::snapshot(sources)?.into(),
+        None => Stored::fetch(&app.link().await?).await?.snapshot,
     };
     let question = question(args, &snapshot)?;
     let engine = stored::compile(snapshot)?;
-    let answer = question.ask(&engine);
+    let mut answer = question.ask(&engine);
+    answer.place = sources.as_ref().and_then(|sources| answer.place(sources));
     if app.show.is_json() {
         app.show.json(&answer);
     } else {
@@ -100,6 +106,7 @@ impl Question {
             filters: found.filters.iter().map(ToString::to_string).collect(),
             filter: None,
             filter_says: None,
+            place: None,
             rules,
             asked: Asked::No,
         };
@@ -156,6 +163,9 @@ struct Answer {
     filter: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     filter_says: Option<String>,
+    /// Where the rule, or the filter that refused, stands in the files that were asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    place: Option<String>,
     rules: Vec<Rule>,
     #[serde(skip)]
     asked: Asked,
@@ -170,6 +180,17 @@ struct Rule {
 }
 
 impl Answer {
+    /// `rules.yaml:12`.
+    fn place(&self, sources: &Sources) -> Option<String> {
+        let key = match (&self.filter, &self.rule) {
+            (Some(filter), _) => ResourceKey::new(wire::FILTER, filter),
+            (None, Some(rule)) => ResourceKey::new(wire::ACCESS_RULE, rule),
+            (None, None) => return None,
+        };
+        let located = &sources.located[sources.index_of(&key)?];
+        Some(format!("{}:{}", located.file, located.line))
+    }
+
     fn lines(&self, app: &App) -> Vec<String> {
         let meaning = if self.decision == "allow" {
             Meaning::Good
@@ -185,9 +206,13 @@ impl Answer {
             (None, Some(rule)) => format!("rule {}", app.show.paint(Meaning::Name, rule)),
             (None, None) => "no rule allows it".to_owned(),
         };
+        let place = self
+            .place
+            .as_ref()
+            .map_or_else(String::new, |place| format!(", {place}"));
         let mut lines = vec![
             format!("decision  {decision}"),
-            format!("because   {because}"),
+            format!("because   {because}{place}"),
         ];
         for (n, rule) in self.rules.iter().enumerate() {
             let head = if n == 0 { "rules     " } else { "          " };
