@@ -1,20 +1,23 @@
 //! `gatehouse apply`: stores all that the files hold as one revision, or nothing of it.
 
+mod view;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
-use proto::v1::{ApplyRequest, ApplyResponse, Change};
-use serde::Serialize;
+use proto::v1::{ApplyRequest, ApplyResponse, Change, VersionRequest};
 use tonic::{Code, Status};
 
 use crate::app::App;
 use crate::codes;
 use crate::fault::{Failure, Fault};
 use crate::link::{self, Link};
-use crate::rollout::{self, Outcome};
-use crate::show::{Meaning, Show};
+use crate::rollout;
+use crate::show::{Meaning, Show, shell_word};
 use crate::source::{Sources, summary};
 use crate::when;
+
+use view::View;
 
 /// What every refusal ends with.
 pub const NOTHING: &str = "nothing was applied";
@@ -24,10 +27,12 @@ pub const NOTHING: &str = "nothing was applied";
 #[command(after_help = "Examples:
   gatehouse apply -f servers.yaml
   gatehouse apply -f deploy/quickstart --wait
-  gatehouse apply -f rules.yaml --dry-run
+  gatehouse apply -f rules.yaml --dry-run --strict
   gatehouse get AccessRule engineers -o yaml | gatehouse apply -f - --if-revision 14
 
-See also: gatehouse validate, gatehouse get, gatehouse nodes")]
+Exit 1 and nothing stored where anything is refused; with --strict also where there is a warning.
+
+See also: gatehouse validate, gatehouse wait, gatehouse nodes")]
 pub struct Args {
     /// A file, a folder (its .yaml, .yml and .json files), or - for standard input; any number of times
     #[arg(short, long = "file", value_name = "FILE|DIR|-", required = true)]
@@ -44,6 +49,9 @@ pub struct Args {
     /// Store nothing unless the head revision is this one
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     pub if_revision: u64,
+    /// Store nothing where there is a warning
+    #[arg(long)]
+    pub strict: bool,
 }
 
 /// Runs the command.
@@ -53,18 +61,92 @@ pub struct Args {
 pub async fn run(args: Args, app: &App) -> Result<(), Failure> {
     let sources = Sources::read(&args.file).map_err(|failure| failure.and(NOTHING))?;
     let link = app.link().await?;
-    let answer = store(&link, &sources, args.dry_run, args.if_revision).await?;
+    let stored = store_as_asked(&link, &sources, &args).await;
+    let answer = match stored {
+        Ok(answer) => answer,
+        Err(failure) => return Err(overtaken(failure, &link, &args.file).await),
+    };
     if !app.show.is_json() {
         tell(&app.show, &answer, args.dry_run);
     }
-    finish(
-        &link,
-        &app.show,
-        &answer,
-        args.wait && !args.dry_run,
-        args.timeout,
+    if args.dry_run {
+        // With the head that was looked at: so that what was shown is what is stored.
+        app.show.hint(&again(&args.file, answer.revision));
+    } else if !args.wait && !app.show.is_json() && is_new(&answer) {
+        app.show
+            .note(&format!("revision {} is stored", answer.revision));
+    }
+    let wait = args.wait && !args.dry_run;
+    finish(&link, &app.show, &answer, wait, args.timeout).await
+}
+
+/// With `--strict` looks first, and stores only what has no warning, on top of what was looked at.
+async fn store_as_asked(
+    link: &Link,
+    sources: &Sources,
+    args: &Args,
+) -> Result<ApplyResponse, Failure> {
+    let mut if_revision = args.if_revision;
+    if args.strict {
+        let looked = store(link, sources, true, if_revision).await?;
+        if !looked.warnings.is_empty() {
+            return Err(warned(sources, &looked));
+        }
+        if args.dry_run {
+            return Ok(looked);
+        }
+        if_revision = looked.revision;
+    }
+    store(link, sources, args.dry_run, if_revision).await
+}
+
+/// Warnings as faults, in the user's files.
+fn warned(sources: &Sources, answer: &ApplyResponse) -> Failure {
+    let fault = |warning: &proto::v1::Warning| {
+        let key = warning.key.as_ref();
+        let index = key.and_then(|key| {
+            sources.index_of(&model::snapshot::ResourceKey::new(&key.kind, &key.name))
+        });
+        let code = Some(warning.code.clone());
+        sources.fault(index, &warning.path, &warning.message, code)
+    };
+    let faults: Vec<Fault> = answer.warnings.iter().map(fault).collect();
+    let summary = format!(
+        "{} under --strict",
+        crate::source::plural(faults.len(), "warning")
+    );
+    Failure::of(faults, Some(summary)).and(NOTHING)
+}
+
+/// Where somebody else was faster: the way on, with the head as it is now.
+async fn overtaken(mut failure: Failure, link: &Link, files: &[PathBuf]) -> Failure {
+    for fault in &mut failure.faults {
+        if fault.code != codes::CHANGED_MEANWHILE {
+            continue;
+        }
+        if let Ok(version) = link.admin().version(VersionRequest {}).await {
+            let again = again(files, version.into_inner().revision);
+            fault.fix = Some(format!("look with --dry-run, then: {again}").into());
+        }
+    }
+    failure
+}
+
+/// The same command on top of a certain head.
+fn again(files: &[PathBuf], revision: u64) -> String {
+    let files = files.iter().map(|file| file.display().to_string());
+    let files: Vec<String> = files
+        .map(|file| format!("-f {}", shell_word(&file)))
+        .collect();
+    format!(
+        "gatehouse apply {} --if-revision {revision}",
+        files.join(" ")
     )
-    .await
+}
+
+fn is_new(answer: &ApplyResponse) -> bool {
+    let mut changes = answer.changes.iter();
+    changes.any(|change| change.action != "unchanged")
 }
 
 /// Sends resources to the control plane.
@@ -187,11 +269,6 @@ fn refused(link: &Link, sources: &Sources, status: &Status) -> Failure {
     };
     if found.is_empty() {
         let fault = link.fault(status);
-        let fault = if fault.code == codes::CHANGED_MEANWHILE {
-            fault.fix("gatehouse get Server, and apply again with the revision that it shows")
-        } else {
-            fault
-        };
         return Failure::of(vec![fault], Some(NOTHING.to_owned()));
     }
     let faults: Vec<Fault> = found
@@ -219,83 +296,6 @@ fn index_and_path(field: &str) -> (Option<usize>, &str) {
     match split() {
         Some((index, path)) => (Some(index), path),
         None => (None, field),
-    }
-}
-
-/// The answer as programs read it.
-#[derive(Debug, Serialize)]
-struct View<'a> {
-    revision: u64,
-    changes: Vec<ChangeView<'a>>,
-    warnings: Vec<WarningView<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    rollout: Option<Outcome>,
-}
-
-#[derive(Debug, Serialize)]
-struct ChangeView<'a> {
-    kind: &'a str,
-    name: &'a str,
-    action: &'a str,
-    fields: Vec<FieldView<'a>>,
-}
-
-#[derive(Debug, Serialize)]
-struct FieldView<'a> {
-    path: &'a str,
-    before: &'a str,
-    after: &'a str,
-}
-
-#[derive(Debug, Serialize)]
-struct WarningView<'a> {
-    kind: &'a str,
-    name: &'a str,
-    path: &'a str,
-    code: &'a str,
-    message: &'a str,
-}
-
-impl<'a> View<'a> {
-    fn of(answer: &'a ApplyResponse, rollout: Option<Outcome>) -> Self {
-        let key = |key: &'a Option<proto::v1::ResourceKey>| {
-            key.as_ref()
-                .map_or(("", ""), |key| (key.kind.as_str(), key.name.as_str()))
-        };
-        let changes = answer.changes.iter().map(|change| {
-            let (kind, name) = key(&change.key);
-            let fields = change
-                .fields
-                .iter()
-                .map(|f| FieldView {
-                    path: &f.path,
-                    before: &f.before,
-                    after: &f.after,
-                })
-                .collect();
-            ChangeView {
-                kind,
-                name,
-                action: &change.action,
-                fields,
-            }
-        });
-        let warnings = answer.warnings.iter().map(|warning| {
-            let (kind, name) = key(&warning.key);
-            WarningView {
-                kind,
-                name,
-                path: &warning.path,
-                code: &warning.code,
-                message: &warning.message,
-            }
-        });
-        Self {
-            revision: answer.revision,
-            changes: changes.collect(),
-            warnings: warnings.collect(),
-            rollout,
-        }
     }
 }
 
@@ -356,20 +356,5 @@ mod tests {
         );
         assert_eq!(index_and_path("resources[0]"), (Some(0), ""));
         assert_eq!(index_and_path("if_revision"), (None, "if_revision"));
-    }
-
-    #[test]
-    fn programs_read_every_change() {
-        let answer = ApplyResponse {
-            revision: 3,
-            changes: vec![change("Filter", "x", "created", &[])],
-            warnings: Vec::new(),
-        };
-        let view = serde_json::to_value(View::of(&answer, None)).unwrap_or_default();
-        assert_eq!(
-            view,
-            serde_json::json!({"revision": 3, "warnings": [],
-                "changes": [{"kind": "Filter", "name": "x", "action": "created", "fields": []}]})
-        );
     }
 }

@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgAction, Parser};
+use clap::{ArgAction, CommandFactory, Parser};
 
-use crate::services::Rest;
+use crate::services::{self, Rest};
 use crate::show::{ColorChoice, Format};
 use crate::{
-    apply, audit, call, connect, delete, explain, get, key, node, nodes, server, store, tools, up,
-    validate,
+    apply, audit, call, check, completions, connect, delete, describe, explain, get, key, man,
+    node, nodes, secret, server, store, tap, tools, up, validate, wait,
 };
 
 /// Gatehouse: the gate before your MCP servers.
@@ -21,10 +21,13 @@ use crate::{
     propagate_version = false,
     after_help = "Examples:
   gatehouse up -f deploy/quickstart
+  gatehouse check
   gatehouse call everything echo --args '{\"message\":\"hi\"}'
   gatehouse audit list --limit 1
 
-Errors carry a code: gatehouse explain GH1001"
+Errors carry a code: gatehouse explain GH1001
+
+See also: gatehouse check, gatehouse explain, gatehouse describe"
 )]
 pub(crate) struct Cli {
     #[command(flatten)]
@@ -56,7 +59,7 @@ pub(crate) struct Global {
         help_heading = "Global"
     )]
     pub(crate) token: Option<String>,
-    /// The form of the answer: table and json everywhere, wide for lists, yaml and name for `get`
+    /// The form of the answer: table and json everywhere, wide for lists, yaml and name for `get`, short for `check`
     #[arg(
         short,
         long,
@@ -92,18 +95,24 @@ pub(crate) struct Global {
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
     Up(up::Args),
+    Check(check::Args),
     Apply(apply::Args),
     Get(get::Args),
+    Describe(describe::Args),
     Delete(delete::Args),
     Validate(validate::Args),
     Connect(connect::Args),
+    Wait(wait::Args),
     Tools(tools::Args),
     Call(call::Args),
     #[command(subcommand)]
     Key(key::Command),
+    #[command(subcommand)]
+    Secret(secret::Command),
     Explain(explain::Args),
     #[command(subcommand)]
     Audit(audit::Command),
+    Tap(tap::Args),
     Nodes(nodes::Args),
     #[command(subcommand)]
     Server(server::Command),
@@ -111,6 +120,8 @@ pub(crate) enum Command {
     Node(node::Command),
     #[command(subcommand)]
     Store(store::Command),
+    Completions(completions::Args),
+    Man(man::Args),
     /// Run a control plane, as the program gatehouse-control-plane does
     ControlPlane(Rest),
     /// Run an edge, as the program gatehouse-edge does
@@ -119,18 +130,28 @@ pub(crate) enum Command {
     Sidecar(Rest),
 }
 
+/// The whole command line, with the flags that the services read by themselves: for completions and the manual.
+pub(crate) fn whole() -> clap::Command {
+    services::commands()
+        .into_iter()
+        .fold(Cli::command(), |whole, service| {
+            let name = service.get_name().to_owned();
+            whole.mut_subcommand(name, |_| service)
+        })
+}
+
 /// What `gatehouse` alone prints.
 pub(crate) const OVERVIEW: &str = "\
 start      up         the whole system on this machine
+           check      whether everything works, and what mends it; --pre before a first start
            connect    a server's URL, and the configuration of a client
-configure  apply      store what files hold; get, delete, validate
-           key        API keys for users; node token lets edges and sidecars join
-           explain    why a call is allowed or not, and what an error code means
-use        call       call a tool; tools shows what there is
-watch      nodes      every edge and sidecar: revision, age, state
-           server     what runs for a server: server status
-           audit      the record of every call: audit list, audit tail
-more       --help     all commands; gatehouse COMMAND --help shows examples";
+configure  apply      store what files hold; get, wait, delete; validate needs no control plane
+           key        API keys for users; node token lets edges and sidecars join; secret set
+           describe   one thing with its problems, where it runs, who may use it, its last calls
+           explain    why a call is allowed or not; what a field, an error code or a check means
+watch      nodes      every edge and sidecar; server status: what runs for a server
+           tap        calls as they come; audit list: those on record; call, tools: make one
+more       --help     all commands; gatehouse COMMAND --help shows examples; completions, man";
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
 //! `gatehouse audit`: the record of every call, one row a call.
 
-mod row;
+pub(crate) mod row;
 
 use std::time::Duration;
 
@@ -10,8 +10,9 @@ use serde::Serialize;
 use crate::absent;
 use crate::app::App;
 use crate::fault::Failure;
+use crate::get;
 use crate::link::Link;
-use crate::show::{Format, Table};
+use crate::show::Format;
 use crate::when;
 
 use row::View;
@@ -151,7 +152,7 @@ impl Filter {
     }
 }
 
-const fn outcome(outcome: Outcome) -> &'static str {
+pub(crate) const fn outcome(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Allow => "allow",
         Outcome::Deny => "deny",
@@ -189,11 +190,7 @@ async fn list(args: List, app: &App) -> Result<(), Failure> {
         return Ok(());
     }
     absent::note(&app.show, &absent, "calls that it has stored");
-    let wide = app.show.format() == Format::Wide;
-    let mut table = Table::new(row::header(wide));
-    for call in &calls {
-        table.cells(row::cells(call, wide));
-    }
+    let table = row::table(&calls, app.show.format() == Format::Wide);
     let words = args.filter.words();
     let empty = if words.is_empty() {
         "no call is on record yet".to_owned()
@@ -201,6 +198,11 @@ async fn list(args: List, app: &App) -> Result<(), Failure> {
         format!("no call matches {words}")
     };
     app.show.table(&table, &empty);
+    if let (true, Some(server)) = (calls.is_empty(), &args.filter.server) {
+        for sentence in get::unknown_servers(&link, std::slice::from_ref(server)).await {
+            app.show.note(&sentence);
+        }
+    }
     if !next.is_empty() {
         app.show.hint(&format!("older ones: add --after {next}"));
     }

@@ -26,6 +26,8 @@ use crate::fault::Fault;
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 /// Most pages of one list: a server that always has a next page must come to an end.
 const PAGES_MAX: usize = 100;
+/// JSON-RPC code of a method that is not known.
+const METHOD_NOT_FOUND: i64 = -32601;
 /// The name by which this client is on record.
 const CLIENT_NAME: &str = "gatehouse";
 
@@ -34,6 +36,8 @@ const CLIENT_NAME: &str = "gatehouse";
 pub struct Caller {
     edge: String,
     key: String,
+    /// JSON-RPC id of its requests.
+    id: Value,
 }
 
 impl std::fmt::Debug for Caller {
@@ -86,7 +90,15 @@ impl Caller {
         Ok(Self {
             edge: edge.trim_end_matches('/').to_owned(),
             key,
+            id: json!(1),
         })
+    }
+
+    /// The same, with requests of this id: by which their records are found again.
+    #[must_use]
+    pub fn with_id(mut self, id: &str) -> Self {
+        self.id = json!(id);
+        self
     }
 
     /// The URL of a server.
@@ -179,7 +191,8 @@ impl Caller {
         uri: &Uri,
         message: &Message<'_>,
     ) -> Result<Request<Full<Bytes>>, Error> {
-        let body = serde_json::to_vec(&message.body()).map_err(|e| Error::NotMcp(e.to_string()))?;
+        let body = serde_json::to_vec(&message.body(&self.id))
+            .map_err(|e| Error::NotMcp(e.to_string()))?;
         let host = uri.authority().map_or("", |authority| authority.as_str());
         let mut request = Request::builder()
             .method(Method::POST)
@@ -199,6 +212,37 @@ impl Caller {
     }
 }
 
+/// Whether an edge says that it is ready: the status of its page for load balancers, and its text.
+///
+/// # Errors
+/// [`Error`]: it cannot be reached, or says nothing in time.
+pub async fn readiness(edge: &str, timeout: Duration) -> Result<(u16, String), Error> {
+    let uri: Uri = format!("{}/readyz", edge.trim_end_matches('/'))
+        .parse()
+        .map_err(|e| Error::Connection(format!("{edge}: {e}")))?;
+    let host = uri.authority().map_or("", |authority| authority.as_str());
+    let request = Request::builder()
+        .method(Method::GET)
+        .uri(uri.path())
+        .header(http::header::HOST, host)
+        .body(Full::new(Bytes::new()))
+        .map_err(|e| Error::Connection(e.to_string()))?;
+    let asked = async {
+        let response = transport::send(&uri, request)
+            .await
+            .map_err(Error::Connection)?;
+        let (parts, body) = response.into_parts();
+        let text = whole(body).await?;
+        Ok((
+            parts.status.as_u16(),
+            String::from_utf8_lossy(&text).into_owned(),
+        ))
+    };
+    tokio::time::timeout(timeout, asked)
+        .await
+        .map_err(|_| Error::Timeout(timeout))?
+}
+
 /// One request to be made.
 #[derive(Debug, Clone)]
 pub struct Message<'a> {
@@ -211,14 +255,14 @@ pub struct Message<'a> {
 }
 
 impl Message<'_> {
-    fn body(&self) -> Value {
+    fn body(&self, id: &Value) -> Value {
         let mut params = self.params.clone();
         params["_meta"] = json!({
             "io.modelcontextprotocol/protocolVersion": Revision::LATEST.as_str(),
             "io.modelcontextprotocol/clientCapabilities": {},
             "io.modelcontextprotocol/clientInfo": {"name": CLIENT_NAME, "version": env!("CARGO_PKG_VERSION")},
         });
-        json!({"jsonrpc": "2.0", "id": 1, "method": self.method, "params": params})
+        json!({"jsonrpc": "2.0", "id": id, "method": self.method, "params": params})
     }
 }
 
@@ -284,6 +328,12 @@ fn read_answer(body: &[u8], status: StatusCode) -> Result<Answer, Error> {
     }
     match (message["result"].take(), message["error"].take()) {
         (result @ Value::Object(_), Value::Null) => Ok(Answer::Result(result)),
+        // A method that the server does not know is a 404, too.
+        (Value::Null, Value::Object(error))
+            if status == StatusCode::NOT_FOUND && error["code"] != METHOD_NOT_FOUND =>
+        {
+            Ok(Answer::NoServer)
+        }
         (Value::Null, error @ Value::Object(_)) => Ok(Answer::Error(error)),
         _ => Err(not_mcp()),
     }

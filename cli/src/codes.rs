@@ -38,6 +38,8 @@ pub const REJECTED: &str = "GH5001";
 pub const NOT_LIVE_YET: &str = "GH5002";
 /// Somebody else changed the configuration meanwhile.
 pub const CHANGED_MEANWHILE: &str = "GH5003";
+/// What `wait` was to wait for did not come in time.
+pub const WAIT_OVER: &str = "GH5004";
 /// Another process has the address.
 pub const ADDRESS_IN_USE: &str = "GH6001";
 /// Another `gatehouse up` has the folder.
@@ -182,6 +184,12 @@ pub const CODES: &[(&str, &str, &str)] = &[
         "the configuration changed meanwhile",
         "With --if-revision, nothing is stored unless the head revision is the one that you looked at. Look again, \
          then apply again.",
+    ),
+    (
+        WAIT_OVER,
+        "the wait is over",
+        "`gatehouse wait` waited as long as it may, and what it waited for did not come. The line after `why` says how \
+         things stood then. Nothing was changed; --timeout gives it longer.",
     ),
     (
         "GH5101",

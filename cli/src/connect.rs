@@ -3,7 +3,7 @@
 //! Keys are referred to by an environment variable where the client can do that, so that none lands in a file by
 //! accident; `--key` puts one in.
 
-use proto::v1::{ListNodesRequest, NodeKind};
+use proto::v1::NodeKind;
 use serde_json::{Value, json};
 
 use crate::app::App;
@@ -12,6 +12,7 @@ use crate::context::{Context, secret};
 use crate::fault::{Failure, Fault};
 use crate::get;
 use crate::link::Link;
+use crate::nodes;
 use crate::show::shell_word;
 
 /// The environment variable that configurations refer to.
@@ -128,13 +129,8 @@ async fn edge(context: &Context, server: &str) -> Result<String, Failure> {
     if let Some(edge) = &context.edge {
         return Ok(edge.clone());
     }
-    let answer = link
-        .admin()
-        .list_nodes(ListNodesRequest::default())
-        .await
-        .map_err(|s| link.fault(&s))?
-        .into_inner();
-    let mut edges = answer
+    let mut edges = nodes::all(&link)
+        .await?
         .nodes
         .into_iter()
         .filter(|node| node.kind() == NodeKind::Edge && node.live);

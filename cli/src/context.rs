@@ -61,7 +61,7 @@ pub struct Asked {
 /// # Errors
 /// A [`Fault`] where no file is found and no address given, or where the file cannot be used.
 pub fn find(asked: &Asked, folder: &Path) -> Result<Context, Fault> {
-    let mut context = match (first_file(asked, folder), &asked.address) {
+    let mut context = match (file(asked, folder), &asked.address) {
         (Some(file), _) => read(&file)?,
         (None, Some(_)) => Context::default(),
         (None, None) => return Err(none_found(asked)),
@@ -75,7 +75,8 @@ pub fn find(asked: &Asked, folder: &Path) -> Result<Context, Fault> {
     Ok(context)
 }
 
-fn first_file(asked: &Asked, folder: &Path) -> Option<PathBuf> {
+/// The file that the context comes from: the one that was named, else the first that there is.
+pub fn file(asked: &Asked, folder: &Path) -> Option<PathBuf> {
     if let Some(file) = &asked.file {
         return Some(file.clone());
     }

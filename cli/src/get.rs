@@ -18,6 +18,7 @@ use crate::fault::{Failure, Fault};
 use crate::kind;
 use crate::link::Link;
 use crate::show::{Format, Meaning, Table, nearest};
+use crate::watch;
 use crate::when;
 
 /// Show what is configured.
@@ -26,14 +27,20 @@ use crate::when;
   gatehouse get Server
   gatehouse get AccessRule -o wide
   gatehouse get Server everything -o yaml
-  gatehouse get filters -o name
+  gatehouse get servers -w
 
-See also: gatehouse apply, gatehouse delete, gatehouse server status")]
+With -w: redrawn in place on a terminal; elsewhere a line a change with its time and added, changed or deleted, and
+with -o json an object a line. What is there at first counts as added.
+
+See also: gatehouse describe, gatehouse apply, gatehouse wait")]
 pub struct Args {
     /// Server, AccessRule or Filter
     pub kind: String,
     /// One of them only
     pub name: Option<String>,
+    /// Go on showing what changes, until Ctrl-C
+    #[arg(short, long)]
+    pub watch: bool,
 }
 
 /// Runs the command.
@@ -42,6 +49,14 @@ pub struct Args {
 /// Unknown kind or name, or no connection.
 pub async fn run(args: Args, app: &App) -> Result<(), Failure> {
     let kind = kind::parse(&args.kind)?;
+    if args.watch {
+        if matches!(app.show.format(), Format::Yaml | Format::Name) {
+            return Err(Failure::usage(
+                "-w shows a table, -o wide or -o json: what changes is no YAML to apply",
+            ));
+        }
+        return watch::watch(kind, args.name.as_deref(), app).await;
+    }
     let link = app.link().await?;
     if let Some(name) = &args.name {
         let resource = one(&link, kind, name).await?;
@@ -87,6 +102,24 @@ pub async fn all(link: &Link, kind: &str) -> Result<Vec<Resource>, Failure> {
     Ok(answer.into_inner().resources)
 }
 
+/// Names of servers that are not in the catalog, each as a sentence with the nearest that is: for what may name a
+/// server that is yet to come.
+pub async fn unknown_servers(link: &Link, named: &[String]) -> Vec<String> {
+    let Ok(there) = all(link, model::wire::SERVER).await else {
+        return Vec::new();
+    };
+    let there: Vec<&str> = there
+        .iter()
+        .filter_map(|resource| Some(resource.metadata.as_ref()?.name.as_str()))
+        .collect();
+    let unknown = named.iter().filter(|name| !there.contains(&name.as_str()));
+    let sentence = |name: &String| match nearest(name, there.iter().copied()) {
+        Some(near) => format!("there is no server {name:?}: did you mean {near}?"),
+        None => format!("there is no server {name:?}: gatehouse get Server"),
+    };
+    unknown.map(sentence).collect()
+}
+
 /// There is nothing of that name; the nearest that there is.
 pub async fn no_such(link: &Link, kind: &str, name: &str) -> Fault {
     let there = all(link, kind).await.unwrap_or_default();
@@ -119,7 +152,7 @@ fn show(app: &App, resources: &[Resource], kind: &str, single: bool) {
                     .line(&format!("{kind}/{}", metadata(resource).name));
             }
         }
-        Format::Table | Format::Wide => {
+        Format::Table | Format::Wide | Format::Short => {
             let table = table(resources, kind, app.show.format() == Format::Wide);
             app.show.table(&table, &format!("there is no {kind} yet"));
         }
@@ -130,7 +163,8 @@ fn metadata(resource: &Resource) -> Metadata {
     resource.metadata.clone().unwrap_or_default()
 }
 
-fn table(resources: &[Resource], kind: &str, wide: bool) -> Table {
+/// Resources of a kind as a table.
+pub(crate) fn table(resources: &[Resource], kind: &str, wide: bool) -> Table {
     let own: &[&str] = match kind {
         model::wire::SERVER => &["RUNTIME", "TITLE"],
         model::wire::ACCESS_RULE => &["EFFECT", "SUBJECTS", "SERVERS", "TARGETS"],
@@ -238,7 +272,8 @@ fn rule_cells(rule: &AccessRuleSpec) -> [String; 4] {
     ]
 }
 
-fn targets(rule: &AccessRuleSpec) -> String {
+/// What a rule is about on its servers: `everything`, `tools:get-*`.
+pub(crate) fn targets(rule: &AccessRuleSpec) -> String {
     let given = rule.targets.clone().unwrap_or_default();
     let lists = [
         ("tools", given.tools),
@@ -257,7 +292,8 @@ fn targets(rule: &AccessRuleSpec) -> String {
     }
 }
 
-fn filter_cells(filter: &FilterSpec) -> [String; 4] {
+/// Kind, servers, direction and order of a filter.
+pub(crate) fn filter_cells(filter: &FilterSpec) -> [String; 4] {
     let matches = filter.r#match.clone().unwrap_or_default();
     let kind = match &filter.kind {
         Some(FilterKind::Keywords(keywords)) => format!("keywords ({})", keywords.words.len()),

@@ -5,11 +5,12 @@ use std::time::Duration;
 use proto::v1::{CreateKeyRequest, KeyInfo, ListKeysRequest, RevokeKeyRequest};
 use serde::Serialize;
 use serde_json::json;
-use tonic::Code;
+use tonic::{Code, Status};
 
 use crate::app::App;
 use crate::codes;
 use crate::fault::{Failure, Fault};
+use crate::get;
 use crate::link::Link;
 use crate::rollout;
 use crate::show::{Progress, Show, Table, nearest, shell_word};
@@ -96,12 +97,10 @@ async fn create(args: Create, app: &App) -> Result<(), Failure> {
         }),
         client: String::new(),
     };
-    let made = link
-        .admin()
-        .create_key(request)
-        .await
-        .map_err(|s| link.fault(&s))?
-        .into_inner();
+    let made = match link.admin().create_key(request).await {
+        Ok(made) => made.into_inner(),
+        Err(status) => return Err(not_made(&link, &args.server, &status).await),
+    };
     // The key must not be lost, whatever becomes of the wait: it is shown first.
     if app.show.is_json() {
         app.show.json(&json!({"id": made.id, "key": made.key}));
@@ -115,6 +114,18 @@ async fn create(args: Create, app: &App) -> Result<(), Failure> {
         shell_word(server)
     ));
     Ok(())
+}
+
+/// Why there is no key: mostly a server's name.
+async fn not_made(link: &Link, servers: &[String], status: &Status) -> Failure {
+    let unknown = get::unknown_servers(link, servers).await;
+    if unknown.is_empty() {
+        return link.fault(status).into();
+    }
+    let faults = unknown
+        .into_iter()
+        .map(|sentence| Fault::new(codes::NO_SUCH, sentence));
+    Failure::of(faults.collect(), Some("no key was made".to_owned()))
 }
 
 /// Waits a little until nodes know a change of keys; a warning says when they do not.

@@ -27,7 +27,27 @@ pub fn parse(typed: &str) -> Result<&'static str, Failure> {
     }
 }
 
+/// Whether a node is meant, which is no resource.
+pub fn is_node(typed: &str) -> bool {
+    ["node", "nodes"].contains(&typed.to_ascii_lowercase().as_str())
+}
+
+/// What is shown by a command of its own, and is no kind.
+fn elsewhere(typed: &str) -> Option<&'static str> {
+    Some(match typed.to_ascii_lowercase().as_str() {
+        "node" | "nodes" | "edge" | "edges" | "sidecar" | "sidecars" => "gatehouse nodes",
+        "key" | "keys" | "apikey" | "apikeys" => "gatehouse key list",
+        "call" | "calls" | "audit" | "record" | "records" => "gatehouse audit list",
+        "tool" | "tools" => "gatehouse tools SERVER",
+        _ => return None,
+    })
+}
+
 fn unknown(typed: &str) -> Failure {
+    if let Some(command) = elsewhere(typed) {
+        let text = format!("{typed:?} is no kind of resource, and shown by: {command}");
+        return Failure::usage(text);
+    }
     let names = || {
         KINDS
             .iter()
@@ -61,5 +81,7 @@ mod tests {
             failure.faults[0].message.contains("did you mean Server?"),
             "{failure:?}"
         );
+        let failure = parse("nodes").map(str::to_owned).unwrap_err();
+        assert!(failure.faults[0].message.ends_with("gatehouse nodes"));
     }
 }

@@ -8,33 +8,43 @@
 //! Must not know the store or the node API. Start from [`run`].
 
 pub mod absent;
+pub mod again;
 pub mod app;
 pub mod apply;
 mod args;
 pub mod audit;
 pub mod call;
 pub mod caller;
+pub mod check;
 pub mod codes;
+pub mod completions;
 pub mod connect;
 pub mod context;
 pub mod delete;
+pub mod describe;
 pub mod explain;
 pub mod fault;
 pub mod get;
 pub mod key;
 pub mod kind;
 pub mod link;
+pub mod man;
 pub mod node;
 pub mod nodes;
 pub mod rollout;
+pub mod secret;
 pub mod server;
 pub mod services;
 pub mod show;
 pub mod source;
 pub mod store;
+pub mod stored;
+pub mod tap;
 pub mod tools;
 pub mod up;
 pub mod validate;
+pub mod wait;
+mod watch;
 pub mod when;
 
 use std::ffi::OsString;
@@ -75,7 +85,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Command::Edge(rest)) => (Service::Edge, rest),
         Some(Command::Sidecar(rest)) => (Service::Sidecar, rest),
         Some(command) => {
-            return match wait(command, cli.global.output, &app) {
+            return match start(command, cli.global.output, &app) {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(failure) => failure.tell(&app.show),
             };
@@ -133,7 +143,7 @@ fn app(global: &Global) -> App {
     }
 }
 
-fn wait(command: Command, format: Format, app: &App) -> Result<(), Failure> {
+fn start(command: Command, format: Format, app: &App) -> Result<(), Failure> {
     fits(&command, format)?;
     runtime::tls::install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -157,7 +167,10 @@ fn wait(command: Command, format: Format, app: &App) -> Result<(), Failure> {
 fn fits(command: &Command, format: Format) -> Result<(), Failure> {
     let fits = match format {
         Format::Table => true,
-        Format::Json => !matches!(command, Command::Up(_)),
+        Format::Json => !matches!(
+            command,
+            Command::Up(_) | Command::Completions(_) | Command::Man(_)
+        ),
         Format::Wide => matches!(
             command,
             Command::Get(_)
@@ -166,6 +179,7 @@ fn fits(command: &Command, format: Format) -> Result<(), Failure> {
                 | Command::Audit(audit::Command::List(_))
         ),
         Format::Yaml | Format::Name => matches!(command, Command::Get(_)),
+        Format::Short => matches!(command, Command::Check(_)),
     };
     if fits {
         return Ok(());
@@ -180,13 +194,20 @@ async fn perform(command: Command, app: &App) -> Result<(), Failure> {
         Command::Apply(args) => apply::run(args, app).await,
         Command::Get(args) => get::run(args, app).await,
         Command::Delete(args) => delete::run(args, app).await,
+        Command::Completions(args) => completions::run(&args, app),
+        Command::Man(args) => man::run(&args, app),
         Command::Validate(args) => validate::run(args, app).await,
         Command::Connect(args) => connect::run(args, app).await,
+        Command::Wait(args) => wait::run(args, app).await,
+        Command::Tap(args) => tap::run(args, app).await,
         Command::Tools(args) => tools::run(args, app).await,
         Command::Call(args) => call::run(args, app).await,
         Command::Key(command) => key::run(command, app).await,
+        Command::Secret(command) => secret::run(command, app).await,
+        Command::Describe(args) => describe::run(args, app).await,
         Command::Explain(args) => explain::run(args, app).await,
         Command::Audit(command) => audit::run(command, app).await,
+        Command::Check(args) => check::run(args, app).await,
         Command::Nodes(args) => nodes::run(args, app).await,
         Command::Server(command) => server::run(command, app).await,
         Command::Node(command) => node::run(command, app).await,

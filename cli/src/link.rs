@@ -2,6 +2,7 @@
 //!
 //! Knows gRPC and TLS; must not know what commands do with it.
 
+use std::error::Error as _;
 use std::time::Duration;
 
 use proto::v1::admin_client::AdminClient;
@@ -21,6 +22,9 @@ use crate::fault::Fault;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long one answer may take to begin.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+/// While something is awaited, the other side is asked so often whether it is still there, and may take so long.
+const ALIVE_EVERY: Duration = Duration::from_secs(15);
+const ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Largest answer, in bytes: a list of everything of a large installation.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 
@@ -79,6 +83,8 @@ impl Link {
         let endpoint = Endpoint::from(uri)
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(ANSWER_TIMEOUT)
+            .http2_keep_alive_interval(ALIVE_EVERY)
+            .keep_alive_timeout(ALIVE_TIMEOUT)
             .tls_config(tls)
             .map_err(|e| {
                 let text = "the context's `ca` is no certificate in PEM form";
@@ -93,6 +99,15 @@ impl Link {
             bearer,
             address,
         })
+    }
+
+    /// The same connection without the token: for what anybody may ask.
+    #[must_use]
+    pub fn unsigned(&self) -> Self {
+        Self {
+            bearer: Bearer(None),
+            ..self.clone()
+        }
     }
 
     /// The admin API.
@@ -115,7 +130,7 @@ impl Link {
 }
 
 /// The name in every control plane's certificate, whatever address it is reached by.
-fn control_plane_name() -> String {
+pub(crate) fn control_plane_name() -> String {
     format!("control-plane.{}", runtime::tls::TRUST_DOMAIN)
 }
 
@@ -210,12 +225,17 @@ fn status_fault(status: &Status, address: &str) -> Fault {
         )
         .why(message)
         .retryable(),
-        Code::Unavailable => Fault::new(
-            codes::NO_ANSWER,
-            format!("the connection to {address} broke"),
-        )
-        .why(message)
-        .retryable(),
+        // Where something lies below it, this side found the fault, not the control plane.
+        Code::Unavailable | Code::Unknown | Code::Internal
+            if status.code() == Code::Unavailable || status.source().is_some() =>
+        {
+            Fault::new(
+                codes::NO_ANSWER,
+                format!("the connection to {address} broke"),
+            )
+            .why(message)
+            .retryable()
+        }
         _ => Fault::new(
             codes::NO_ANSWER,
             format!("the control plane could not do that: {message}"),

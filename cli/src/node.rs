@@ -2,9 +2,11 @@
 
 use proto::v1::{CreateJoinTokenRequest, NodeKind};
 use serde_json::json;
+use tonic::Code;
 
 use crate::app::App;
 use crate::fault::Failure;
+use crate::get;
 use crate::when;
 
 /// Let edges and sidecars join.
@@ -66,16 +68,20 @@ pub async fn run(command: Command, app: &App) -> Result<(), Failure> {
         Kind::Sidecar => NodeKind::Sidecar,
     };
     let link = app.link().await?;
+    let server = args.server.unwrap_or_default();
     let request = CreateJoinTokenRequest {
         kind: kind.into(),
-        server: args.server.unwrap_or_default(),
+        server: server.clone(),
     };
-    let made = link
-        .admin()
-        .create_join_token(request)
-        .await
-        .map_err(|s| link.fault(&s))?
-        .into_inner();
+    let made = match link.admin().create_join_token(request).await {
+        Ok(made) => made.into_inner(),
+        Err(status) if status.code() == Code::NotFound => {
+            return Err(get::no_such(&link, model::wire::SERVER, &server)
+                .await
+                .into());
+        }
+        Err(status) => return Err(link.fault(&status).into()),
+    };
     if app.show.is_json() {
         app.show
             .json(&json!({"token": made.token, "expires": when::rfc3339_ms(made.expires_unix_ms)}));

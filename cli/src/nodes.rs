@@ -8,6 +8,7 @@ use crate::absent;
 use crate::app::App;
 use crate::codes;
 use crate::fault::{Failure, Fault};
+use crate::link::Link;
 use crate::show::{Format, Meaning, Table, nearest};
 use crate::when;
 
@@ -33,13 +34,7 @@ pub struct Args {
 /// # Errors
 /// No connection, or no node of that name.
 pub async fn run(args: Args, app: &App) -> Result<(), Failure> {
-    let link = app.link().await?;
-    let answer = link
-        .admin()
-        .list_nodes(ListNodesRequest::default())
-        .await
-        .map_err(|s| link.fault(&s))?
-        .into_inner();
+    let answer = all(&app.link().await?).await?;
     let chosen: Vec<&NodeStatus> = match &args.name {
         Some(name) => vec![find(&answer, name)?],
         None => answer.nodes.iter().collect(),
@@ -71,7 +66,19 @@ pub async fn run(args: Args, app: &App) -> Result<(), Failure> {
     Ok(())
 }
 
-fn find<'a>(answer: &'a ListNodesResponse, name: &str) -> Result<&'a NodeStatus, Fault> {
+/// All nodes, and the head revision.
+///
+/// # Errors
+/// No answer.
+pub async fn all(link: &Link) -> Result<ListNodesResponse, Fault> {
+    let answer = link.admin().list_nodes(ListNodesRequest::default()).await;
+    answer
+        .map(tonic::Response::into_inner)
+        .map_err(|status| link.fault(&status))
+}
+
+/// The node of that name, else the nearest that there is.
+pub(crate) fn find<'a>(answer: &'a ListNodesResponse, name: &str) -> Result<&'a NodeStatus, Fault> {
     answer
         .nodes
         .iter()
@@ -86,7 +93,7 @@ fn find<'a>(answer: &'a ListNodesResponse, name: &str) -> Result<&'a NodeStatus,
         })
 }
 
-const fn kind(node: NodeKind) -> &'static str {
+pub(crate) const fn kind(node: NodeKind) -> &'static str {
     match node {
         NodeKind::Edge => "edge",
         NodeKind::Sidecar => "sidecar",
@@ -107,7 +114,8 @@ fn state(node: &NodeStatus, head: u64) -> (String, Meaning) {
     }
 }
 
-fn table(nodes: &[&NodeStatus], head: u64, wide: bool) -> Table {
+/// Nodes as a table.
+pub(crate) fn table(nodes: &[&NodeStatus], head: u64, wide: bool) -> Table {
     let mut header = vec![
         "NAME", "KIND", "SERVER", "REVISION", "STATE", "SINCE", "CERT", "VERSION",
     ];
@@ -138,8 +146,9 @@ fn table(nodes: &[&NodeStatus], head: u64, wide: bool) -> Table {
     table
 }
 
+/// A node as programs read it.
 #[derive(Debug, Serialize)]
-struct View<'a> {
+pub(crate) struct View<'a> {
     name: &'a str,
     kind: &'a str,
     server: Option<&'a str>,
@@ -157,7 +166,7 @@ struct View<'a> {
 }
 
 impl<'a> View<'a> {
-    fn of(node: &'a NodeStatus, head: u64) -> Self {
+    pub(crate) fn of(node: &'a NodeStatus, head: u64) -> Self {
         Self {
             name: &node.name,
             kind: kind(node.kind()),

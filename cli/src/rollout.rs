@@ -116,6 +116,14 @@ pub fn node_name(node: &NodeStatus) -> String {
     }
 }
 
+/// The live nodes that a resource concerns: for a server all edges and its own sidecars, else all.
+pub fn concerned<'n>(nodes: &'n [NodeStatus], kind: &str, name: &str) -> Vec<&'n NodeStatus> {
+    let is_server = kind == model::wire::SERVER;
+    let concerns = |node: &&NodeStatus| !is_server || node.server.is_empty() || node.server == name;
+    let live = nodes.iter().filter(|node| node.live);
+    live.filter(concerns).collect()
+}
+
 fn names(nodes: &[NodeStatus]) -> String {
     /// More names than this help nobody.
     const NAMES_MAX: usize = 5;

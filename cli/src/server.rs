@@ -1,5 +1,7 @@
 //! `gatehouse server status`: what runs for a server, and its last words where it does not.
 
+use std::collections::BTreeMap;
+
 use proto::v1::{GetServerStatusRequest, ServerStatus};
 use serde::Serialize;
 use serde_json::json;
@@ -77,6 +79,22 @@ pub async fn statuses(link: &Link, server: &str) -> Result<Vec<ServerStatus>, Fa
     Ok(answer.into_inner().servers)
 }
 
+/// One status for each server, by name: of several sidecars the one that is ready, else the one that changed last. A
+/// sidecar that is gone may still be known beside its successor.
+pub fn one_each(statuses: Vec<ServerStatus>) -> impl Iterator<Item = ServerStatus> {
+    let mut best: BTreeMap<String, ServerStatus> = BTreeMap::new();
+    let rank = |status: &ServerStatus| (status.state == "ready", status.since_unix_ms);
+    for status in statuses {
+        let better = best
+            .get(&status.server)
+            .is_none_or(|known| rank(&status) > rank(known));
+        if better {
+            best.insert(status.server.clone(), status);
+        }
+    }
+    best.into_values()
+}
+
 fn meaning(state: &str) -> Meaning {
     match state {
         "ready" => Meaning::Good,
@@ -86,7 +104,8 @@ fn meaning(state: &str) -> Meaning {
     }
 }
 
-fn table(servers: &[ServerStatus], wide: bool) -> Table {
+/// Statuses as a table.
+pub(crate) fn table(servers: &[ServerStatus], wide: bool) -> Table {
     let mut header = vec!["SERVER", "STATE", "SINCE", "RESTARTS", "MCP", "MESSAGE"];
     if wide {
         header.extend(["NODE", "PID", "RUBBISH", "SAYS"]);
@@ -121,7 +140,7 @@ fn table(servers: &[ServerStatus], wide: bool) -> Table {
 }
 
 /// What a single server is asked about: how it was started, how it ended, when it is tried again, its last lines.
-fn details(status: &ServerStatus) -> Vec<String> {
+pub(crate) fn details(status: &ServerStatus) -> Vec<String> {
     let mut lines = Vec::new();
     let mut field = |name: &str, value: String| {
         if !value.is_empty() {
@@ -152,8 +171,9 @@ fn details(status: &ServerStatus) -> Vec<String> {
     lines
 }
 
+/// A server's status as programs read it.
 #[derive(Debug, Serialize)]
-struct View<'a> {
+pub(crate) struct View<'a> {
     server: &'a str,
     node: Option<&'a str>,
     state: &'a str,
@@ -171,7 +191,7 @@ struct View<'a> {
 }
 
 impl<'a> View<'a> {
-    fn of(status: &'a ServerStatus) -> Self {
+    pub(crate) fn of(status: &'a ServerStatus) -> Self {
         Self {
             server: &status.server,
             node: Some(status.node.as_str()).filter(|node| !node.is_empty()),

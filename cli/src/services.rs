@@ -6,7 +6,7 @@
 use std::ffi::{OsStr, OsString};
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 use crate::codes;
 use crate::fault::{Failure, Fault};
@@ -70,6 +70,15 @@ struct Edge {
 struct Sidecar {
     #[command(flatten)]
     args: sidecar::entry::Args,
+}
+
+/// The services' own command lines, each by the name of its subcommand.
+pub(crate) fn commands() -> [clap::Command; 3] {
+    [
+        ControlPlane::command().name("control-plane"),
+        Edge::command().name("edge"),
+        Sidecar::command().name("sidecar"),
+    ]
 }
 
 /// Runs a service until it is told to stop.

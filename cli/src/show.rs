@@ -4,6 +4,7 @@
 //! of what it shows.
 
 mod progress;
+mod screen;
 mod table;
 
 use std::io::{IsTerminal, Write};
@@ -13,6 +14,7 @@ use anstyle::{AnsiColor, Style};
 use serde::Serialize;
 
 pub use progress::Progress;
+pub use screen::Screen;
 pub use table::Table;
 
 /// The form of an answer.
@@ -28,6 +30,8 @@ pub enum Format {
     Json,
     /// One KIND/NAME a line.
     Name,
+    /// What wants a look, and nothing else.
+    Short,
 }
 
 /// When to use colour.
@@ -85,6 +89,8 @@ pub struct Show {
     format: Format,
     color_out: bool,
     color_err: bool,
+    /// Whether standard output is a terminal that can be redrawn.
+    terminal_out: bool,
     /// Whether standard error is a terminal that can be redrawn.
     terminal: bool,
     quiet: bool,
@@ -110,6 +116,7 @@ impl Show {
             format,
             color_out: colored(color, around, out),
             color_err: colored(color, around, err),
+            terminal_out: out && !around.dumb,
             terminal: err && !around.dumb,
             quiet,
             verbose,
@@ -146,6 +153,11 @@ impl Show {
         }
     }
 
+    /// Text that is the answer as it is, its last newline included.
+    pub fn text(&self, text: &str) {
+        self.line(text.strip_suffix('\n').unwrap_or(text));
+    }
+
     /// The answer as one JSON document.
     pub fn json<T: Serialize>(&self, answer: &T) {
         self.line(
@@ -179,6 +191,16 @@ impl Show {
         if self.terminal && !self.quiet {
             self.note(&format!("next: {command}"));
         }
+    }
+
+    /// A place on the terminal that is redrawn. `None` where standard output is no terminal.
+    pub fn screen(&self) -> Option<Screen> {
+        self.terminal_out.then(Screen::default)
+    }
+
+    /// A table as [`Self::table`] would write it.
+    pub fn drawn(&self, table: &Table) -> String {
+        table.render(self.color_out)
     }
 
     /// A progress line on standard error: redrawn in place on a terminal, a line a change elsewhere.

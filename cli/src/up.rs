@@ -6,19 +6,20 @@
 //!    ──stdin pipe──► sidecar (one for each hosted server)
 //! ```
 //! Start from [`run`]. `home` keeps the data folder, `plan` chooses addresses, `parts` keeps processes
-//! running, `system` brings them up in order and watches over them.
+//! running, `system` brings them up in order and watches over them. `check` asks `home`, `ports` and `settings` what
+//! `up` would.
 
 mod board;
 mod hint;
-mod home;
+pub(crate) mod home;
 mod logs;
 mod old;
 mod parts;
 mod plan;
-mod ports;
+pub(crate) mod ports;
 mod probe;
 mod servers;
-mod settings;
+pub(crate) mod settings;
 mod signals;
 mod system;
 
@@ -49,7 +50,7 @@ A port 0 means a free one, which is kept for later starts.
 See also: gatehouse apply, gatehouse nodes, gatehouse server status")]
 pub struct Args {
     /// Where state is kept
-    #[arg(long, value_name = "DIR", default_value = "./.gatehouse")]
+    #[arg(long, value_name = "DIR", default_value = settings::DATA_DEFAULT)]
     pub data: PathBuf,
     /// Apply these once the control plane is up; any number of times
     #[arg(short, long = "file", value_name = "FILE|DIR")]
@@ -72,6 +73,9 @@ pub struct Args {
     /// Let servers with `runtime: command` run programs of this machine
     #[arg(long)]
     pub allow_command: bool,
+    /// Let servers and webhook receivers be at private addresses, and over plain HTTP
+    #[arg(long)]
+    pub egress_allow_private: bool,
 }
 
 fn store(text: &str) -> Result<String, String> {

@@ -9,10 +9,13 @@ use dataplane::budget::Budget;
 use dataplane::config::node::{self, NodeSettings};
 use dataplane::config::renew;
 use dataplane::config::watch::{self, Node};
+use dataplane::deliver::probe::Eras;
 use dataplane::door::Guard;
+use dataplane::egress::{Egress, EgressSettings};
 use dataplane::frame::{self, AuditSettings};
 use dataplane::listen;
 use dataplane::pipeline::Shared;
+use dataplane::stage::webhook::Webhooks;
 use proto::v1::NodeKind;
 use runtime::drain::Drain;
 use runtime::metrics::Metrics;
@@ -56,6 +59,8 @@ pub struct Settings {
     pub bodies_bytes_max: usize,
     /// Most calls under way; further ones are refused as overloaded.
     pub calls_max: usize,
+    /// What may be reached: remote servers and receivers of webhooks.
+    pub egress: EgressSettings,
     /// Where records go.
     pub audit: AuditSettings,
 }
@@ -86,6 +91,7 @@ impl Default for Settings {
             body_bytes_max: 4 << 20,
             bodies_bytes_max: 256 << 20,
             calls_max: 4096,
+            egress: EgressSettings::default(),
             audit: AuditSettings::default(),
         }
     }
@@ -167,10 +173,13 @@ pub async fn run(
     .await?;
     frame::await_configuration(&live, &readiness, &drain);
 
+    let egress = Egress::new(&settings.egress);
     let edge = Arc::new(Edge {
         public_urls: public_urls.clone(),
         live: live.clone(),
         outbound: ArcSwap::from_pointee(outbound),
+        egress: egress.clone(),
+        eras: Eras::default(),
     });
     follow(&identity, edge.clone(), &drain);
     let shared = Arc::new(Shared {
@@ -180,6 +189,7 @@ pub async fn run(
         guard: guard(&public_urls, &settings.allowed_origins),
         body_bytes_max: settings.body_bytes_max,
         budget: Budget::new(settings.calls_max, settings.bodies_bytes_max),
+        webhooks: Webhooks::new(egress),
         pages: pages::page,
     });
     tracing::info!(%address, node = %name, "edge listens");

@@ -33,6 +33,9 @@ pub struct Args {
     /// A join token, or @FILE.
     #[arg(long, value_name = "TOKEN")]
     pub join: Option<String>,
+    /// Let servers and webhook receivers be at private addresses, and over plain HTTP.
+    #[arg(long)]
+    pub egress_allow_private: bool,
     /// Print the settings in force, without secrets, and exit.
     #[arg(long)]
     pub print_config: bool,
@@ -65,6 +68,9 @@ impl Args {
             if !list.is_empty() {
                 flags.insert(key.to_owned(), list.clone().into());
             }
+        }
+        if self.egress_allow_private {
+            flags.insert("egress".to_owned(), frame::egress_flags());
         }
         flags
     }

@@ -1,19 +1,24 @@
 //! The edge's part of the pipeline: who may knock, what a session is, and on to a sidecar.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use dataplane::auth::statement::{self, Signer};
 use dataplane::call::{self, CALL_HEADER, Call, TRACEPARENT};
 use dataplane::config::live::{Config, Live};
-use dataplane::deliver::http::{Error as HopError, Upstream};
-use dataplane::deliver::{Admitted, Connection, Forwarded, Hop, Reply, Session};
+use dataplane::deliver::http::{Error as HopError, Upstream as Pool};
+use dataplane::deliver::probe::Eras;
+use dataplane::deliver::{Admitted, Connection, Forwarded, Hop, Reply, Session, direct};
+use dataplane::egress::Egress;
 use dataplane::refusal::{Fault, Refused};
+use engine::upstream::Upstream;
 use http::header::{ACCEPT, CONTENT_TYPE, HOST};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
+use mcp::error::RpcError;
 use mcp::headers::{MCP_METHOD, MCP_NAME, MCP_PARAM_PREFIX, MCP_PROTOCOL_VERSION, MCP_SESSION_ID};
 use mcp::method;
 use model::name::ServerName;
@@ -36,7 +41,23 @@ pub struct Edge {
     pub live: Live,
     /// How this edge shows itself to sidecars.
     pub outbound: ArcSwap<Outbound>,
+    /// The way to remote servers.
+    pub egress: Egress,
+    /// What they speak.
+    pub eras: Eras,
 }
+
+/// Where a call goes from an edge.
+#[derive(Debug)]
+pub enum Way {
+    /// To a sidecar.
+    Sidecar,
+    /// Straight to a remote server of the client's own era.
+    Direct(Arc<Upstream>),
+}
+
+/// What the handles of sessions begin with that are a remote server's own: its id comes after it.
+const DIRECT: char = '~';
 
 /// What belongs to one certificate of this edge: a statement is believed only on a connection that shows the key by
 /// which it is signed.
@@ -97,7 +118,77 @@ impl Hop for Edge {
         session::open(keys, &admitted.principal, server, header, now_unix_s())
     }
 
-    async fn deliver(&self, call: &Call<'_>) -> Result<Reply, Fault> {
+    type Way = Way;
+
+    async fn way(&self, call: &Call<'_>) -> Result<Way, Fault> {
+        let Some(upstream) = call.config.engine.upstream(call.server) else {
+            return Ok(Way::Sidecar);
+        };
+        if let Some(handle) = call.session {
+            // A session stays what it was begun as.
+            return Ok(if handle.starts_with(DIRECT) {
+                Way::Direct(upstream.clone())
+            } else {
+                Way::Sidecar
+            });
+        }
+        let probed = self.eras.of(&self.egress, call.server, upstream).await?;
+        Ok(if probed.era == call.revision.era() {
+            Way::Direct(upstream.clone())
+        } else {
+            Way::Sidecar
+        })
+    }
+
+    fn is_last(way: &Way) -> bool {
+        matches!(way, Way::Direct(_))
+    }
+
+    async fn deliver(&self, call: &Call<'_>, way: &Way) -> Result<Reply, Fault> {
+        match way {
+            Way::Direct(upstream) => self.direct(call, upstream).await,
+            Way::Sidecar => self.to_sidecar(call).await,
+        }
+    }
+}
+
+/// How far a request that failed had come.
+enum Sent {
+    /// It never left.
+    Nothing(HopError),
+    /// It may have been received; only the caller may repeat it.
+    Maybe(Fault),
+}
+
+impl Edge {
+    /// Straight to the server; a session that it begins is sealed with its own id as the handle.
+    async fn direct(&self, call: &Call<'_>, upstream: &Upstream) -> Result<Reply, Fault> {
+        let session = call.session.and_then(|handle| handle.strip_prefix(DIRECT));
+        let reply = direct::send(&self.egress, upstream, call, session).await?;
+        let Reply::Direct(mut forwarded) = reply else {
+            return Ok(reply);
+        };
+        if matches!(forwarded.response.status().as_u16(), 400 | 404 | 405) {
+            self.eras.doubt(call.server);
+        }
+        if let Some(id) = forwarded.session.take() {
+            // The revision that was agreed on is in the answer, which is still to come; the client's later requests
+            // say it, and the server checks it.
+            let session = Session {
+                revision: None,
+                handle: format!("{DIRECT}{id}"),
+                client: call.client.into(),
+            };
+            forwarded.session = Some(seal(call, &session)?);
+        }
+        Ok(Reply::Direct(forwarded))
+    }
+
+    async fn to_sidecar(&self, call: &Call<'_>) -> Result<Reply, Fault> {
+        if call.message.kind == mcp::envelope::Kind::Response {
+            let error = RpcError::invalid_request("no request of ours awaits this response");
+            return Err(Fault::invalid(error));
+        }
         let endpoints = self.live.endpoints();
         let outbound = self.outbound.load_full();
         let routes = &outbound.routes;
@@ -126,22 +217,12 @@ impl Hop for Edge {
             .retry_after(2),
         })
     }
-}
 
-/// How far a request that failed had come.
-enum Sent {
-    /// It never left.
-    Nothing(HopError),
-    /// It may have been received; only the caller may repeat it.
-    Maybe(Fault),
-}
-
-impl Edge {
     async fn send(
         &self,
         call: &Call<'_>,
         signer: &Signer,
-        pool: &Upstream,
+        pool: &Pool,
     ) -> Result<Response<Incoming>, Sent> {
         let request = request(call, signer).map_err(Sent::Maybe)?;
         let within = call
@@ -190,16 +271,20 @@ impl Edge {
                     handle: handle.to_owned(),
                     client: call.client.into(),
                 };
-                let keys = call.config.sessions.as_ref();
-                let sealed = keys.and_then(|keys| {
-                    session::seal(keys, call.principal, call.server, &session, now_unix_s())
-                });
-                Some(sealed.ok_or_else(|| Fault::unavailable("no session could be begun"))?)
+                Some(seal(call, &session)?)
             }
             _ => None,
         };
         Ok(Reply::Forwarded(Forwarded { response, session }))
     }
+}
+
+/// The id of a session that the call begins, as its client gets it.
+fn seal(call: &Call<'_>, session: &Session) -> Result<String, Fault> {
+    let keys = call.config.sessions.as_ref();
+    let sealed = keys
+        .and_then(|keys| session::seal(keys, call.principal, call.server, session, now_unix_s()));
+    sealed.ok_or_else(|| Fault::unavailable("no session could be begun"))
 }
 
 /// The call as the sidecar gets it: the client's own message and revision, our statement of who calls,

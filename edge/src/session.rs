@@ -23,7 +23,7 @@ const SESSION_S_MAX: i64 = 7 * 24 * 3600;
 /// The token's content. Short keys: it travels with every request.
 #[derive(Debug, Serialize, Deserialize)]
 struct Content<'a> {
-    /// Revision of MCP.
+    /// Revision of MCP; empty where only the server knows it.
     r: &'a str,
     /// The sidecar's handle.
     h: &'a str,
@@ -43,7 +43,7 @@ pub fn seal(
 ) -> Option<String> {
     let client = &session.client[..session.client.floor_char_boundary(CLIENT_BYTES_MAX)];
     let content = Content {
-        r: session.revision?.as_str(),
+        r: session.revision.map_or("", Revision::as_str),
         h: &session.handle,
         c: client,
         t: now_unix_s,
@@ -51,6 +51,15 @@ pub fn seal(
     let plain = serde_json::to_vec(&content).ok()?;
     let sealed = keys.seal(&context(principal, server), &plain)?;
     (sealed.len() <= dataplane::auth::seal::SEALED_BYTES_MAX).then_some(sealed)
+}
+
+fn revision(text: &str) -> Result<Option<Revision>, Refused> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    Revision::parse(text)
+        .map(Some)
+        .ok_or_else(Refused::session_ended)
 }
 
 /// Opens a session id that a client carries.
@@ -72,7 +81,7 @@ pub fn open(
         return Err(Refused::session_ended());
     }
     Ok(Session {
-        revision: Some(Revision::parse(content.r).ok_or_else(Refused::session_ended)?),
+        revision: revision(content.r)?,
         handle: content.h.to_owned(),
         client: Arc::from(content.c),
     })

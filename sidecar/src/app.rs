@@ -14,13 +14,15 @@ use dataplane::config::node::{self, NodeSettings};
 use dataplane::config::renew;
 use dataplane::config::watch::{self as config_watch, Node};
 use dataplane::door::{Guard, Route};
+use dataplane::egress::{Egress, EgressSettings};
 use dataplane::frame::{self, AuditSettings};
 use dataplane::listen;
 use dataplane::pipeline::Shared;
 use dataplane::refusal::Refused;
+use dataplane::stage::webhook::Webhooks;
 use http::{Response, StatusCode};
 use model::name::ServerName;
-use model::server::Server;
+use model::url::HttpUrl;
 use proto::v1::NodeKind;
 use runtime::drain::Drain;
 use runtime::metrics::Metrics;
@@ -39,6 +41,7 @@ use crate::process::installed::Installed;
 use crate::report::{self, Shown};
 use crate::serve::Sidecar;
 use crate::upstream::session::{self, Supervisor};
+use crate::upstream::wanted::{External, Wanted};
 
 /// Settings of a sidecar: defaults, then file, environment (`GATEHOUSE_SIDECAR__…`) and flags.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -65,6 +68,12 @@ pub struct Settings {
     pub allow_command: bool,
     /// Folders in which `npx` and `uvx` are looked for first.
     pub tools_path: Vec<PathBuf>,
+    /// The endpoint of a server whose runtime is `external`.
+    pub upstream_url: String,
+    /// The program of a server whose runtime is `external`, with its arguments.
+    pub upstream_argv: Vec<String>,
+    /// What may be reached: a remote server, and receivers of webhooks.
+    pub egress: EgressSettings,
     /// Longest message of the server, in bytes.
     pub line_bytes_max: usize,
     /// Largest message from an edge, in bytes.
@@ -90,6 +99,9 @@ impl Default for Settings {
             join: None,
             allow_command: false,
             tools_path: Vec::new(),
+            upstream_url: String::new(),
+            upstream_argv: Vec::new(),
+            egress: EgressSettings::default(),
             line_bytes_max: 16 << 20,
             body_bytes_max: 4 << 20,
             bodies_bytes_max: 256 << 20,
@@ -123,6 +135,7 @@ pub async fn run(
 ) -> anyhow::Result<()> {
     let server = ServerName::new(&settings.server)
         .context("sidecar.server must name the server that the sidecar stands before")?;
+    let external = external(&settings)?;
     let readiness = Readiness::new(&["identity", "configuration"]);
     let listener = net::listen(&settings.listen, "sidecar.listen").await?;
     let address = listener.local_addr()?;
@@ -165,8 +178,9 @@ pub async fn run(
     frame::await_configuration(&live, &readiness, &drain);
 
     let stop = CancellationToken::new();
-    let wanted = follow(&live, &server, &drain);
+    let wanted = follow(&live, &server, external, &drain);
     let start = start_settings(&settings, launcher)?;
+    let webhooks = Webhooks::new(start.egress.clone());
     let (supervisor, upstream, statuses) = Supervisor::new(start, wanted, stop.clone());
     let who = (server.clone(), name.clone());
     report::start(statuses, reports, Shown::new(&metrics), who, &drain);
@@ -188,6 +202,7 @@ pub async fn run(
         guard: Guard::default(),
         body_bytes_max: settings.body_bytes_max,
         budget: Budget::new(settings.calls_max, settings.bodies_bytes_max),
+        webhooks,
         pages: page,
     });
     tracing::info!(%address, node = %name, "sidecar listens");
@@ -263,6 +278,11 @@ fn start_settings(settings: &Settings, launcher: Launcher) -> anyhow::Result<ses
         },
         installed: Installed::new(settings.data_dir.join("installed")),
         line_bytes_max: settings.line_bytes_max,
+        egress: Egress::new(&settings.egress),
+        own_egress: Egress::new(&EgressSettings {
+            allow_private: true,
+            ..settings.egress.clone()
+        }),
     })
 }
 
@@ -274,15 +294,38 @@ fn inherited() -> Vec<(std::ffi::OsString, std::ffi::OsString)> {
     std::env::vars_os().collect()
 }
 
+/// Where a server of the runtime `external` is.
+fn external(settings: &Settings) -> anyhow::Result<External> {
+    let (url, argv) = (&settings.upstream_url, &settings.upstream_argv);
+    anyhow::ensure!(
+        url.is_empty() || argv.is_empty(),
+        "sidecar.upstream_url and sidecar.upstream_argv: set one of them, not both"
+    );
+    if url.is_empty() {
+        return Ok(match argv.as_slice() {
+            [] => External::Unset,
+            argv => External::Argv(argv.to_vec()),
+        });
+    }
+    let read = HttpUrl::parse(url);
+    let read = read.map_err(|why| anyhow::anyhow!("sidecar.upstream_url {url:?}: {why}"))?;
+    Ok(External::Url(read))
+}
+
 /// The server as the configuration in force has it, in a task that ends with `drain`.
-fn follow(live: &Live, server: &ServerName, drain: &Drain) -> watch::Receiver<Option<Arc<Server>>> {
+fn follow(
+    live: &Live,
+    server: &ServerName,
+    external: External,
+    drain: &Drain,
+) -> watch::Receiver<Option<Arc<Wanted>>> {
     let (mut changed, live, server) = (live.changed(), live.clone(), server.clone());
     let (wanted, receiver) = watch::channel(None);
     let draining = drain.clone();
     drain.spawn("wanted server", async move {
         loop {
             if let Some(config) = live.load() {
-                let now = config.engine.server(server.as_str()).cloned();
+                let now = Wanted::of(&config.engine, &server, &external).map(Arc::new);
                 wanted.send_if_modified(|before| {
                     let modified = *before != now;
                     *before = now;

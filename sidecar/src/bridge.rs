@@ -25,7 +25,7 @@ use mcp::revision::{Era, Revision};
 use mcp::walk;
 use memchr::memmem;
 
-use crate::upstream::handshake::Greeting;
+use crate::upstream::greeting::Greeting;
 use crate::upstream::response::{Progress, Response};
 
 /// Nothing of what a shared session cannot give.

@@ -43,12 +43,21 @@ pub struct Args {
     /// A folder in which npx and uvx are looked for first. May be given several times.
     #[arg(long, value_name = "DIR")]
     pub tools_path: Vec<PathBuf>,
+    /// The endpoint of a server whose runtime is `external`.
+    #[arg(long, value_name = "URL")]
+    pub upstream_url: Option<String>,
+    /// Let servers and webhook receivers be at private addresses, and over plain HTTP.
+    #[arg(long)]
+    pub egress_allow_private: bool,
     /// Print the settings in force, without secrets, and exit.
     #[arg(long)]
     pub print_config: bool,
     /// End when standard input ends: so a parent that is gone takes this process with it.
     #[arg(long, hide = true)]
     pub exit_with_stdin: bool,
+    /// The program of a server whose runtime is `external`, with its arguments.
+    #[arg(last = true, value_name = "PROGRAM")]
+    pub upstream_argv: Vec<String>,
 }
 
 impl Args {
@@ -68,6 +77,7 @@ impl Args {
             ("listen", &self.listen),
             ("advertise", &self.advertise),
             ("join", &self.join),
+            ("upstream_url", &self.upstream_url),
         ];
         for (key, text) in texts {
             if let Some(text) = text {
@@ -79,13 +89,21 @@ impl Args {
             .iter()
             .map(|path| path.display().to_string())
             .collect();
-        for (key, list) in [("tools_path", &tools), ("control", &self.control)] {
+        let lists = [
+            ("tools_path", &tools),
+            ("control", &self.control),
+            ("upstream_argv", &self.upstream_argv),
+        ];
+        for (key, list) in lists {
             if !list.is_empty() {
                 flags.insert(key.to_owned(), list.clone().into());
             }
         }
         if self.allow_command {
             flags.insert("allow_command".to_owned(), true.into());
+        }
+        if self.egress_allow_private {
+            flags.insert("egress".to_owned(), frame::egress_flags());
         }
         flags
     }

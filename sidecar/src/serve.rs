@@ -10,12 +10,15 @@ use dataplane::answer;
 use dataplane::auth::statement::Verifier;
 use dataplane::call::Call;
 use dataplane::config::live::Config;
-use dataplane::deliver::{Admitted, Connection, Events, Hop, Message, Reply, Session};
+use dataplane::deliver::{
+    Admitted, Connection, Events, Forwarded, Hop, Message, Reply, Session, direct,
+};
 use dataplane::refusal::{Fault, Refused};
 use http::request::Parts;
 use mcp::envelope::Kind;
 use mcp::error::RpcError;
 use mcp::method;
+use model::decision::Reason;
 use model::name::ServerName;
 use model::record;
 use model::server::Limits;
@@ -23,15 +26,21 @@ use runtime::drain::Drain;
 use tokio::sync::mpsc;
 
 use crate::upstream::Error;
+use crate::upstream::http::HttpServer;
+use crate::upstream::link::Link;
+use crate::upstream::running::Target;
 use crate::upstream::session::{Ready, Route, Upstream};
-use crate::upstream::ticket::{Abandoned, Ask, Event, Ticket};
+use crate::upstream::ticket::{Abandoned, Ask, Event};
+use crate::upstream::underway::Underway;
 use crate::{bridge, peer};
 
 /// Messages of one reply that may wait for its client; progress beyond that waits in the ticket, where it
 /// may be lost.
 const EVENTS_MAX: usize = 16;
-/// Longest session handle that is taken, bytes.
-const HANDLE_BYTES_MAX: usize = 128;
+/// Longest session handle that is taken, bytes: this node, and a server's own session id.
+const HANDLE_BYTES_MAX: usize = 128 + direct::SESSION_BYTES_MAX;
+/// What stands in a handle before a server's own session id.
+const DIRECT: char = '~';
 
 /// What this hop adds to the pipeline.
 #[derive(Debug)]
@@ -85,10 +94,25 @@ impl Hop for Sidecar {
         })
     }
 
-    async fn deliver(&self, call: &Call<'_>) -> Result<Reply, Fault> {
+    type Way = ();
+
+    async fn way(&self, _: &Call<'_>) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    fn is_last((): &()) -> bool {
+        true
+    }
+
+    async fn deliver(&self, call: &Call<'_>, (): &()) -> Result<Reply, Fault> {
         if call.message.kind != Kind::Request {
-            self.notified(call);
-            return Ok(Reply::Accepted);
+            return self.told(call).await;
+        }
+        let ready = self.ready()?;
+        if let Target::Http(server) = &ready.target
+            && ready.greeting.revision.era() == call.revision.era()
+        {
+            return self.direct(call, server).await;
         }
         if call.method() == method::PING {
             return if call.is_modern() {
@@ -100,7 +124,6 @@ impl Hop for Sidecar {
                 Ok(whole(call, b"{}", None))
             };
         }
-        let ready = self.ready()?;
         match bridge::answer(call, &ready.greeting)? {
             Some(result) => {
                 let begins = call.method() == method::INITIALIZE;
@@ -117,17 +140,60 @@ impl Hop for Sidecar {
 }
 
 impl Sidecar {
-    /// The only notification that means something to a shared session is that a call is taken back.
-    fn notified(&self, call: &Call<'_>) {
+    /// A message that has no answer. Behind HTTP, the session is the client's own and takes all of them; on the shared
+    /// session of a process, the only one that means something is that a call is taken back.
+    async fn told(&self, call: &Call<'_>) -> Result<Reply, Fault> {
+        let Route::Ready(ready) = self.upstream.route() else {
+            return Ok(Reply::Accepted);
+        };
+        let link = match &ready.target {
+            Target::Http(server) if self.direct_session(call).is_some() => {
+                return self.direct(call, server).await;
+            }
+            Target::Http(_) => return Ok(Reply::Accepted),
+            Target::Process(link) => link,
+        };
         let taken_back = call
             .message
             .request_id
             .filter(|_| call.method() == method::CANCELLED);
-        if let (Some(session), Some(id), Route::Ready(ready)) =
-            (call.session, taken_back, self.upstream.route())
-        {
-            ready.link.cancel(ready.link.origin(session, &id.key()));
+        if let (Some(session), Some(id)) = (call.session, taken_back) {
+            link.cancel(link.origin(session, &id.key()));
         }
+        if call.message.kind == Kind::Response {
+            let error = RpcError::invalid_request("no request of ours awaits this response");
+            return Err(Fault::invalid(error));
+        }
+        Ok(Reply::Accepted)
+    }
+
+    /// The server's own session id, where the handle carries one.
+    fn direct_session<'c>(&self, call: &Call<'c>) -> Option<&'c str> {
+        let (_, rest) = call.session?.split_once('.')?;
+        rest.strip_prefix(DIRECT)
+    }
+
+    /// As it came, to a server of the client's own era.
+    async fn direct(&self, call: &Call<'_>, server: &HttpServer) -> Result<Reply, Fault> {
+        let session = self.direct_session(call);
+        if session.is_none() && call.session.is_some() {
+            // It was begun with another upstream, which has been replaced.
+            return Err(Fault::session_ended());
+        }
+        let sent = direct::send(server.egress(), server.upstream(), call, session).await;
+        let reply = sent.inspect_err(|fault| {
+            if fault.reason == Reason::Unavailable {
+                server.doubt();
+            }
+        })?;
+        let Reply::Direct(Forwarded { response, session }) = reply else {
+            return Ok(reply);
+        };
+        if matches!(response.status().as_u16(), 400 | 404 | 405) {
+            server.doubt();
+        }
+        let session = session.map(|id| format!("{}.{DIRECT}{id}", self.node));
+        Ok(Reply::Direct(Forwarded { response, session }))
     }
 
     fn ready(&self) -> Result<Arc<Ready>, Fault> {
@@ -145,30 +211,29 @@ impl Sidecar {
 
     async fn forward(&self, call: &Call<'_>, ready: &Ready) -> Result<Reply, Fault> {
         let translator = bridge::cross(call, &ready.greeting)?;
-        let link = &ready.link;
-        let id = link.next_id();
-        let line = translator.request(call, id)?;
         let abandoned = if call.is_modern() {
             Abandoned::Cancel
         } else {
             Abandoned::Finish
         };
-        let origin = call
-            .session
-            .zip(call.message.id)
-            .map(|(s, id)| link.origin(s, &id.key()));
         // A list is answered whole, as it has to be cut; who takes no stream hears of no progress, and gets no
         // more time for it.
         let streams = call.sse && method::is_list(call.method()).is_none();
-        let progress = translator.wants_progress() && streams;
-        let limit = limits(call).call;
         let ask = Ask {
-            origin,
-            progress,
-            limit,
+            origin: None,
+            progress: translator.wants_progress() && streams,
+            limit: limits(call).call,
             abandoned,
         };
-        let mut ticket = link.send(id, line, ask).await.map_err(fault)?;
+        let mut ticket = match &ready.target {
+            Target::Process(link) => ask_process(call, &translator, link, ask).await?,
+            Target::Http(server) => {
+                let id = server.next_id();
+                let message = translator.request(call, id)?;
+                let sent = server.send(&call.principal.user, id, message, ask).await;
+                Underway::Http(Box::new(sent.map_err(fault)?))
+            }
+        };
         loop {
             // What comes first decides the form of the reply.
             match ticket.next().await.map_err(fault)? {
@@ -202,10 +267,26 @@ impl Sidecar {
     }
 }
 
+async fn ask_process(
+    call: &Call<'_>,
+    translator: &bridge::Translator<'_>,
+    link: &Link,
+    ask: Ask,
+) -> Result<Underway, Fault> {
+    let id = link.next_id();
+    let line = translator.request(call, id)?;
+    let origin = call
+        .session
+        .zip(call.message.id)
+        .map(|(session, id)| link.origin(session, &id.key()));
+    let sent = link.send(id, line, Ask { origin, ..ask }).await;
+    sent.map(Underway::Process).map_err(fault)
+}
+
 /// Hands on what comes of a call after its first message. A modern client that goes takes the call with
 /// it; a legacy one does not.
 async fn pump(
-    mut ticket: Ticket,
+    mut ticket: Underway,
     translator: bridge::Translator<'static>,
     client: mpsc::Sender<Message>,
 ) {

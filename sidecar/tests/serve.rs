@@ -87,25 +87,29 @@ async fn deliver(
     message: &Value,
 ) -> Result<Reply, Fault> {
     let body = Bytes::from(serde_json::to_vec_pretty(message).unwrap());
-    hop.deliver(&Call {
-        id: CallId::new(),
-        server: &ServerName::new("it").unwrap(),
-        principal: &Arc::new(Principal::new("ana", &[], None, "k")),
-        config,
-        body: &body,
-        message: &envelope::scan(&body, &Limits::REQUEST).unwrap(),
-        revision,
-        session: session.filter(|_| revision != MODERN),
-        trace: Trace {
-            trace_id: [1; 16],
-            span_id: [2; 8],
-            parent: None,
-            sampled: true,
+    hop.deliver(
+        &Call {
+            id: CallId::new(),
+            server: &ServerName::new("it").unwrap(),
+            principal: &Arc::new(Principal::new("ana", &[], None, "k")),
+            config,
+            body: &body,
+            message: &envelope::scan(&body, &Limits::REQUEST).unwrap(),
+            revision,
+            session: session.filter(|_| revision != MODERN),
+            trace: Trace {
+                trace_id: [1; 16],
+                span_id: [2; 8],
+                parent: None,
+                sampled: true,
+            },
+            sse: true,
+            headers: &HeaderMap::new(),
+            client: "",
+            changed: false,
         },
-        sse: true,
-        headers: &HeaderMap::new(),
-        client: "",
-    })
+        &(),
+    )
     .await
 }
 

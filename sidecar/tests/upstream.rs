@@ -7,13 +7,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mcp::revision::{Era, Revision};
+use model::server::Value as Told;
 use serde_json::{Value, json};
 use sidecar::upstream::Error;
+use sidecar::upstream::link::Link;
+use sidecar::upstream::running::Target;
 use sidecar::upstream::session::{Ready, Route, Settings};
 use sidecar::upstream::status::State;
 use sidecar::upstream::ticket::{Abandoned, Ask, Event, Ticket};
 
-use support::{DEADLINE, Supervised, eventually, forked, python, runs, server};
+use support::{DEADLINE, Supervised, eventually, forked, python, runs, server, wanted};
 
 async fn ready(supervised: &mut Supervised) -> Arc<Ready> {
     let ready = tokio::time::timeout(DEADLINE, supervised.upstream.is_ready()).await;
@@ -34,7 +37,8 @@ fn ask() -> Ask {
 }
 
 async fn call(ready: &Ready, tool: &str, arguments: Value, ask: Ask) -> Result<Ticket, Error> {
-    let id = ready.link.next_id();
+    let link = link(ready);
+    let id = link.next_id();
     let meta = if ask.progress {
         json!({"progressToken": id})
     } else {
@@ -42,10 +46,14 @@ async fn call(ready: &Ready, tool: &str, arguments: Value, ask: Ask) -> Result<T
     };
     let line = json!({"jsonrpc": "2.0", "id": id, "method": "tools/call",
         "params": {"name": tool, "arguments": arguments, "_meta": meta}});
-    ready
-        .link
-        .send(id, line.to_string().into_bytes(), ask)
-        .await
+    link.send(id, line.to_string().into_bytes(), ask).await
+}
+
+fn link(ready: &Ready) -> &Link {
+    match &ready.target {
+        Target::Process(link) => link,
+        Target::Http(_) => panic!("it is no process"),
+    }
 }
 
 async fn text(ready: &Ready, tool: &str, arguments: Value) -> String {
@@ -218,7 +226,7 @@ async fn progress_cancellation_and_deadlines_reach_a_real_server() {
     let taken_back = call(&ready, "sleep", long(), Ask { origin, ..ask() })
         .await
         .unwrap();
-    ready.link.cancel(7);
+    link(&ready).cancel(7);
     assert_eq!(taken_back.answer().await.unwrap_err(), Error::Cancelled);
     // Messages are taken in order: all cancellations were heard before this call.
     assert_eq!(text(&ready, "cancelled", json!({})).await, "3");
@@ -234,8 +242,9 @@ async fn a_changed_server_takes_over_when_it_is_ready_and_the_old_one_finishes()
         .await
         .unwrap();
     let mut changed = server(python("slow.py", &[]));
-    changed.env.insert("COLOUR".to_owned(), "blue".to_owned());
-    supervised.wanted.send_replace(Some(Arc::new(changed)));
+    let blue = Told::Plain("blue".to_owned());
+    changed.env.insert("COLOUR".to_owned(), blue);
+    supervised.wanted.send_replace(Some(wanted(&changed)));
     let new = supervised
         .status("the new one", |status| {
             status.state == State::Ready && status.pid != pid
@@ -249,15 +258,14 @@ async fn a_changed_server_takes_over_when_it_is_ready_and_the_old_one_finishes()
     let again = ready(&mut supervised).await;
     assert_eq!(text(&again, "cancelled", json!({})).await, "0");
     // A change of limits is no reason to start again.
-    let mut limited = (**supervised.wanted.borrow().as_ref().unwrap()).clone();
-    limited.limits.call = Duration::from_secs(5);
-    supervised.wanted.send_replace(Some(Arc::new(limited)));
+    changed.limits.call = Duration::from_secs(5);
+    supervised.wanted.send_replace(Some(wanted(&changed)));
     assert_eq!(text(&again, "cancelled", json!({})).await, "0");
     assert_eq!(supervised.status.borrow().pid, new.pid);
     // A change that cannot be run leaves what runs.
     supervised
         .wanted
-        .send_replace(Some(Arc::new(server(vec!["no-such-program".to_owned()]))));
+        .send_replace(Some(wanted(&server(vec!["no-such-program".to_owned()]))));
     let status = supervised
         .status("backoff", |status| status.state == State::Backoff)
         .await;

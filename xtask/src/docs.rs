@@ -1,16 +1,19 @@
-//! The generated pages: `docs/reference/` and `docs/errors.md`, and the check that they are fresh.
+//! The generated files: `docs/reference/`, `docs/errors.md`, `docs/checks.md` and the table of `gatehouse explain
+//! FIELD`; and the check that they are fresh.
 //!
 //! ```text
-//! proto comments (contract) + model::yaml::describe + what the model accepts (probe) -> kind     \
-//! model::fault, cli::codes                                                           -> codes     -> Page
-//! `Settings` in the sources, their printed defaults                                  -> settings /
+//! proto comments (contract) + model::yaml::describe + what the model accepts (probe) -> kind, fields \
+//! model::fault, cli::codes, cli::check::table                                        -> codes, checks -> Page
+//! `Settings` in the sources, their printed defaults                                  -> settings     /
 //! ```
 //!
 //! Nothing of these pages is written twice: what is wrong in one is mended in the comment it comes from. Start
 //! from [`pages`]. [`shown`] holds the rest of the documents to what the model reads.
 
+mod checks;
 mod codes;
 mod contract;
+mod fields;
 mod index;
 mod kind;
 mod probe;
@@ -60,6 +63,11 @@ fn pages(root: &Path, defaults: &str) -> Result<Vec<Page>> {
     pages.push(Page::new("docs/reference/README.md", &index::page(&kinds)));
     pages.push(Page::new(settings::PATH, &settings::page(root, defaults)?));
     pages.push(Page::new("docs/errors.md", &codes::page()));
+    pages.push(Page::new("docs/checks.md", &checks::page()));
+    pages.push(Page {
+        path: fields::PATH.to_owned(),
+        text: fields::table(&kinds),
+    });
     Ok(pages)
 }
 
@@ -127,7 +135,11 @@ mod tests {
         let stale = |page: &Page| !empty.join(&page.path).exists();
         let all = pages(root, &settings::shown_defaults(root)).unwrap();
         assert!(all.len() > 5 && all.iter().all(stale));
-        assert!(all.iter().all(|page| page.text.starts_with(MARK)));
+        let data = |page: &&Page| page.path == fields::PATH;
+        assert!(
+            all.iter()
+                .all(|page| data(&page) || page.text.starts_with(MARK))
+        );
     }
 
     #[test]

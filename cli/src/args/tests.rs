@@ -73,7 +73,7 @@ fn clap_finds_no_fault() {
 #[test]
 fn every_command_has_two_to_four_examples_that_can_be_typed() {
     let commands = all();
-    assert!(commands.len() >= 17, "{}", commands.len());
+    assert!(commands.len() >= 23, "{}", commands.len());
     for (path, command) in commands {
         let examples = examples(&command);
         assert!(
@@ -107,6 +107,28 @@ fn every_command_says_in_a_sentence_what_it_does() {
 }
 
 #[test]
+fn every_command_names_others_that_exist() {
+    let known: Vec<String> = all().into_iter().map(|(path, _)| path).collect();
+    for (path, command) in all() {
+        let help = command.get_after_help().unwrap().to_string();
+        let (_, named) = help
+            .split_once("See also: ")
+            .unwrap_or_else(|| panic!("{path} names none"));
+        let named = named.split_whitespace().collect::<Vec<_>>().join(" ");
+        for other in named.split(", ") {
+            let words = other.split(" --").next().unwrap().trim();
+            let meant = |known: &String| {
+                known.starts_with(words) || words.starts_with(&format!("{known} "))
+            };
+            assert!(
+                known.iter().any(meant) && words != path,
+                "{path} names {other}"
+            );
+        }
+    }
+}
+
+#[test]
 fn only_six_short_flags_exist() {
     for (path, mut command) in all() {
         command.build();
@@ -132,6 +154,11 @@ fn the_overview_is_ten_lines_of_commands_that_exist() {
         let name = line[11..].split_whitespace().next().unwrap();
         assert!(command.find_subcommand(name).is_some(), "{name}");
     }
+    let named = "up check connect apply get describe explain nodes tap audit";
+    for name in named.split(' ') {
+        assert!(OVERVIEW.contains(&format!(" {name}")), "{name}");
+    }
+    assert!(OVERVIEW.lines().all(|line| line.len() <= 100));
 }
 
 #[test]

@@ -3,11 +3,11 @@
 use proto::v1::Call;
 use serde::Serialize;
 
-use crate::show::{Meaning, Show};
+use crate::show::{Meaning, Show, Table};
 use crate::when;
 
 /// `12:04:31 allow 38ms ana@example.com cursor everything/echo rule=engineers`
-pub(super) fn line(show: &Show, call: &Call) -> String {
+pub(crate) fn line(show: &Show, call: &Call) -> String {
     let decision = show.paint(meaning(&call.decision), &call.decision);
     let because = because(call);
     let because = match (because.as_str(), call.rule.is_empty()) {
@@ -32,7 +32,16 @@ pub(super) fn line(show: &Show, call: &Call) -> String {
     )
 }
 
-pub(super) const fn header(wide: bool) -> &'static [&'static str] {
+/// Calls as a table.
+pub(crate) fn table(calls: &[Call], wide: bool) -> Table {
+    let mut table = Table::new(header(wide));
+    for call in calls {
+        table.cells(cells(call, wide));
+    }
+    table
+}
+
+const fn header(wide: bool) -> &'static [&'static str] {
     if wide {
         &[
             "TIME", "USER", "CLIENT", "CALL", "DECISION", "RULE", "MS", "GROUPS", "METHOD",
@@ -43,7 +52,7 @@ pub(super) const fn header(wide: bool) -> &'static [&'static str] {
     }
 }
 
-pub(super) fn cells(call: &Call, wide: bool) -> Vec<(String, Meaning)> {
+fn cells(call: &Call, wide: bool) -> Vec<(String, Meaning)> {
     let plain = |text: String| (text, Meaning::Plain);
     let mut cells = vec![
         plain(when::clock(call.time_unix_ns)),
@@ -101,7 +110,7 @@ const fn milliseconds(ns: u64) -> u64 {
 
 /// A call as programs read it: the contract's fields, in its order.
 #[derive(Debug, Serialize)]
-pub(super) struct View<'a> {
+pub(crate) struct View<'a> {
     call_id: &'a str,
     time: String,
     seq: u64,
@@ -125,7 +134,7 @@ pub(super) struct View<'a> {
 }
 
 impl<'a> View<'a> {
-    pub(super) fn of(call: &'a Call) -> Self {
+    pub(crate) fn of(call: &'a Call) -> Self {
         let some = |text: &'a str| Some(text).filter(|text| !text.is_empty());
         Self {
             call_id: &call.call_id,
@@ -164,7 +173,6 @@ fn precise_ms(ns: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::show::Table;
 
     fn call(reason: &str, rule: &str, filters: &[&str]) -> Call {
         Call {
@@ -218,9 +226,7 @@ mod tests {
     #[test]
     fn both_tables_are_even() {
         for wide in [false, true] {
-            let mut table = Table::new(header(wide));
-            table.cells(cells(&call("", "engineers", &[]), wide));
-            assert!(table.is_even());
+            assert!(table(&[call("", "engineers", &[])], wide).is_even());
         }
     }
 }

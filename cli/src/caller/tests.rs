@@ -142,6 +142,15 @@ async fn refusals_by_status_are_told_apart() {
     );
     let (caller, _served) = edge(
         "HTTP/1.1 404 Not Found\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n\
+         {\"jsonrpc\":\"2.0\",\"id\":null,\"error\":{\"code\":-32600,\"message\":\"there is no such server\"}}",
+    )
+    .await;
+    assert_eq!(
+        caller.request("x", call("t"), WAIT).await.unwrap(),
+        Answer::NoServer
+    );
+    let (caller, _served) = edge(
+        "HTTP/1.1 404 Not Found\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n\
          {\"jsonrpc\":\"2.0\",\"id\":1,\"error\":{\"code\":-32601,\"message\":\"unknown method\"}}",
     )
     .await;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use proto::v1::ServerStatus;
 
+use crate::server;
 use crate::when;
 
 /// Looks that may find a server waiting for its next start before it counts as failed: one glitch is none, and a
@@ -111,7 +112,7 @@ impl Board {
             .map(|(url, _)| url.clone())
             .unwrap_or_default();
         let mut lines = Vec::new();
-        for status in one_each(statuses) {
+        for status in server::one_each(statuses) {
             let Some(server) = self.servers.get_mut(&status.server) else {
                 continue;
             };
@@ -215,21 +216,6 @@ impl Board {
             });
         edges.chain(servers).collect::<Vec<_>>().join(", ")
     }
-}
-
-/// One status for each server: a sidecar that is gone may still be known beside its successor.
-fn one_each(statuses: Vec<ServerStatus>) -> impl Iterator<Item = ServerStatus> {
-    let mut best: BTreeMap<String, ServerStatus> = BTreeMap::new();
-    let rank = |status: &ServerStatus| (status.state == "ready", status.since_unix_ms);
-    for status in statuses {
-        let better = best
-            .get(&status.server)
-            .is_none_or(|known| rank(&status) > rank(known));
-        if better {
-            best.insert(status.server.clone(), status);
-        }
-    }
-    best.into_values()
 }
 
 /// Whether a server's start has come to an end.

@@ -14,6 +14,7 @@ use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use runtime::disk;
+use rustix::process::{Pid, test_kill_process};
 use serde::{Deserialize, Serialize};
 
 use crate::codes;
@@ -35,7 +36,7 @@ pub(super) struct Memory {
 
 /// The data folder, locked.
 #[derive(Debug)]
-pub(super) struct Home {
+pub(crate) struct Home {
     dir: PathBuf,
     pub(super) memory: Memory,
     /// Locked as long as it is open; the system unlocks it however this process ends.
@@ -47,7 +48,7 @@ impl Home {
     ///
     /// # Errors
     /// Another `up` has it, or it cannot be written.
-    pub(super) fn open(dir: &Path) -> Result<Self, Fault> {
+    pub(crate) fn open(dir: &Path) -> Result<Self, Fault> {
         let failed = |what: &Path| {
             let what = what.display().to_string();
             move |e: std::io::Error| {
@@ -78,7 +79,7 @@ impl Home {
     }
 
     /// The folder, absolute.
-    pub(super) fn dir(&self) -> &Path {
+    pub(crate) fn dir(&self) -> &Path {
         &self.dir
     }
 
@@ -154,13 +155,37 @@ fn lock(dir: &Path) -> Result<File, Fault> {
 }
 
 fn in_use(dir: &Path, lock: &mut File) -> Fault {
+    used_by(dir, &written_in(lock))
+}
+
+/// Who says in the lock file that it holds the lock. Empty: nobody.
+fn written_in(lock: &mut File) -> String {
     let mut holder = String::new();
-    let read = lock
+    // What cannot be read names nobody.
+    let _ = lock
         .rewind()
         .and_then(|()| lock.take(20).read_to_string(&mut holder));
-    let holder = match read {
-        Ok(1..) => format!(" (process {})", holder.trim()),
-        _ => String::new(),
+    holder.trim().to_owned()
+}
+
+/// The process that works in a folder now. Takes the lock for a moment, and only where a process of that id runs at
+/// all: so that a start is not disturbed by whoever merely asks.
+pub(crate) fn holder(dir: &Path) -> Option<String> {
+    let mut lock = File::open(dir.join("lock")).ok()?;
+    let holder = written_in(&mut lock);
+    let id = holder.parse().ok().and_then(Pid::from_raw)?;
+    // Not allowed to ask means that there is one.
+    let runs = !matches!(test_kill_process(id), Err(rustix::io::Errno::SRCH));
+    let held = runs && matches!(lock.try_lock(), Err(TryLockError::WouldBlock));
+    held.then_some(holder)
+}
+
+/// The folder is in use by the process of that id, where it is known.
+pub(crate) fn used_by(dir: &Path, holder: &str) -> Fault {
+    let holder = if holder.is_empty() {
+        String::new()
+    } else {
+        format!(" (process {holder})")
     };
     Fault::new(
         codes::FOLDER_IN_USE,

@@ -125,6 +125,7 @@ mod tests {
             store: "embedded".to_owned(),
             otlp: Vec::new(),
             allow_command: false,
+            egress_allow_private: false,
         }
     }
 

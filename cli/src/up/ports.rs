@@ -2,11 +2,16 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::codes;
 use crate::fault::Fault;
 
 use super::home::Memory;
+
+/// Where ports are chosen: below those that systems give to outgoing connections by themselves. One of those could be
+/// taken between the look at it here and the part's own bind, and be held for as long as that connection stands.
+const CHOSEN: std::ops::Range<u16> = 30_000..32_768;
 
 /// A loopback address.
 pub(super) fn loopback(port: u16) -> SocketAddr {
@@ -36,7 +41,8 @@ pub(super) fn pick(
         .chain(preferred.filter(|port| !taken(*port)));
     let port = match wanted.into_iter().find(|port| is_free((ip, *port).into())) {
         Some(port) => port,
-        None => any_free(ip)?,
+        // One that is remembered for another purpose may not be listened on yet.
+        None => any_free(ip, taken)?,
     };
     memory.ports.insert(purpose.to_owned(), port);
     Ok((ip, port).into())
@@ -53,7 +59,21 @@ pub(super) fn forget(memory: &mut Memory, part: &str) {
     memory.ports.retain(|purpose, _| !of_part(purpose));
 }
 
-fn any_free(ip: IpAddr) -> Result<u16, Fault> {
+/// How far this process has gone through [`CHOSEN`]: none is offered twice before all were.
+static NEXT: AtomicU32 = AtomicU32::new(0);
+
+/// A free port that is not `taken`.
+fn any_free(ip: IpAddr, taken: impl Fn(u16) -> bool) -> Result<u16, Fault> {
+    let count = CHOSEN.end - CHOSEN.start;
+    // Two processes at once begin at different places.
+    let start = std::process::id().wrapping_mul(97);
+    for _ in 0..count {
+        let step = start.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = CHOSEN.start + u16::try_from(step % u32::from(count)).unwrap_or(0);
+        if !taken(port) && is_free((ip, port).into()) {
+            return Ok(port);
+        }
+    }
     TcpListener::bind((ip, 0))
         .and_then(|listener| listener.local_addr())
         .map(|address| address.port())
@@ -74,7 +94,7 @@ fn is_free(address: SocketAddr) -> bool {
 ///
 /// # Errors
 /// In use, with the process that has it where the system tells; or not an address of this machine.
-pub(super) fn check(address: SocketAddr, flag: &str) -> Result<(), Fault> {
+pub(crate) fn check(address: SocketAddr, flag: &str) -> Result<(), Fault> {
     let Err(error) = TcpListener::bind(address) else {
         return Ok(());
     };
@@ -100,11 +120,11 @@ pub(super) fn check(address: SocketAddr, flag: &str) -> Result<(), Fault> {
 
 /// An address that is free at this moment.
 fn elsewhere(address: SocketAddr) -> SocketAddr {
-    (address.ip(), any_free(address.ip()).unwrap_or(0)).into()
+    (address.ip(), any_free(address.ip(), |_| false).unwrap_or(0)).into()
 }
 
 /// The process that listens on an address, as `redis-server (process 812)`, where /proc tells.
-fn holder(address: SocketAddr) -> Option<String> {
+pub(crate) fn holder(address: SocketAddr) -> Option<String> {
     let table = if address.is_ipv4() {
         "/proc/net/tcp"
     } else {
@@ -167,6 +187,17 @@ mod tests {
     }
 
     #[test]
+    fn ports_are_chosen_where_no_outgoing_connection_takes_them_and_each_once() {
+        let mut memory = Memory::default();
+        let ip = loopback(0).ip();
+        let listen = pick(&mut memory, "sidecar-a", ip, None).unwrap();
+        // The first is not listened on yet.
+        let admin = pick(&mut memory, "sidecar-a.admin", ip, None).unwrap();
+        assert_ne!(listen, admin);
+        assert!(CHOSEN.contains(&listen.port()) && CHOSEN.contains(&admin.port()));
+    }
+
+    #[test]
     fn a_part_that_is_gone_keeps_no_ports() {
         let mut memory = Memory::default();
         for purpose in ["sidecar-a", "sidecar-a.admin", "sidecar-ab"] {
@@ -180,7 +211,7 @@ mod tests {
     fn a_preferred_port_is_not_given_twice() {
         let mut memory = Memory::default();
         let ip = loopback(0).ip();
-        let free = any_free(ip).unwrap();
+        let free = any_free(ip, |_| false).unwrap();
         let one = pick(&mut memory, "one", ip, Some(free)).unwrap();
         let two = pick(&mut memory, "two", ip, Some(free)).unwrap();
         assert_ne!(one, two);

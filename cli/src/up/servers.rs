@@ -92,7 +92,8 @@ impl View {
     }
 }
 
-/// Whether a server runs as processes of this machine.
+/// Whether a server wants a sidecar on this machine: it runs there, or it may have to be bridged to. The sidecar of an
+/// external one is started by somebody else.
 fn is_hosted(resource: &Resource) -> bool {
     let Some(Spec::Server(server)) = &resource.spec else {
         return false;
@@ -101,7 +102,10 @@ fn is_hosted(resource: &Resource) -> bool {
         .runtime
         .as_ref()
         .and_then(|runtime| runtime.kind.as_ref());
-    matches!(kind, Some(Kind::Npx(_) | Kind::Uvx(_) | Kind::Command(_)))
+    matches!(
+        kind,
+        Some(Kind::Npx(_) | Kind::Uvx(_) | Kind::Command(_) | Kind::Remote(_))
+    )
 }
 
 #[cfg(test)]

@@ -9,6 +9,9 @@ use toml::{Table, Value};
 use super::Args;
 use super::plan::{Edge, Plan};
 
+/// Where state is kept unless `--data` says otherwise.
+pub(crate) const DATA_DEFAULT: &str = "./.gatehouse";
+
 /// Makes the settings of all parts.
 #[derive(Debug, Clone)]
 pub(super) struct Settings {
@@ -97,6 +100,10 @@ impl Settings {
             ),
         );
         own.insert("audit".to_owned(), Value::Table(audit));
+        if self.args.egress_allow_private {
+            let allow = ("allow_private".to_owned(), Value::Boolean(true));
+            own.insert("egress".to_owned(), Value::Table(Table::from_iter([allow])));
+        }
         own
     }
 
@@ -117,7 +124,7 @@ fn section(name: &str, own: Table) -> Table {
 
 /// Folders in which sidecars look for npx and uvx first: `.tools/bin` here, or in the checkout that this binary was
 /// built in.
-pub(super) fn tools(folder: &Path, exe: &Path) -> Vec<PathBuf> {
+pub(crate) fn tools(folder: &Path, exe: &Path) -> Vec<PathBuf> {
     // CHECKOUT/target/release/gatehouse
     let checkout = exe.ancestors().nth(3);
     let candidates = std::iter::once(folder)
@@ -145,6 +152,7 @@ mod tests {
             store: "etcd://127.0.0.1:2379".to_owned(),
             otlp: vec!["http://127.0.0.1:4317".to_owned()],
             allow_command: true,
+            egress_allow_private: true,
         };
         let mut home = Home::open(dir).unwrap();
         let plan = Plan::new(&args, &mut home).unwrap();
@@ -180,11 +188,12 @@ mod tests {
                         runtime::settings::load(name, Some(&file), Table::new()).unwrap();
                     assert_eq!(taken.audit.otlp, ["http://127.0.0.1:4317"]);
                     assert_eq!(taken.public_urls.len(), 1);
+                    assert!(taken.egress.allow_private);
                 }
                 _ => {
                     let taken: sidecar::app::Settings =
                         runtime::settings::load(name, Some(&file), Table::new()).unwrap();
-                    assert!(taken.allow_command);
+                    assert!(taken.allow_command && taken.egress.allow_private);
                     assert_eq!(taken.tools_path, [PathBuf::from("/tools")]);
                 }
             }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use engine::Engine;
 use engine::compile::{self, check_references};
-use model::fault::{DUPLICATE, MISSING, TOO_MUCH, UNKNOWN_KIND};
+use model::fault::{DANGLING, DUPLICATE, MISSING, TOO_MUCH, UNKNOWN_KIND};
 use model::snapshot::ResourceKey;
 use model::wire;
 use proto::v1 as pb;
@@ -163,7 +163,7 @@ impl Drafting<'_> {
         self.changes.push(match before {
             // What is the control plane's own is not shown, not even what differs in it.
             Some(_) if is_internal(&key.kind) => change(&key, "changed", Vec::new()),
-            Some(b) => change(&key, "changed", diff::fields(&b.resource, &stored.resource)),
+            Some(b) => change(&key, "changed", diff::fields(&b.shown(), &stored.shown())),
             None => change(&key, "created", Vec::new()),
         });
         self.ops
@@ -229,6 +229,8 @@ impl Drafting<'_> {
             let snapshot = self.next.snapshot();
             let dangling = check_references(snapshot);
             let compiled = Engine::compile(snapshot.clone()).err().unwrap_or_default();
+            // What dangles is found by both.
+            let compiled = compiled.into_iter().filter(|fault| fault.code != DANGLING);
             let found: Vec<Fault> = dangling
                 .into_iter()
                 .chain(compiled)

@@ -16,8 +16,9 @@ use crate::clock;
 use crate::store::seal::Sealer;
 use crate::store::{self, Head};
 
-/// What the key ring is sealed for.
+/// What key rings and secrets are sealed for.
 const KEY_RING_PURPOSE: &str = "key-ring";
+const SECRET_PURPOSE: &str = "secret";
 
 /// One resource, at one version.
 #[derive(Debug)]
@@ -46,21 +47,12 @@ impl Stored {
         sealer: &Sealer,
     ) -> Result<Self, Error> {
         let encoded = Bytes::from(resource.encode_to_vec());
-        let sealed = match &resource.spec {
-            Some(Spec::KeyRing(ring)) => {
-                let sealed = sealer.seal(KEY_RING_PURPOSE, &key.to_string(), &encoded)?;
-                let spec = pb::KeyRingSpec {
-                    purpose: ring.purpose.clone(),
-                    sealed,
-                    ..Default::default()
-                };
-                let closed = pb::Resource {
-                    metadata: resource.metadata.clone(),
-                    spec: Some(Spec::KeyRing(spec)),
-                };
-                closed.encode_to_vec().into()
+        let sealed = match purpose(&resource) {
+            Some(purpose) => {
+                let sealed = sealer.seal(purpose, &key.to_string(), &encoded)?;
+                closed(&resource, sealed).encode_to_vec().into()
             }
-            _ => encoded.clone(),
+            None => encoded.clone(),
         };
         Ok(Self {
             version,
@@ -91,9 +83,9 @@ impl Stored {
             })
         };
         let resource = decode(&sealed)?;
-        let (resource, encoded) = match &resource.spec {
-            Some(Spec::KeyRing(ring)) if !ring.sealed.is_empty() => {
-                let opened = sealer.open(KEY_RING_PURPOSE, &key.to_string(), &ring.sealed)?;
+        let (resource, encoded) = match (purpose(&resource), sealed_part(&resource)) {
+            (Some(purpose), Some(secret)) => {
+                let opened = sealer.open(purpose, &key.to_string(), secret)?;
                 (decode(&opened)?, Bytes::copy_from_slice(&opened))
             }
             _ => (resource, sealed.clone()),
@@ -105,6 +97,14 @@ impl Stored {
             encoded,
             sealed,
         })
+    }
+
+    /// The resource as it may be shown: without what is never shown.
+    pub(crate) fn shown(&self) -> pb::Resource {
+        match &self.resource.spec {
+            Some(Spec::Secret(_) | Spec::KeyRing(_)) => closed(&self.resource, Vec::new()),
+            _ => self.resource.clone(),
+        }
     }
 
     /// Engine features that a node must know to run it.
@@ -241,6 +241,45 @@ impl State {
                 .map(|(key, s)| (key, s.version, &s.sha256)),
         );
         Arc::make_mut(&mut self.snapshot).revision = Revision(revision);
+    }
+}
+
+/// What a resource is sealed for; `None` for those that lie open in the store.
+fn purpose(resource: &pb::Resource) -> Option<&'static str> {
+    match &resource.spec {
+        Some(Spec::KeyRing(_)) => Some(KEY_RING_PURPOSE),
+        Some(Spec::Secret(_)) => Some(SECRET_PURPOSE),
+        _ => None,
+    }
+}
+
+/// What was sealed of it, where it was.
+fn sealed_part(resource: &pb::Resource) -> Option<&[u8]> {
+    let sealed = match resource.spec.as_ref()? {
+        Spec::KeyRing(ring) => &ring.sealed,
+        Spec::Secret(secret) => &secret.sealed,
+        _ => return None,
+    };
+    (!sealed.is_empty()).then_some(sealed)
+}
+
+/// The resource with `sealed` in the place of what is secret.
+fn closed(resource: &pb::Resource, sealed: Vec<u8>) -> pb::Resource {
+    let spec = match &resource.spec {
+        Some(Spec::KeyRing(ring)) => Some(Spec::KeyRing(pb::KeyRingSpec {
+            purpose: ring.purpose.clone(),
+            sealed,
+            ..Default::default()
+        })),
+        Some(Spec::Secret(_)) => Some(Spec::Secret(pb::SecretSpec {
+            value: String::new(),
+            sealed,
+        })),
+        other => other.clone(),
+    };
+    pb::Resource {
+        metadata: resource.metadata.clone(),
+        spec,
     }
 }
 

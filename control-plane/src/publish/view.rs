@@ -3,19 +3,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use model::filter::Kind;
 use model::name::{Glob, ServerName};
+use model::server::Runtime;
 use model::snapshot::{ResourceKey, Sha256, Snapshot, scope_hash};
-use model::wire::{ACCESS_RULE, FILTER, SERVER};
+use model::wire::{ACCESS_RULE, FILTER, SECRET, SERVER};
 
 use crate::catalog::{State, Stored};
 
 /// Whose view.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Scope {
-    /// Edges see everything.
+    /// Edges see everything, but for secrets that only a hosted server needs.
     Edge,
-    /// A server's sidecars see that server, and the rules and filters that are about it; no API key, no key
-    /// ring, nothing of other servers.
+    /// A server's sidecars see that server, the rules and filters that are about it, and the secrets that these need; no
+    /// API key, no key ring, nothing of other servers.
     Sidecar(ServerName),
 }
 
@@ -35,10 +37,14 @@ pub(crate) struct View {
 impl View {
     /// What `scope` sees of `state`.
     pub(super) fn new(scope: &Scope, state: &State) -> Self {
+        let secrets = secrets(scope, state.snapshot());
         let resources: BTreeMap<ResourceKey, Arc<Stored>> = state
             .resources()
             .iter()
-            .filter(|(key, _)| is_seen(scope, key, state.snapshot()))
+            .filter(|(key, _)| match key.kind.as_str() {
+                SECRET => secrets.contains(key.name.as_str()),
+                _ => is_seen(scope, key, state.snapshot()),
+            })
             .map(|(key, stored)| (key.clone(), stored.clone()))
             .collect();
         let mut features = BTreeMap::new();
@@ -49,12 +55,7 @@ impl View {
                     .or_insert_with(|| key.clone());
             }
         }
-        let sha256 = match scope {
-            Scope::Edge => state.sha256(),
-            Scope::Sidecar(_) => {
-                scope_hash(resources.iter().map(|(k, s)| (k, s.version, &s.sha256)))
-            }
-        };
+        let sha256 = scope_hash(resources.iter().map(|(k, s)| (k, s.version, &s.sha256)));
         Self {
             revision: state.revision(),
             sha256,
@@ -76,6 +77,26 @@ impl View {
             })
             .collect()
     }
+}
+
+/// The secrets that nodes of `scope` need: those of servers that they call or run, and of the receivers that they ask.
+fn secrets<'s>(scope: &Scope, snapshot: &'s Snapshot) -> BTreeSet<&'s str> {
+    let servers = snapshot.servers.values().filter(|server| match scope {
+        Scope::Edge => matches!(server.runtime, Runtime::Remote { .. }),
+        Scope::Sidecar(own) => server.name == *own,
+    });
+    let filters = snapshot.filters.values().filter_map(|filter| {
+        let key = ResourceKey::new(FILTER, filter.name.as_str());
+        match &filter.kind {
+            Kind::Webhook(hook) if is_seen(scope, &key, snapshot) => Some(&hook.secret),
+            _ => None,
+        }
+    });
+    let of_servers = servers.flat_map(|server| server.secrets());
+    of_servers
+        .chain(filters)
+        .map(|name| name.as_str())
+        .collect()
 }
 
 /// Whether `scope` sees a resource. What the control plane itself cannot read is seen by all that could be

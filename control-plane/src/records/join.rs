@@ -63,7 +63,7 @@ fn is_edge(record: &AuditRecord) -> bool {
 fn row(hop: HopRecord) -> Call {
     let HopRecord { record, hash } = hop;
     // What the edge did not hand on has no other hop.
-    let complete = is_edge(&record) && record.upstream_ns == 0;
+    let complete = is_edge(&record) && (record.upstream_ns == 0 || record.direct);
     Call {
         call_id: call_id_text(&record.call_id),
         time_unix_ns: record.time_unix_ns,

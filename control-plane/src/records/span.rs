@@ -110,6 +110,7 @@ fn set(
         attribute::METHOD => record.method = text(value),
         attribute::REQUEST_ID => record.request_id = text(value),
         attribute::MCP_REVISION => record.mcp_revision = text(value),
+        attribute::DIRECT => record.direct = is_true(value),
         attribute::CLIENT_ADDRESS => record.client_address = text(value),
         _ => {}
     }

@@ -275,6 +275,7 @@ fn call(n: u64) -> Record {
         tool_error: false,
         http_status: 200,
         client_address: "127.0.0.1".into(),
+        direct: false,
     }
 }
 

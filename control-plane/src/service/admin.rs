@@ -65,7 +65,7 @@ impl Admin for AdminService {
         let key = key(request.into_inner().key)?;
         let state = self.catalog.state();
         match state.get(&key).filter(|_| !is_internal(&key.kind)) {
-            Some(stored) => Ok(Response::new(stored.resource.clone())),
+            Some(stored) => Ok(Response::new(stored.shown())),
             None => {
                 check_kind(&key.kind)?;
                 let message = format!("no {} named {}", key.kind, key.name);
@@ -82,7 +82,7 @@ impl Admin for AdminService {
         let resources = state
             .visible()
             .filter(|(key, _)| kind.is_empty() || key.kind == kind)
-            .map(|(_, stored)| stored.resource.clone())
+            .map(|(_, stored)| stored.shown())
             .collect();
         Ok(Response::new(pb::ListResponse {
             revision: state.revision(),

@@ -85,7 +85,7 @@ impl Watching {
             };
             self.seen.insert(key.clone(), stored.version);
             if !action.is_empty() {
-                let resource = Some(stored.resource.clone());
+                let resource = Some(stored.shown());
                 self.queue.push_back(event(action, key, resource, revision));
             }
         }

@@ -2,6 +2,7 @@
 
 mod events;
 mod forward;
+mod screened;
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -13,8 +14,9 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 
-pub use self::events::{EventBody, Screened};
-pub use self::forward::{ForwardedBody, ForwardedEvents};
+pub use self::events::EventBody;
+pub use self::forward::ForwardedBody;
+pub use self::screened::{Checked, Screened};
 use crate::refusal::Refused;
 
 /// How long a client may take to send a message, once its headers are here.
@@ -37,10 +39,8 @@ pub enum ReplyBody {
     /// Whole, its record closed before it was made. `None`: already sent.
     Full(Option<Bytes>),
     /// The next hop's, passed on unseen.
-    Forwarded(ForwardedBody),
-    /// The next hop's event stream, each event written anew.
-    ForwardedEvents(Box<ForwardedEvents>),
-    /// Our own event stream.
+    Forwarded(Box<ForwardedBody>),
+    /// An event stream, each event written anew.
     Events(Box<EventBody>),
 }
 
@@ -62,7 +62,6 @@ impl Body for ReplyBody {
         match self.get_mut() {
             Self::Full(bytes) => Poll::Ready(bytes.take().map(|b| Ok(Frame::data(b)))),
             Self::Forwarded(body) => body.poll(cx),
-            Self::ForwardedEvents(body) => body.poll(cx),
             Self::Events(body) => body.poll(cx),
         }
     }
@@ -71,7 +70,7 @@ impl Body for ReplyBody {
         match self {
             Self::Full(bytes) => bytes.is_none(),
             Self::Forwarded(body) => body.is_done(),
-            Self::ForwardedEvents(_) | Self::Events(_) => false,
+            Self::Events(_) => false,
         }
     }
 
@@ -79,7 +78,7 @@ impl Body for ReplyBody {
         match self {
             Self::Full(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
             Self::Forwarded(body) => body.size_hint(),
-            Self::ForwardedEvents(_) | Self::Events(_) => SizeHint::default(),
+            Self::Events(_) => SizeHint::default(),
         }
     }
 }

@@ -48,6 +48,8 @@ pub struct Call<'a> {
     pub headers: &'a HeaderMap,
     /// The client application, for display only.
     pub client: &'a str,
+    /// Whether a filter has changed the message: headers that mirror it say what it was.
+    pub changed: bool,
 }
 
 impl Call<'_> {

@@ -21,6 +21,12 @@ use serde_json::json;
 
 use crate::config::live::Live;
 
+/// What the flag `--egress-allow-private` stands for, under the key `egress`.
+pub fn egress_flags() -> toml::Value {
+    let allow = ("allow_private".to_owned(), toml::Value::Boolean(true));
+    toml::Value::Table(toml::Table::from_iter([allow]))
+}
+
 /// Where a node's records go. They are written to its own log first, and sent from there.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]

@@ -20,6 +20,7 @@ pub mod call;
 pub mod config;
 pub mod deliver;
 pub mod door;
+pub mod egress;
 pub mod frame;
 pub mod listen;
 pub mod pipeline;

@@ -15,6 +15,7 @@ use mcp::error::RpcError;
 use mcp::headers::MCP_SESSION_ID;
 use mcp::method;
 use mcp::revision::Revision;
+use model::decision::Decision;
 use model::filter::Direction;
 use model::name::ServerName;
 use model::record::{CallId, Hop as HopKind};
@@ -32,6 +33,7 @@ use crate::refusal::{Fault, Refused};
 use crate::stage::authorize::authorize;
 use crate::stage::filter::Screen;
 use crate::stage::record::Recording;
+use crate::stage::webhook::Webhooks;
 
 mod halt;
 mod reply;
@@ -53,6 +55,8 @@ pub struct Shared<H> {
     pub body_bytes_max: usize,
     /// What calls under way may hold.
     pub budget: Budget,
+    /// The way to receivers that are asked about messages.
+    pub webhooks: Webhooks,
     /// Answers what is no MCP call: health and metadata.
     pub pages: fn(&Shared<H>, &Route) -> Response<ReplyBody>,
 }
@@ -179,14 +183,12 @@ impl<H: Hop> Incall<'_, H> {
             sse: accept.sse,
             headers: &parts.headers,
             client: &stance.client,
+            changed: false,
         };
         match message.kind {
             Kind::Request => self.request(&call, id, recording, permit).await,
             Kind::Notification => self.notification(&call, recording).await,
-            Kind::Response => {
-                let error = RpcError::invalid_request("no request of ours awaits this response");
-                Err(Halt::invalid(&error, None))
-            }
+            Kind::Response => self.response(&call, recording).await,
         }
     }
 
@@ -211,10 +213,62 @@ impl<H: Hop> Incall<'_, H> {
             recording.rule(rule);
         }
         decided.map_err(|denied| Halt::denied(&denied, id))?;
-        let screen = self.filter_request(call, id, slot)?;
+        let way = self.shared.hop.way(call).await;
+        let way = way.map_err(|fault| Halt::fault(&fault, id))?;
+        match self.filter_request(call, &way, id, slot).await? {
+            None => self.go(call, &way, id, slot, permit).await,
+            Some(body) => self.go_changed(call, &body, &way, slot, permit).await,
+        }
+    }
+
+    /// A call that a filter has changed is decided on again, as it is now.
+    async fn go_changed(
+        &self,
+        call: &Call<'_>,
+        body: &Bytes,
+        way: &H::Way,
+        slot: &mut Option<Recording>,
+        permit: Permit,
+    ) -> Ended<Response<ReplyBody>> {
+        let message = envelope::scan(body, &Limits::REQUEST)
+            .map_err(|fault| Halt::invalid(&RpcError::from(&fault), fault.id()))?;
+        let id = message.id.as_ref().map(|id| id.raw);
+        let changed = Call {
+            body,
+            message: &message,
+            changed: true,
+            ..*call
+        };
+        let decided = authorize(&changed);
+        if let Some(recording) = slot {
+            recording.decide(Decision::Change, None);
+            recording.describe(changed.method(), changed.target(), id);
+        }
+        decided.map_err(|denied| Halt::denied(&denied, id))?;
+        self.go(&changed, way, id, slot, permit).await
+    }
+
+    /// Records, delivers, and lets the reply go.
+    async fn go(
+        &self,
+        call: &Call<'_>,
+        way: &H::Way,
+        id: Option<&[u8]>,
+        slot: &mut Option<Recording>,
+        permit: Permit,
+    ) -> Ended<Response<ReplyBody>> {
+        let screen = H::is_last(way)
+            .then(|| Screen::of(call, Direction::Response, &self.shared.webhooks))
+            .flatten();
         let Some(recording) = slot else {
             return Err(Halt::unrecorded(id));
         };
+        if let Some(screen) = &screen {
+            recording.filters(screen.names());
+        }
+        if H::is_last(way) {
+            recording.direct();
+        }
         if recording.open().is_err() {
             // Nothing was written, and nothing is: what room the log has left is for calls under way.
             if let Some(recording) = slot.take() {
@@ -222,7 +276,7 @@ impl<H: Hop> Incall<'_, H> {
             }
             return Err(Halt::unrecorded(id));
         }
-        let delivered = self.shared.hop.deliver(call).await;
+        let delivered = self.shared.hop.deliver(call, way).await;
         let reply = delivered.map_err(|fault| Halt::fault(&fault, id))?;
         let Some(recording) = slot.take() else {
             return Err(Halt::unrecorded(id));
@@ -230,30 +284,26 @@ impl<H: Hop> Incall<'_, H> {
         Ok(reply::finish(call, id, reply, screen, recording, permit).await)
     }
 
-    /// Runs the request filters, where this hop delivers to the server; answers with the screen for the
-    /// response.
-    fn filter_request(
+    /// Shows the request to the filters, where this hop delivers to the server; gives what they have made of it.
+    async fn filter_request(
         &self,
         call: &Call<'_>,
+        way: &H::Way,
         id: Option<&[u8]>,
         slot: &mut Option<Recording>,
-    ) -> Ended<Option<Screen>> {
-        if H::HOP != HopKind::Sidecar {
+    ) -> Ended<Option<Bytes>> {
+        if !H::is_last(way) {
             return Ok(None);
         }
-        if let Some(screen) = Screen::of(call, Direction::Request) {
-            if let Some(recording) = slot {
-                recording.filters(screen.names());
-            }
-            screen
-                .check(call.body)
-                .map_err(|rejected| Halt::rejected(&rejected, id))?;
-        }
-        let screen = Screen::of(call, Direction::Response);
-        if let (Some(screen), Some(recording)) = (&screen, slot) {
+        let Some(screen) = Screen::of(call, Direction::Request, &self.shared.webhooks) else {
+            return Ok(None);
+        };
+        if let Some(recording) = slot {
             recording.filters(screen.names());
         }
-        Ok(screen)
+        let shown = screen.show(call.body.clone()).await;
+        let passed = shown.map_err(|rejected| Halt::rejected(&rejected, id))?;
+        Ok(passed.changed.then_some(passed.message))
     }
 
     /// A notification is no call: it is passed on where it means something, and is not on record.
@@ -262,19 +312,43 @@ impl<H: Hop> Incall<'_, H> {
         call: &Call<'_>,
         slot: &mut Option<Recording>,
     ) -> Ended<Response<ReplyBody>> {
+        if !call.method().starts_with(method::NOTIFICATION_PREFIX) {
+            // Without an id nobody would be told whether it was allowed.
+            let error =
+                RpcError::invalid_request("a request must have an id: a string or an integer");
+            return Err(Halt::invalid(&error, None));
+        }
         if let Some(recording) = slot.take() {
             recording.forget();
         }
-        let meant = matches!(call.method(), method::INITIALIZED | method::CANCELLED);
-        if meant && !call.is_modern() {
+        if PASSED_ON.contains(&call.method()) && !call.is_modern() {
             // A notification is taken as far as it goes: there is no answer that could say more.
-            if let Err(fault) = self.shared.hop.deliver(call).await {
+            if let Err(fault) = self.pass_on(call).await {
                 tracing::debug!(reason = %fault.reason, "a notification was not delivered");
             }
         }
-        let mut response = Response::new(ReplyBody::full(Bytes::new()));
-        *response.status_mut() = StatusCode::ACCEPTED;
-        Ok(response)
+        Ok(accepted())
+    }
+
+    /// A legacy client's answer to a request of the server's: it goes where its session leads.
+    async fn response(
+        &self,
+        call: &Call<'_>,
+        slot: &mut Option<Recording>,
+    ) -> Ended<Response<ReplyBody>> {
+        if !call.is_modern() && call.session.is_some() && self.pass_on(call).await.is_ok() {
+            if let Some(recording) = slot.take() {
+                recording.forget();
+            }
+            return Ok(accepted());
+        }
+        let error = RpcError::invalid_request("no request of ours awaits this response");
+        Err(Halt::invalid(&error, None))
+    }
+
+    async fn pass_on(&self, call: &Call<'_>) -> Result<(), Fault> {
+        let way = self.shared.hop.way(call).await?;
+        self.shared.hop.deliver(call, &way).await.map(drop)
     }
 
     /// The era of the caller and, for a legacy one, its session (PROTOCOL 3.1).
@@ -346,6 +420,20 @@ impl<H: Hop> Incall<'_, H> {
         }
         recording.current_trace()
     }
+}
+
+/// What a legacy client may tell a server without being asked.
+const PASSED_ON: [&str; 4] = [
+    method::INITIALIZED,
+    method::CANCELLED,
+    method::PROGRESS,
+    method::ROOTS_LIST_CHANGED,
+];
+
+fn accepted() -> Response<ReplyBody> {
+    let mut response = Response::new(ReplyBody::full(Bytes::new()));
+    *response.status_mut() = StatusCode::ACCEPTED;
+    response
 }
 
 /// The media types must be those of the protocol, both ways.

@@ -107,6 +107,14 @@ impl Fault {
         Self::new(Reason::NotBridgeable, message)
     }
 
+    /// The server says that it does not know the session any more (2025-11-25, basic/transports: MUST be 404).
+    pub fn session_ended() -> Self {
+        Self {
+            rpc: Some(RpcError::session_unknown()),
+            ..Self::new(Reason::Invalid, "the session is over")
+        }
+    }
+
     /// The message is not valid, in a way that only delivery could see.
     pub fn invalid(rpc: RpcError) -> Self {
         Self {

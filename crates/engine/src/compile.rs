@@ -3,9 +3,10 @@
 use std::fmt;
 
 use model::fault::{DANGLING, MATCHES_NOTHING, TOO_MUCH};
+use model::filter::Kind;
 use model::name::Glob;
 use model::snapshot::{ResourceKey, Snapshot};
-use model::wire::{ACCESS_RULE, FILTER};
+use model::wire::{ACCESS_RULE, FILTER, SERVER};
 
 /// Most rules that an engine takes.
 pub const RULES_MAX: usize = 1_000_000;
@@ -36,8 +37,8 @@ impl fmt::Display for Fault {
 
 impl std::error::Error for Fault {}
 
-/// Servers that rules and filters name and that are not in the snapshot. Only who holds the whole may ask:
-/// control plane and command line. So a server that a rule names cannot be deleted before the rule.
+/// Servers and secrets that resources name and that are not in the snapshot. Only who holds the whole may ask:
+/// control plane and command line. So what is named cannot be deleted before what names it.
 pub fn check_references(snapshot: &Snapshot) -> Vec<Fault> {
     let dangling = |glob: &Glob| glob.is_literal() && !snapshot.servers.contains_key(glob.as_str());
     let fault = |(resource, path, glob): Place<'_>| Fault {
@@ -47,10 +48,36 @@ pub fn check_references(snapshot: &Snapshot) -> Vec<Fault> {
         message: format!("no server is named {:?}", glob.as_str()),
         fix: nearest(snapshot, glob.as_str()).map(|name| format!("did you mean `{name}`?")),
     };
-    places(snapshot)
+    let servers = places(snapshot)
         .filter(|(_, _, glob)| dangling(glob))
-        .map(fault)
-        .collect()
+        .map(fault);
+    servers.chain(missing_secrets(snapshot)).collect()
+}
+
+/// Secrets that servers and filters name and that are not in the snapshot.
+fn missing_secrets(snapshot: &Snapshot) -> impl Iterator<Item = Fault> {
+    let servers = snapshot.servers.values().flat_map(|server| {
+        let key = ResourceKey::new(SERVER, server.name.as_str());
+        let named = move |secret| (key.clone(), "spec.config", secret);
+        server.secrets().map(named)
+    });
+    let filters = snapshot.filters.values().filter_map(|filter| {
+        let Kind::Webhook(hook) = &filter.kind else {
+            return None;
+        };
+        let key = ResourceKey::new(FILTER, filter.name.as_str());
+        Some((key, "spec.webhook.secretName", &hook.secret))
+    });
+    let missing = servers
+        .chain(filters)
+        .filter(|(_, _, secret)| !snapshot.secrets.contains_key(secret.as_str()));
+    missing.map(|(resource, path, secret)| Fault {
+        resource,
+        path: path.to_owned(),
+        code: DANGLING,
+        message: format!("no secret is named {:?}", secret.as_str()),
+        fix: Some(format!("gatehouse secret set {secret}")),
+    })
 }
 
 /// What works but may not be meant: globs that match no server yet. Only who holds the whole may ask.

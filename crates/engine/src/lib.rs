@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! Snapshot --compile--> Engine --decide / visible / may_use--> Verdict
-//!                          \----filters().select--> Selection --check--> Outcome
+//!                          |----filters().select--> Selection of filters --look--> why not
+//!                          \----upstream--> where a remote server is
 //! ```
 //!
 //! Both hops, the control plane (before it stores) and the command line (offline) run this same code, so that an
@@ -17,6 +18,7 @@ pub mod filter;
 mod index;
 pub mod reference;
 mod trace;
+pub mod upstream;
 
 use std::sync::Arc;
 
@@ -34,8 +36,15 @@ pub const FEATURES: &[&str] = &[
     "access.methods/1",
     "access/1",
     "api-key/1",
+    "filter.change/1",
     "filter.keywords/1",
+    "filter.signed-answer/1",
+    "filter.webhook/1",
     "key-ring/1",
+    "secret/1",
+    "server.external/1",
+    "server.remote/1",
+    "server.secret/1",
     "server.stdio/1",
 ];
 
@@ -45,6 +54,7 @@ pub struct Engine {
     snapshot: Arc<Snapshot>,
     access: access::Access,
     filters: filter::Chain,
+    upstreams: upstream::Upstreams,
 }
 
 impl Engine {
@@ -56,17 +66,17 @@ impl Engine {
     pub fn compile(snapshot: Arc<Snapshot>) -> Result<Self, Vec<compile::Fault>> {
         let mut faults = compile::check_bounds(&snapshot);
         let access = access::Access::compile(&snapshot);
-        match filter::Chain::compile(&snapshot) {
-            Ok(filters) if faults.is_empty() => Ok(Self {
+        let mut taken = |more: Vec<compile::Fault>| faults.extend(more);
+        let filters = filter::Chain::compile(&snapshot).map_err(&mut taken);
+        let upstreams = upstream::compile(&snapshot).map_err(&mut taken);
+        match (filters, upstreams) {
+            (Ok(filters), Ok(upstreams)) if faults.is_empty() => Ok(Self {
                 snapshot,
                 access,
                 filters,
+                upstreams,
             }),
-            Ok(_) => Err(faults),
-            Err(more) => {
-                faults.extend(more);
-                Err(faults)
-            }
+            _ => Err(faults),
         }
     }
 
@@ -83,6 +93,11 @@ impl Engine {
     /// A server of the catalog.
     pub fn server(&self, name: &str) -> Option<&Arc<Server>> {
         self.snapshot.servers.get(name)
+    }
+
+    /// Where a remote server is, and what is sent to it. `None` for servers that are not remote.
+    pub fn upstream(&self, server: &ServerName) -> Option<&Arc<upstream::Upstream>> {
+        self.upstreams.get(server)
     }
 
     /// Whether `principal` may use `server` at all: some rule allows something there, and none denies everything.

@@ -1,6 +1,9 @@
 //! Filters: what inspects a message.
 
-use crate::name::{FilterName, Glob};
+use std::time::Duration;
+
+use crate::name::{FilterName, Glob, SecretName};
+use crate::url::HttpUrl;
 
 /// One filter.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,6 +16,8 @@ pub struct Filter {
     pub kind: Kind,
     /// What happens where the filter itself fails.
     pub on_error: OnError,
+    /// Whether it may change messages.
+    pub may_change: bool,
     /// Filters run from the lowest to the highest; equal ones by name.
     pub order: i32,
 }
@@ -58,6 +63,32 @@ pub enum Kind {
         /// Whether case is folded.
         fold: bool,
     },
+    /// Asks a receiver.
+    Webhook(Webhook),
+}
+
+/// A receiver that is asked about messages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Webhook {
+    /// Where it listens.
+    pub url: HttpUrl,
+    /// The secret that signs what it is asked.
+    pub secret: SecretName,
+    /// How long it may take.
+    pub timeout: Duration,
+    /// What is spoken with it.
+    pub format: Format,
+    /// Whether only an answer counts that is signed with the same secret.
+    pub signed_answer: bool,
+}
+
+/// A form of webhook.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// Our own (CONTRACT section 6), signed after Standard Webhooks.
+    Standard,
+    /// Obot's: the bare message; any status but 200 rejects.
+    Obot,
 }
 
 /// What happens where a filter fails.

@@ -94,6 +94,10 @@ name!(
     /// A filter.
     FilterName
 );
+name!(
+    /// A secret.
+    SecretName
+);
 
 /// A pattern: `*` is any run of characters (also none, also `/`), `?` is exactly one; all else is itself.
 ///

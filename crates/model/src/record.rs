@@ -119,6 +119,7 @@ pub struct Record {
     pub tool_error: bool,
     pub http_status: u16,
     pub client_address: Arc<str>,
+    pub direct: bool,
 }
 
 impl Record {
@@ -166,6 +167,7 @@ impl Record {
         w.number(27, u64::from(self.http_status));
         w.text(28, self.hop.as_str());
         w.text(29, &self.client_address);
+        w.number(30, u64::from(self.direct));
     }
 }
 
@@ -249,6 +251,7 @@ mod tests {
             tool_error: true,
             http_status: 200,
             client_address: "127.0.0.1:1".into(),
+            direct: true,
         };
         let mut bytes = Vec::new();
         record.encode(9, Phase::Close, "sidecar-1", &mut bytes);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::name::ServerName;
+use crate::name::{SecretName, ServerName};
 
 /// A server, as far as this version acts on it. Everything else is refused where it is applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,10 +20,48 @@ pub struct Server {
     pub tenancy: Tenancy,
     /// How it is run or reached.
     pub runtime: Runtime,
-    /// Values that it is given by the admin, as environment variables.
-    pub env: BTreeMap<String, String>,
+    /// Values that it is given as environment variables. Hosted servers only.
+    pub env: BTreeMap<String, Value>,
+    /// Values that it is sent as headers, by name in lower case. Remote servers only.
+    pub headers: BTreeMap<String, Value>,
+    /// Values that stand in its URL, by key. Remote servers only.
+    pub url_values: BTreeMap<String, Value>,
     /// Bounds of one instance.
     pub limits: Limits,
+}
+
+/// A value that a server is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Value {
+    /// As the admin wrote it.
+    Plain(String),
+    /// That of a secret.
+    Secret(SecretName),
+}
+
+impl Value {
+    /// The secret that it needs, if any.
+    pub fn secret(&self) -> Option<&SecretName> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Secret(name) => Some(name),
+        }
+    }
+}
+
+impl Server {
+    /// Every value that it is told, with the key that it stands under.
+    pub fn values(&self) -> impl Iterator<Item = (&str, &Value)> {
+        let maps = [&self.env, &self.headers, &self.url_values];
+        maps.into_iter()
+            .flat_map(|map| map.iter())
+            .map(|(key, value)| (key.as_str(), value))
+    }
+
+    /// The secrets that it needs.
+    pub fn secrets(&self) -> impl Iterator<Item = &SecretName> {
+        self.values().filter_map(|(_, value)| value.secret())
+    }
 }
 
 /// How callers share a server.
@@ -59,6 +97,13 @@ pub enum Runtime {
         /// Program and arguments; never given to a shell.
         argv: Vec<String>,
     },
+    /// A server that somebody else runs, spoken to over HTTP.
+    Remote {
+        /// Its endpoint; `${KEY}` stands for a value of [`Server::url_values`].
+        url: String,
+    },
+    /// Its own sidecar, started by somebody else, joins and serves it.
+    External,
 }
 
 impl Runtime {
@@ -68,7 +113,17 @@ impl Runtime {
             Self::Npx { .. } => "npx",
             Self::Uvx { .. } => "uvx",
             Self::Command { .. } => "command",
+            Self::Remote { .. } => "remote",
+            Self::External => "external",
         }
+    }
+
+    /// Whether a sidecar runs it as a process.
+    pub const fn is_hosted(&self) -> bool {
+        matches!(
+            self,
+            Self::Npx { .. } | Self::Uvx { .. } | Self::Command { .. }
+        )
     }
 }
 

@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use crate::access::AccessRule;
 use crate::filter::Filter;
 use crate::key::{ApiKey, KeyRing};
-use crate::name::{FilterName, RuleName, ServerName};
+use crate::name::{FilterName, RuleName, SecretName, ServerName};
+use crate::secret::Secret;
 use crate::server::Server;
 
 /// The number of one state of all configuration: our own counter, kept in the store's head key.
@@ -37,6 +38,8 @@ pub struct Snapshot {
     pub rules: BTreeMap<RuleName, Arc<AccessRule>>,
     /// What inspects messages.
     pub filters: BTreeMap<FilterName, Arc<Filter>>,
+    /// Values that are never shown: on a node, those that it needs.
+    pub secrets: BTreeMap<SecretName, Arc<Secret>>,
     /// API keys by id. Empty on sidecars.
     pub api_keys: BTreeMap<String, Arc<ApiKey>>,
     /// The edges' key ring. `None` on sidecars.

@@ -8,8 +8,10 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-use model::server::{Runtime, Server};
+use model::server::Runtime;
 use rustix::fs::{Access, access};
+
+use crate::upstream::wanted::Process;
 
 /// Variables that are handed down, by name.
 const NAMES: [&str; 22] = [
@@ -71,6 +73,9 @@ pub enum Error {
     /// The operator does not allow programs by path.
     #[error("this sidecar runs no `command`: its operator has not set allow_command")]
     CommandRefused,
+    /// It is nothing that is run.
+    #[error("its runtime is no program")]
+    NoProgram,
     /// It would be read as an option.
     #[error("{0:?} is no package name or version")]
     Option(String),
@@ -91,13 +96,13 @@ impl Error {
     }
 }
 
-/// The program for `server`.
+/// The program for a server.
 ///
 /// # Errors
 /// [`Error`] where `policy` forbids it, or the program is not there.
-pub fn build(server: &Server, policy: &Policy) -> Result<Program, Error> {
+pub fn build(process: &Process, policy: &Policy) -> Result<Program, Error> {
     let path = search_path(policy);
-    let (argv, package) = match &server.runtime {
+    let (argv, package) = match &process.runtime {
         Runtime::Npx {
             package,
             version,
@@ -125,7 +130,7 @@ pub fn build(server: &Server, policy: &Policy) -> Result<Program, Error> {
             (argv, Some(format!("uvx {spec}")))
         }
         Runtime::Command { argv } => {
-            if !policy.allow_command {
+            if !policy.allow_command && !process.by_operator {
                 return Err(Error::CommandRefused);
             }
             let (program, args) = argv
@@ -134,8 +139,9 @@ pub fn build(server: &Server, policy: &Policy) -> Result<Program, Error> {
             let argv = [vec![find(program, &path, "")?], args.to_vec()].concat();
             (argv, None)
         }
+        Runtime::Remote { .. } | Runtime::External => return Err(Error::NoProgram),
     };
-    let environment = environment(server, policy, path);
+    let environment = environment(process, policy, path);
     Ok(Program {
         argv,
         environment,
@@ -181,7 +187,7 @@ fn find(program: &str, path: &OsStr, hint: &'static str) -> Result<String, Error
     })
 }
 
-fn environment(server: &Server, policy: &Policy, path: OsString) -> BTreeMap<OsString, OsString> {
+fn environment(process: &Process, policy: &Policy, path: OsString) -> BTreeMap<OsString, OsString> {
     let handed_down = |name: &OsStr| {
         let Some(name) = name.to_str() else {
             return false;
@@ -201,10 +207,10 @@ fn environment(server: &Server, policy: &Policy, path: OsString) -> BTreeMap<OsS
         .collect();
     environment.insert("PATH".into(), path);
     environment.extend(
-        server
+        process
             .env
             .iter()
-            .map(|(name, value)| (name.into(), value.into())),
+            .map(|(name, value)| (name.into(), value.expose().into())),
     );
     environment
 }
@@ -214,27 +220,21 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
     use std::os::unix::fs::PermissionsExt;
 
-    use model::name::ServerName;
-    use model::server::{Limits, Tenancy};
+    use model::secret::SecretText;
 
     use super::*;
 
-    fn server(runtime: Runtime) -> Server {
-        Server {
-            name: ServerName::new("it").unwrap(),
-            labels: BTreeMap::new(),
-            title: String::new(),
-            description: String::new(),
-            tenancy: Tenancy::Shared,
+    fn process(runtime: Runtime) -> Process {
+        Process {
             runtime,
-            env: BTreeMap::from([("API_TOKEN".to_owned(), "t0ken".to_owned())]),
-            limits: Limits::default(),
+            env: BTreeMap::from([("API_TOKEN".to_owned(), SecretText::new("t0ken"))]),
+            by_operator: false,
         }
     }
 
-    fn npx(package: &str, version: &str) -> Server {
+    fn npx(package: &str, version: &str) -> Process {
         let (package, version) = (package.to_owned(), version.to_owned());
-        server(Runtime::Npx {
+        process(Runtime::Npx {
             package,
             version,
             args: vec!["stdio".to_owned(), "; rm".to_owned()],
@@ -283,7 +283,7 @@ mod tests {
             version: "2".into(),
             args: vec!["-x".into()],
         };
-        let program = build(&server(uvx), &policy).unwrap();
+        let program = build(&process(uvx), &policy).unwrap();
         assert_eq!(
             program.argv,
             [&tool("uvx"), "--from", "s[cli]==2", "s", "-x"]
@@ -331,12 +331,14 @@ mod tests {
     fn a_command_needs_the_operators_word() {
         let tools = tempfile::tempdir().unwrap();
         let mut policy = policy(tools.path());
-        let server = server(Runtime::Command {
+        let mut process = process(Runtime::Command {
             argv: vec!["/bin/sh".into(), "-c".into()],
         });
-        assert_eq!(build(&server, &policy), Err(Error::CommandRefused));
-        policy.allow_command = true;
-        assert_eq!(build(&server, &policy).unwrap().argv, ["/bin/sh", "-c"]);
+        assert_eq!(build(&process, &policy), Err(Error::CommandRefused));
+        process.by_operator = true;
+        assert_eq!(build(&process, &policy).unwrap().argv, ["/bin/sh", "-c"]);
+        (process.by_operator, policy.allow_command) = (false, true);
+        assert_eq!(build(&process, &policy).unwrap().argv, ["/bin/sh", "-c"]);
     }
 
     #[test]

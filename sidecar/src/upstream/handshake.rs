@@ -7,36 +7,15 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use mcp::bridge::handshake::{
-    SERVER_INFO_KEY, discover_request, initialize_request, initialized_notification,
-};
+use dataplane::deliver::probe::{CLIENT_NAME, CLIENT_VERSION};
+use mcp::bridge::handshake::{discover_request, initialize_request, initialized_notification};
 use mcp::revision::{Era, Revision};
-use serde_json::{Map, Value};
 
 use super::Error as CallError;
+use super::greeting::{self, Greeting};
 use super::link::Link;
 use super::response::Response;
 use super::ticket::{Abandoned, Ask};
-
-/// What the sidecar calls itself to servers.
-const CLIENT_NAME: &str = "gatehouse";
-const CLIENT_VERSION: &str = env!("CARGO_PKG_VERSION");
-/// How much of a server's error is shown, characters.
-const SHOWN_CHARS_MAX: usize = 200;
-
-/// What a server is, as it says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Greeting {
-    /// The revision that is spoken with it.
-    pub revision: Revision,
-    /// Its answer in the form of an `InitializeResult`: capabilities, instructions, serverInfo.
-    pub face: Bytes,
-    /// Its raw `serverInfo`, where it gave one.
-    pub server_info: Option<Bytes>,
-    /// Its name and version, for people.
-    pub shown: String,
-}
 
 /// How the first words ended.
 #[derive(Debug)]
@@ -99,20 +78,8 @@ async fn initialize(link: &Link, limit: Duration) -> Result<Greeting, Error> {
     let revision = Revision::LATEST_LEGACY;
     let request = |id: &[u8]| initialize_request(id, revision, CLIENT_NAME, CLIENT_VERSION);
     let response = ask(link, asked, request, limit).await?;
-    let face = object(asked, &response)?;
-    let version = face
-        .get("protocolVersion")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
-    let revision = Revision::parse(version).filter(|revision| revision.era() == Era::Legacy);
-    let revision = revision.ok_or_else(|| Error::Answer {
-        asked,
-        what: format!(
-            "names the protocol version {:?}, which is not spoken here",
-            shown(version)
-        ),
-    })?;
-    let greeting = greeting(asked, revision, face)?;
+    let greeting = Greeting::of_initialize(response.result().unwrap_or_default());
+    let greeting = greeting.map_err(|what| Error::Answer { asked, what })?;
     let told = link.notify(initialized_notification()).await;
     told.map_err(|source| Error::Call { asked, source })?;
     Ok(greeting)
@@ -122,22 +89,8 @@ async fn discover(link: &Link, limit: Duration) -> Result<Greeting, Error> {
     let asked = "server/discover";
     let request = |id: &[u8]| discover_request(id, CLIENT_NAME, CLIENT_VERSION);
     let response = ask(link, asked, request, limit).await?;
-    let mut face = object(asked, &response)?;
-    let versions = face.get("supportedVersions").and_then(Value::as_array);
-    let speaks = |version: &Value| version == Revision::LATEST.as_str();
-    if !versions.is_some_and(|versions| versions.iter().any(speaks)) {
-        let what = format!("does not name the protocol version {}", Revision::LATEST);
-        return Err(Error::Answer { asked, what });
-    }
-    // A modern server names itself in `_meta`; the face has it where a legacy one would.
-    let info = face
-        .get("_meta")
-        .and_then(|meta| meta.get(SERVER_INFO_KEY))
-        .cloned();
-    if let Some(info) = info {
-        face.insert("serverInfo".to_owned(), info);
-    }
-    greeting(asked, Revision::LATEST, face)
+    let greeting = Greeting::of_discover(response.result().unwrap_or_default());
+    greeting.map_err(|what| Error::Answer { asked, what })
 }
 
 async fn ask(
@@ -161,64 +114,12 @@ async fn ask(
     };
     let response = answered.map_err(|source| Error::Call { asked, source })?;
     match response.error_code() {
-        Some(code) => {
-            let message = serde_json::from_slice::<Value>(response.bytes()).unwrap_or_default();
-            let text = message["error"]["message"].as_str().unwrap_or_default();
-            Err(Error::Refused {
-                asked,
-                why: format!("{} ({code})", shown(text)),
-            })
-        }
+        Some(code) => Err(Error::Refused {
+            asked,
+            why: greeting::refusal(response.bytes(), code),
+        }),
         None => Ok(response),
     }
-}
-
-fn object(asked: &'static str, response: &Response) -> Result<Map<String, Value>, Error> {
-    let result = response.result().unwrap_or_default();
-    serde_json::from_slice(result).map_err(|error| Error::Answer {
-        asked,
-        what: format!("is not of its form: {error}"),
-    })
-}
-
-fn greeting(
-    asked: &'static str,
-    revision: Revision,
-    face: Map<String, Value>,
-) -> Result<Greeting, Error> {
-    if !face.get("capabilities").is_some_and(Value::is_object) {
-        return Err(Error::Answer {
-            asked,
-            what: "has no capabilities".to_owned(),
-        });
-    }
-    let info = face.get("serverInfo").filter(|info| info.is_object());
-    let part = |key| {
-        info.and_then(|info| info.get(key))
-            .and_then(Value::as_str)
-            .map(shown)
-    };
-    let parts: Vec<_> = [part("name"), part("version")]
-        .into_iter()
-        .flatten()
-        .collect();
-    let server_info = info.map(|info| Bytes::from(info.to_string()));
-    let shown = parts.join(" ");
-    let face = Bytes::from(Value::Object(face).to_string());
-    Ok(Greeting {
-        revision,
-        face,
-        server_info,
-        shown,
-    })
-}
-
-/// Text of a server's, cut for people.
-fn shown(text: &str) -> String {
-    text.chars()
-        .filter(|c| !c.is_control())
-        .take(SHOWN_CHARS_MAX)
-        .collect()
 }
 
 #[cfg(test)]

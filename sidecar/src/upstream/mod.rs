@@ -1,26 +1,33 @@
-//! The one session that a sidecar keeps with its server, for all callers.
+//! What a sidecar keeps up of its server, for all callers.
 //!
 //! ```text
 //! session (what is wanted, started, ready, ended, tried again)
-//!    |-- handshake: which era, which revision
-//!    '-- stdio::Running: one process -- link: many calls over one pair of pipes, ids kept apart
-//!                                          '-- ticket: one call, until its answer, deadline or end
+//!    |-- wanted: a server of the catalog, with its secrets filled in
+//!    |-- handshake, greeting: which era, which revision
+//!    '-- running -- stdio: one process -- link: many calls over one pair of pipes, ids kept apart
+//!            |                              '-- ticket: one call, until its answer, deadline or end
+//!            '-- http: somebody else's -- a session for each user -- exchange: one call, likewise
 //! ```
 //!
-//! Knows MCP messages and the process; must not know HTTP, callers' rights or how eras are bridged: what
-//! is sent comes ready from [`crate::bridge`] and what is received goes there. Start from
+//! Knows MCP messages and the server; must not know callers' rights or how eras are bridged: what is sent comes ready from [`crate::bridge`] and what is received goes there. Start from
 //! [`session::Upstream`].
 
 pub mod backoff;
+mod deadline;
+pub mod greeting;
 pub mod handshake;
+pub mod http;
 pub mod link;
 mod pending;
 pub mod response;
+pub mod running;
 pub mod session;
 mod start;
 pub mod status;
 pub mod stdio;
 pub mod ticket;
+pub mod underway;
+pub mod wanted;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The life of the one upstream session: what is wanted is started, what ends is started again after a
+//! The life of the upstream: what is wanted is started, what ends is started again after a
 //! wait that doubles, what is wanted no more is ended when its calls have finished.
 //!
 //! ```text
@@ -13,24 +13,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mcp::revision::Era;
-use model::server::Server;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::backoff::Backoff;
-use super::handshake::Greeting;
-use super::link::Link;
+use super::greeting::Greeting;
+use super::running::{Running, Target};
 pub use super::start::Settings;
 use super::start::{Failed, Start};
 use super::status::{State, Status};
-use super::stdio::Running;
+use super::wanted::{self, Wanted};
 
 /// How long calls on a replaced server may go on.
 const RETIRE_WITHIN: Duration = Duration::from_secs(10);
 /// Replaced servers that may be finishing at once; a further one is ended without delay.
 const RETIRING_MAX: usize = 4;
+/// The longest wait before a server that is reached over HTTP is asked again.
+const HTTP_BACKOFF_MAX: Duration = Duration::from_secs(5);
 /// Rubbish is reported at most so often.
 const NOISE_EVERY: Duration = Duration::from_secs(1);
 
@@ -50,8 +51,8 @@ pub enum Route {
 /// A server that takes calls.
 #[derive(Debug)]
 pub struct Ready {
-    /// The link to it.
-    pub link: Link,
+    /// Where its calls go.
+    pub target: Target,
     /// What it is.
     pub greeting: Greeting,
 }
@@ -87,7 +88,7 @@ impl Upstream {
 pub struct Supervisor {
     settings: Settings,
     /// The server as it is configured; `None`: there is none. Written by whoever follows configuration.
-    wanted: watch::Receiver<Option<Arc<Server>>>,
+    wanted: watch::Receiver<Option<Arc<Wanted>>>,
     route: watch::Sender<Route>,
     status: watch::Sender<Status>,
     stop: CancellationToken,
@@ -104,7 +105,7 @@ pub struct Supervisor {
 #[derive(Debug)]
 struct Serving {
     running: Running,
-    server: Arc<Server>,
+    wanted: Arc<Wanted>,
     since: Instant,
 }
 
@@ -120,7 +121,7 @@ impl Supervisor {
     /// A supervisor, and where its calls go. It works once [`Self::run`] is called, until `stop`.
     pub fn new(
         settings: Settings,
-        wanted: watch::Receiver<Option<Arc<Server>>>,
+        wanted: watch::Receiver<Option<Arc<Wanted>>>,
         stop: CancellationToken,
     ) -> (Self, Upstream, watch::Receiver<Status>) {
         let away = Away {
@@ -153,8 +154,8 @@ impl Supervisor {
             let wanted = self.wanted.borrow_and_update().clone();
             let woken = match wanted {
                 None => self.nothing().await,
-                Some(server) if self.serves(&server) => self.serve().await,
-                Some(server) => self.start(server).await,
+                Some(wanted) if self.serves(&wanted) => self.serve().await,
+                Some(wanted) => self.start(wanted).await,
             };
             match woken {
                 Woken::Stop => break,
@@ -167,10 +168,9 @@ impl Supervisor {
     }
 
     /// Whether what serves is what is wanted. Limits of calls are looked up call by call.
-    fn serves(&self, wanted: &Server) -> bool {
-        self.serving.as_ref().is_some_and(|serving| {
-            serving.server.runtime == wanted.runtime && serving.server.env == wanted.env
-        })
+    fn serves(&self, wanted: &Wanted) -> bool {
+        let serving = self.serving.as_ref();
+        serving.is_some_and(|serving| serving.wanted.target == wanted.target)
     }
 
     /// There is no server in the catalog: the one that runs is ended, until there is one.
@@ -191,21 +191,21 @@ impl Supervisor {
     }
 
     /// Starts what is wanted, beside what serves.
-    async fn start(&mut self, server: Arc<Server>) -> Woken {
+    async fn start(&mut self, wanted: Arc<Wanted>) -> Woken {
         let settings = self.settings.clone();
         // A program that is not even there was tried, too: whoever waits for it sees the tries add up.
         let again = u32::from(std::mem::replace(&mut self.started, true));
-        let start = match Start::of(server.clone(), &settings) {
+        let start = match Start::of(&wanted, &settings) {
             Ok(start) => start,
             Err(error) => {
                 self.publish(None, |status| status.restarts += again);
-                return self.failed(error.into(), Duration::ZERO).await;
+                return self.failed(error.into(), Duration::ZERO, &wanted).await;
             }
         };
         let (state, message) = start.state();
         self.publish(None, |status| {
             status.enter(state, message);
-            status.argv.clone_from(&start.program.argv);
+            status.argv = start.argv();
             status.restarts += again;
             status.pid = 0;
         });
@@ -224,32 +224,32 @@ impl Supervisor {
         };
         match done {
             Ok((running, greeting)) => {
-                self.ready(running, greeting, server);
+                self.ready(running, greeting, wanted);
                 Woken::Changed
             }
-            Err(failed) => self.failed(failed, began.elapsed()).await,
+            Err(failed) => self.failed(failed, began.elapsed(), &wanted).await,
         }
     }
 
     /// The new server takes over.
-    fn ready(&mut self, running: Running, greeting: Greeting, server: Arc<Server>) {
+    fn ready(&mut self, running: Running, greeting: Greeting, wanted: Arc<Wanted>) {
         self.retire();
         self.era = greeting.revision.era();
         tracing::info!(
             revision = %greeting.revision, info = %greeting.shown, "the server is ready"
         );
         self.publish(None, |status| {
-            status.enter(State::Ready, noise_message(&running));
-            status.observe(&running);
+            status.enter(State::Ready, running.remark());
+            running.observe(status);
             status.introduce(&greeting);
         });
         let ready = Ready {
-            link: running.link().clone(),
+            target: running.target(),
             greeting,
         };
         self.serving = Some(Serving {
             running,
-            server,
+            wanted,
             since: Instant::now(),
         });
         self.route.send_replace(Route::Ready(Arc::new(ready)));
@@ -266,26 +266,27 @@ impl Supervisor {
         };
         let exit = serving.running.ended().await; // Known already.
         let up = serving.since.elapsed();
-        let wait = self.backoff.after(up);
+        let wait = self.backoff.after(up).min(longest(&serving.wanted));
         tracing::warn!(%exit, up_s = up.as_secs(), "the server has ended");
         let message = format!("the server {exit} after {} s", up.as_secs());
         self.publish(Some(wait), |status| {
-            status.observe(&serving.running);
+            serving.running.observe(status);
             status.pid = 0;
-            status.last_exit = exit.to_string();
+            status.last_exit.clone_from(&exit);
             status.enter(State::Backoff, message);
         });
         self.wait(Some(wait)).await
     }
 
     /// A start did not work out: says so and waits.
-    async fn failed(&mut self, failed: Failed, up: Duration) -> Woken {
+    async fn failed(&mut self, failed: Failed, up: Duration, wanted: &Wanted) -> Woken {
         let mut message = failed.error.to_string();
         tracing::warn!(error = %message, "the server did not start");
         if self.serving.is_some() {
             message.push_str("; as it was before the change, it goes on");
         }
-        let wait = failed.error.may_pass().then(|| self.backoff.after(up));
+        let may_pass = failed.error.may_pass();
+        let wait = may_pass.then(|| self.backoff.after(up).min(longest(wanted)));
         self.publish(wait, |status| {
             status.pid = 0;
             status.stderr = failed.stderr;
@@ -393,34 +394,31 @@ impl Supervisor {
     }
 }
 
-/// Waits for the end of a running server, and reports its rubbish meanwhile.
-async fn watch_over(running: &mut Running, status: &watch::Sender<Status>) {
-    let link = running.link().clone();
-    loop {
-        tokio::select! {
-            _ = running.ended() => return,
-            () = async {
-                link.noise().heard().await;
-                sleep(NOISE_EVERY).await;
-            } => {}
-        }
-        status.send_modify(|status| {
-            status.observe(running);
-            if status.state == State::Ready {
-                status.message = noise_message(running);
-            }
-        });
+/// The longest wait before it is tried again: one that only has to be asked is asked often.
+fn longest(wanted: &Wanted) -> Duration {
+    match wanted.target {
+        wanted::Target::Http(_) => HTTP_BACKOFF_MAX,
+        _ => Duration::MAX,
     }
 }
 
-/// What to know about a server that is ready.
-fn noise_message(running: &Running) -> String {
-    let noise = running.link().noise();
-    match noise.rubbish_lines() {
-        0 => String::new(),
-        lines => format!(
-            "lines on its standard output that are no MCP message: {lines}, first: {}",
-            noise.sample()
-        ),
+/// Waits for the end of a running server, and reports its rubbish meanwhile.
+async fn watch_over(running: &mut Running, status: &watch::Sender<Status>) {
+    let target = running.target();
+    loop {
+        let noticed = async {
+            target.noticed().await;
+            sleep(NOISE_EVERY).await;
+        };
+        tokio::select! {
+            _ = running.ended() => return,
+            () = noticed => {}
+        }
+        status.send_modify(|status| {
+            running.observe(status);
+            if status.state == State::Ready {
+                status.message = running.remark();
+            }
+        });
     }
 }

@@ -1,14 +1,18 @@
-//! One start of a server: the process, the first words, and how much time they get.
+//! One start of a server: the process, or where it is; the first words; and how much time they get.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use dataplane::egress::Egress;
+use engine::upstream::Upstream;
 use mcp::revision::Era;
-use model::server::Server;
 
-use super::handshake::{self, Greeting, Outcome};
+use super::greeting::Greeting;
+use super::handshake::{self, Outcome};
+use super::running::Running;
 use super::status::State;
-use super::stdio::Running;
+use super::wanted::{Target, Wanted};
+use super::{http, stdio};
 use crate::process::child::{self, Exit, Launcher};
 use crate::process::command::{self, Policy, Program};
 use crate::process::installed::Installed;
@@ -27,6 +31,10 @@ pub struct Settings {
     pub installed: Installed,
     /// Longest line that a server may write, bytes.
     pub line_bytes_max: usize,
+    /// The way to servers that the catalog names by URL.
+    pub egress: Egress,
+    /// The way to the server that the sidecar's own settings name by URL.
+    pub own_egress: Egress,
 }
 
 /// Why a server did not start. Displays as one line.
@@ -54,12 +62,22 @@ pub(super) enum Error {
         /// What else it said.
         heard: String,
     },
+    /// It cannot be reached, or is of no use.
+    #[error("{0}")]
+    Http(String),
+    /// It cannot be brought up with the configuration in force.
+    #[error("{0}")]
+    Nothing(String),
 }
 
 impl Error {
     /// Whether another try can help without a change of configuration.
     pub(super) fn may_pass(&self) -> bool {
-        !matches!(self, Self::Command(error) if !error.may_pass())
+        match self {
+            Self::Command(error) => error.may_pass(),
+            Self::Nothing(_) => false,
+            Self::Child(_) | Self::Exited { .. } | Self::Handshake { .. } | Self::Http(_) => true,
+        }
     }
 }
 
@@ -89,32 +107,105 @@ impl<E: Into<Error>> From<E> for Failed {
 
 /// What a start will be of: known before it begins, so that it can be shown.
 #[derive(Debug)]
-pub(super) struct Start<'a> {
+pub(super) enum Start<'a> {
+    /// A process.
+    Process(ProcessStart<'a>),
+    /// A server that is there already.
+    Http {
+        /// Where it is.
+        upstream: Arc<Upstream>,
+        /// The way there.
+        egress: Box<Egress>,
+        /// How long it may take to say what it is.
+        limit: Duration,
+    },
+}
+
+/// A process to start.
+#[derive(Debug)]
+pub(super) struct ProcessStart<'a> {
     settings: &'a Settings,
-    pub(super) program: Program,
-    server: Arc<Server>,
+    program: Program,
+    /// How long it may take to be ready once it is installed.
+    limit: Duration,
     /// Whether a package may have to be fetched first.
     fetches: bool,
 }
 
 impl<'a> Start<'a> {
-    /// Prepares to start `server`.
-    pub(super) fn of(server: Arc<Server>, settings: &'a Settings) -> Result<Self, Error> {
-        let program = command::build(&server, &settings.policy)?;
-        let fetches = program
-            .package
-            .as_deref()
-            .is_some_and(|name| !settings.installed.has(name));
-        Ok(Self {
-            settings,
-            program,
-            server,
-            fetches,
-        })
+    /// Prepares to bring `wanted` up.
+    pub(super) fn of(wanted: &Wanted, settings: &'a Settings) -> Result<Self, Error> {
+        let limit = wanted.server.limits.startup;
+        match &wanted.target {
+            Target::Process(process) => {
+                let program = command::build(process, &settings.policy)?;
+                let package = program.package.as_deref();
+                Ok(Self::Process(ProcessStart {
+                    settings,
+                    fetches: package.is_some_and(|name| !settings.installed.has(name)),
+                    program,
+                    limit,
+                }))
+            }
+            Target::Http(http) => {
+                let by_operator = http.by_operator;
+                let egress = if by_operator {
+                    &settings.own_egress
+                } else {
+                    &settings.egress
+                };
+                Ok(Self::Http {
+                    upstream: http.upstream.clone(),
+                    egress: Box::new(egress.clone()),
+                    limit,
+                })
+            }
+            Target::Nothing(why) => Err(Error::Nothing(why.clone())),
+        }
+    }
+
+    /// What is run; empty where nothing is.
+    pub(super) fn argv(&self) -> Vec<String> {
+        match self {
+            Self::Process(process) => process.program.argv.clone(),
+            Self::Http { .. } => Vec::new(),
+        }
     }
 
     /// What the server does while this runs, and what to know about it.
     pub(super) fn state(&self) -> (State, String) {
+        match self {
+            Self::Process(process) => process.state(),
+            Self::Http { upstream, .. } => (
+                State::Starting,
+                format!("{} is asked what it is", upstream.url.authority()),
+            ),
+        }
+    }
+
+    /// Brings it up and greets it, first in the form of `era`; a process that refuses both forms gets one more try.
+    pub(super) async fn run(&self, era: Era) -> Result<(Running, Greeting), Failed> {
+        match self {
+            Self::Process(process) => {
+                let (running, greeting) = process.run(era).await?;
+                Ok((Running::Process(Box::new(running)), greeting))
+            }
+            Self::Http {
+                upstream,
+                egress,
+                limit,
+            } => {
+                let reached =
+                    http::Running::reach((**egress).clone(), upstream.clone(), *limit).await;
+                let (running, greeting) = reached.map_err(Error::Http)?;
+                Ok((Running::Http(running), greeting))
+            }
+        }
+    }
+}
+
+impl ProcessStart<'_> {
+    fn state(&self) -> (State, String) {
         match self.program.package.as_deref().filter(|_| self.fetches) {
             Some(package) => (
                 State::Installing,
@@ -127,9 +218,7 @@ impl<'a> Start<'a> {
         }
     }
 
-    /// Starts a process and greets it, first in the form of `era`; a server that refuses both forms gets
-    /// one more process.
-    pub(super) async fn run(&self, era: Era) -> Result<(Running, Greeting), Failed> {
+    async fn run(&self, era: Era) -> Result<(stdio::Running, Greeting), Failed> {
         if let Some(ready) = self.attempt(era).await? {
             return Ok(ready);
         }
@@ -140,14 +229,14 @@ impl<'a> Start<'a> {
     }
 
     /// `None`: it refused both questions.
-    async fn attempt(&self, era: Era) -> Result<Option<(Running, Greeting)>, Failed> {
+    async fn attempt(&self, era: Era) -> Result<Option<(stdio::Running, Greeting)>, Failed> {
         let child = child::spawn(&self.settings.launcher, &self.program)?;
-        let mut running = Running::new(child, self.settings.line_bytes_max);
+        let mut running = stdio::Running::new(child, self.settings.line_bytes_max);
         let link = running.link().clone();
         let limit = if self.fetches {
             INSTALL_MAX
         } else {
-            self.server.limits.startup
+            self.limit
         };
         let outcome = tokio::select! {
             // An answer counts, even of a server that ended right after it.
@@ -184,7 +273,7 @@ impl<'a> Start<'a> {
     }
 }
 
-fn failed(error: Error, exit: Option<Exit>, running: &Running) -> Failed {
+fn failed(error: Error, exit: Option<Exit>, running: &stdio::Running) -> Failed {
     let rubbish_lines = running.link().noise().rubbish_lines();
     Failed {
         error,
@@ -206,7 +295,7 @@ fn handshake_refused() -> Error {
 }
 
 /// What a server said instead of an answer: on standard output what is no message, else its last words.
-fn heard(running: &Running) -> String {
+fn heard(running: &stdio::Running) -> String {
     let noise = running.link().noise();
     let last = running.last_words().pop().unwrap_or_default();
     match (noise.rubbish_lines(), last.is_empty()) {

@@ -6,8 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use model::name::ServerName;
 use proto::v1::ServerStatus;
 
-use super::handshake::Greeting;
-use super::stdio::Running;
+use super::greeting::Greeting;
 
 /// What the server does. The names are those of `gatehouse.v1.ServerStatus.state`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -84,14 +83,6 @@ impl Status {
     /// It will be started again, after `wait`.
     pub fn again_after(&mut self, wait: Duration) {
         self.next_start = SystemTime::now().checked_add(wait);
-    }
-
-    /// Takes what is known of a process.
-    pub fn observe(&mut self, running: &Running) {
-        let noise = running.link().noise();
-        self.pid = running.pid();
-        self.stderr = running.last_words();
-        self.rubbish_lines = noise.rubbish_lines();
     }
 
     /// Takes what the server says of itself.

@@ -4,14 +4,12 @@ use std::future::pending;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::sleep_until;
 
 use super::Error;
+use super::deadline::Deadline;
 use super::link::Link;
 use super::response::{Progress, Response};
-
-/// Progress gives a call more time, but never more than this many times its limit.
-const LIMIT_TIMES_MAX: u32 = 10;
 
 /// What a caller asks for besides its request.
 #[derive(Debug, Clone, Copy)]
@@ -52,8 +50,7 @@ pub struct Ticket {
     ask: Ask,
     answer: oneshot::Receiver<Result<Response, Error>>,
     progress: Option<mpsc::Receiver<Progress>>,
-    deadline: Instant,
-    latest: Instant,
+    deadline: Deadline,
     state: State,
 }
 
@@ -73,16 +70,13 @@ impl Ticket {
         answer: oneshot::Receiver<Result<Response, Error>>,
         progress: Option<mpsc::Receiver<Progress>>,
     ) -> Self {
-        let now = Instant::now();
-        let (deadline, latest) = (now + ask.limit, now + ask.limit * LIMIT_TIMES_MAX);
         Self {
             link,
             id,
             ask,
             answer,
             progress,
-            deadline,
-            latest,
+            deadline: Deadline::new(ask.limit),
             state: State::Queued,
         }
     }
@@ -106,12 +100,9 @@ impl Ticket {
             // Progress first: it was sent before the answer.
             biased;
             Some(progress) = progress => {
-                let now = Instant::now();
-                if now >= self.latest {
-                    // Also a server that never stops telling of progress has to come to an end.
+                if !self.deadline.renew() {
                     return Err(self.late());
                 }
-                self.deadline = (now + self.ask.limit).min(self.latest);
                 Ok(Event::Progress(progress))
             }
             answer = &mut self.answer => {
@@ -121,7 +112,7 @@ impl Ticket {
                     Err(_) => Err(Error::Gone("the server is gone".into())),
                 }
             }
-            () = sleep_until(self.deadline) => Err(self.late()),
+            () = sleep_until(self.deadline.at()) => Err(self.late()),
         }
     }
 

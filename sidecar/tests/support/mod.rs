@@ -11,13 +11,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use dataplane::egress::{Egress, EgressSettings};
+use engine::Engine;
 use model::name::ServerName;
 use model::server::{Limits, Runtime, Server, Tenancy};
+use model::snapshot::Snapshot;
 use sidecar::process::child::Launcher;
 use sidecar::process::command::Policy;
 use sidecar::process::installed::Installed;
 use sidecar::upstream::session::{Settings, Supervisor, Upstream};
 use sidecar::upstream::status::Status;
+use sidecar::upstream::wanted::{External, Wanted};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
@@ -61,8 +65,29 @@ pub fn server(argv: Vec<String>) -> Server {
         tenancy: Tenancy::Shared,
         runtime: Runtime::Command { argv },
         env: BTreeMap::new(),
+        headers: BTreeMap::new(),
+        url_values: BTreeMap::new(),
         limits: Limits::default(),
     }
+}
+
+/// A way to the servers of these tests, which are on loopback.
+pub fn egress() -> Egress {
+    Egress::new(&EgressSettings {
+        allow_private: true,
+        ca_file: None,
+    })
+}
+
+/// What is to be kept up of a server, by the engine that holds it alone.
+pub fn wanted(server: &Server) -> Arc<Wanted> {
+    let name = server.name.clone();
+    let mut snapshot = Snapshot::default();
+    snapshot
+        .servers
+        .insert(name.clone(), Arc::new(server.clone()));
+    let engine = Engine::compile(Arc::new(snapshot)).unwrap();
+    Arc::new(Wanted::of(&engine, &name, &External::Unset).unwrap())
 }
 
 /// How servers are started in `directory`.
@@ -77,6 +102,8 @@ pub fn settings(directory: &Path) -> Settings {
         },
         installed: Installed::new(directory.join("installed")),
         line_bytes_max: 16 << 20,
+        egress: egress(),
+        own_egress: egress(),
     }
 }
 
@@ -85,7 +112,7 @@ pub struct Supervised {
     pub directory: tempfile::TempDir,
     pub upstream: Upstream,
     pub status: watch::Receiver<Status>,
-    pub wanted: watch::Sender<Option<Arc<Server>>>,
+    pub wanted: watch::Sender<Option<Arc<Wanted>>>,
     stop: CancellationToken,
     tasks: JoinSet<()>,
 }
@@ -97,7 +124,7 @@ impl Supervised {
 
     pub fn with(server: Server, change: impl FnOnce(&mut Settings)) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let (wanted, server) = watch::channel(Some(Arc::new(server)));
+        let (wanted, server) = watch::channel(Some(wanted(&server)));
         let stop = CancellationToken::new();
         let mut settings = settings(directory.path());
         change(&mut settings);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tests::catalog;
 use tests::mesh::{Mesh, Running};
-use tests::process::{self, Signal};
+use tests::process::{self, Process, Signal};
 use tests::rpc::{Modern, Session};
 use tests::wait;
 
@@ -31,8 +31,14 @@ fn without_the_control_plane_calls_go_on_rules_hold_and_parts_restart_from_disk(
     serves_as_ever(&mesh, &key);
     process::signal(hung, Signal::CONT);
 
+    let watching = Process::start(mesh.command().args(["get", "AccessRule", "-w"]), None);
+    wait::wait_for("what there is to be told", SERVES, || {
+        watching.stdout().contains("added   AccessRule/all")
+    });
+
     let away = mesh.without_control_plane();
     serves_as_ever(&mesh, &key);
+    says_what_is_away(&mesh);
 
     mesh.kill9_part("edge", "");
     serves_again(&mesh, &key);
@@ -72,6 +78,16 @@ fn without_the_control_plane_calls_go_on_rules_hold_and_parts_restart_from_disk(
         Modern::new(&mesh.url(0, "slow"), &key).tools(),
         Vec::<String>::new()
     );
+    wait::until("whoever watched to be told", SERVES, || {
+        let (told, said) = (watching.stdout(), watching.stderr());
+        let once = told.matches("AccessRule/all ").count() == 1;
+        if once && told.contains("added   AccessRule/no-sleep") && said.contains("connected again")
+        {
+            Ok(())
+        } else {
+            Err(format!("{told}\n{said}"))
+        }
+    });
     wait::until(
         "what was called meanwhile, kept on disk, to be on record",
         SERVES,
@@ -86,6 +102,20 @@ fn without_the_control_plane_calls_go_on_rules_hold_and_parts_restart_from_disk(
             }
         },
     );
+}
+
+/// One red line, and the edge goes on.
+#[track_caller]
+fn says_what_is_away(mesh: &Running) {
+    let check = mesh.gatehouse(&["check", "-o", "json"]).ended_with(1);
+    let of = |verdict: &str| -> Vec<Value> {
+        let items = check.items();
+        let of = items.into_iter().filter(|item| item["verdict"] == verdict);
+        of.map(|item| item["id"].clone()).collect()
+    };
+    assert_eq!(of("fail"), ["cp-reachable"], "{check}");
+    assert!(of("ok").contains(&json!("edge-reachable")), "{check}");
+    assert!(of("skip").contains(&json!("server-started")), "{check}");
 }
 
 #[track_caller]

@@ -218,7 +218,8 @@ fn call_prints_the_text_and_fails_where_the_call_is_refused_or_the_tool_fails() 
     }
     call(&["everything", "get-sum", "--args", r#"{"a":"x"}"#]).ended_with(1);
     call(&["slow", "no-such-tool"]).ended_with(1);
-    call(&["no-such-server", "echo"]).ended_with(1);
+    let none = call(&["everythin", "echo"]).ended_with(1);
+    assert!(none.stderr.contains("did you mean everything?"), "{none}");
     call(&["everything", "echo", "--args", "{"]).ended_with(2);
 }
 

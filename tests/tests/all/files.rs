@@ -88,10 +88,31 @@ const BAD: &[(&str, &str, usize, &str, &str)] = &[
     ),
     (
         "unsupported filter",
+        "kind: Filter\nmetadata: {name: bad}\nspec:\n  match: {servers: [\"*\"]}\n  keywords: {words: [a]}\n  mode: observe",
+        6,
+        "spec.mode",
+        "observe",
+    ),
+    (
+        "webhook without a secret",
         "kind: Filter\nmetadata: {name: bad}\nspec:\n  match: {servers: [\"*\"]}\n  webhook: {url: \"https://x.example\"}",
         5,
-        "spec.webhook",
+        "spec.webhook.secretName",
         "",
+    ),
+    (
+        "secret that is not there",
+        "kind: Server\nmetadata: {name: bad}\nspec:\n  runtime: {remote: {url: \"https://x.example\"}}\n  config:\n    - {key: X-Key, from: secret, secretName: nobody-set-it, as: header}",
+        5,
+        "spec.config",
+        "nobody-set-it",
+    ),
+    (
+        "URL that readers take differently",
+        "kind: Server\nmetadata: {name: bad}\nspec:\n  runtime: {remote: {url: \"https://0x7f.1/\"}}",
+        4,
+        "spec.runtime.remote.url",
+        "0x7f.1",
     ),
     (
         "key twice",

@@ -5,8 +5,11 @@
 mod access;
 mod audit;
 mod away;
+mod check;
 mod cli;
+mod commands;
 mod crash;
+mod describe;
 mod door;
 mod etcd;
 mod faults;

@@ -1,5 +1,6 @@
 //! Meshes that many tests share, and the callers on them. Tests on them leave no rule, filter or server behind.
 
+use serde_json::json;
 use tests::catalog;
 use tests::mesh::Mesh;
 use tests::shared::{Guest, Shared};
@@ -29,6 +30,25 @@ pub(crate) fn workshop() -> Guest {
             catalog::words("no-hacking", &["hacking"]),
         ];
         Mesh::new().with(&resources).edges(2).start_shared()
+    })
+}
+
+/// One good server among bad ones.
+pub(crate) fn infirmary() -> Guest {
+    static MESH: Shared = Shared::new();
+    MESH.get(|| {
+        let mut hasty = catalog::named_fixture("hasty", "slow", &[]);
+        hasty["spec"]["limits"] = json!({"call": "1s"});
+        let resources = [
+            catalog::command("missing", &["/no/such/program".to_owned()]),
+            catalog::fixture("rubbish", &[]),
+            catalog::fixture("dies", &[]),
+            catalog::named_fixture("dies-often", "dies", &[]),
+            catalog::fixture("slow", &[]),
+            hasty,
+            catalog::allow("engineers", "engineering", &["*"]),
+        ];
+        Mesh::new().with(&resources).start_shared()
     })
 }
 

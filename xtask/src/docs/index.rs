@@ -47,7 +47,7 @@ pub(super) fn page(kinds: &[Reference]) -> String {
         anchor = codes::anchor(model::fault::UNSUPPORTED),
     );
     out.push_str(
-        "\n## More\n\n- [Settings](settings.md) of each process\n- [Error codes](../errors.md)\n",
+        "\n## More\n\n- [Settings](settings.md) of each process\n- [Error codes](../errors.md)\n- [Checks](../checks.md)\n",
     );
     out
 }

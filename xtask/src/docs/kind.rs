@@ -18,6 +18,7 @@ const EXAMPLES: &[(&str, &str)] = &[
         include_str!("examples/AccessRule.yaml"),
     ),
     (model::wire::FILTER, include_str!("examples/Filter.yaml")),
+    (model::wire::SECRET, include_str!("examples/Secret.yaml")),
 ];
 
 /// Words of fields that are plain text in the contract.
@@ -48,13 +49,34 @@ struct Table {
     rows: Vec<Row>,
 }
 
+/// One field.
 #[derive(Debug)]
-struct Row {
-    name: &'static str,
-    shape: String,
-    default: String,
-    meaning: String,
-    supported: bool,
+pub(super) struct Row {
+    /// From the kind on, as users name it: `Server.spec.config.key`.
+    pub(super) path: String,
+    pub(super) name: &'static str,
+    /// Its type in words.
+    pub(super) shape: &'static str,
+    /// The words that it takes, each with whether this version accepts it. Empty: it takes others.
+    pub(super) words: Vec<(Word, bool)>,
+    pub(super) absent: Absent,
+    pub(super) doc: &'static str,
+    pub(super) supported: bool,
+    /// Its value in an example.
+    pub(super) example: Option<Value>,
+}
+
+/// What it means to leave a field out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Absent {
+    /// It is refused.
+    Required,
+    /// `one of subjects, everyone`.
+    OneOf(String),
+    /// The same as this.
+    Default(String),
+    /// Nothing that can be said in a word.
+    Nothing,
 }
 
 impl Reference {
@@ -90,6 +112,11 @@ impl Reference {
             examples,
             tables: reader.tables,
         })
+    }
+
+    /// Every field, each before those in it.
+    pub(super) fn rows(&self) -> impl Iterator<Item = &Row> {
+        self.tables.iter().flat_map(|table| &table.rows)
     }
 
     /// The page, without its head.
@@ -129,9 +156,9 @@ impl Table {
                 out,
                 "| `{}` | {} | {} | {later}{} |",
                 row.name,
-                cell(&row.shape),
-                cell(&row.default),
-                cell(&row.meaning)
+                cell(&shape(row)),
+                cell(&default(&row.absent)),
+                cell(&meaning(row))
             );
         }
     }
@@ -203,16 +230,20 @@ impl Reader<'_> {
         } else {
             self.is_supported(&steps, field, &words)?
         };
+        let absent = if supported {
+            self.absent(&steps, message, field)
+        } else {
+            Absent::Nothing
+        };
         Ok(Row {
+            path: below,
             name: field.name,
-            shape: shape(field, &words),
-            default: if supported {
-                self.default(&steps, message, field)
-            } else {
-                String::new()
-            },
-            meaning: meaning(field, &words),
+            shape: field.shape,
+            words,
+            absent,
+            doc: field.doc,
             supported,
+            example: self.probe.example(&steps),
         })
     }
 
@@ -261,22 +292,25 @@ impl Reader<'_> {
         words.into_iter().map(ask).collect()
     }
 
-    fn default(&self, steps: &[Step], message: Option<&Message>, field: &FieldDoc) -> String {
+    fn absent(&self, steps: &[Step], message: Option<&Message>, field: &FieldDoc) -> Absent {
         match self.probe.need(steps) {
-            Need::Required => return "**required**".to_owned(),
-            Need::OneOf(which) => return which,
+            Need::Required => return Absent::Required,
+            Need::OneOf(which) => return Absent::OneOf(which),
             Need::Optional => {}
         }
         let words = message.and_then(|message| self.contract.words(message, field.name));
         let same = words.and_then(|words| words.first()?.comment.strip_prefix("Same as "));
         if let Some(word) = same {
-            return format!("`{}`", word.trim_end_matches('.'));
+            return Absent::Default(word.trim_end_matches('.').to_owned());
         }
-        match field.shape {
-            "true or false" => "`false`".to_owned(),
-            "a whole number" if !is_shown_only(steps) => "`0`".to_owned(),
-            _ => default_in(field.doc).map_or_else(String::new, |default| format!("`{default}`")),
-        }
+        let default = match field.shape {
+            "true or false" => Some("false"),
+            "a whole number" if !is_shown_only(steps) => Some("0"),
+            _ => default_in(field.doc),
+        };
+        default.map_or(Absent::Nothing, |default| {
+            Absent::Default(default.to_owned())
+        })
     }
 }
 
@@ -292,21 +326,28 @@ fn default_in(doc: &str) -> Option<&str> {
     default.strip_suffix('.')
 }
 
-fn shape(field: &FieldDoc, words: &[(Word, bool)]) -> String {
-    if words.is_empty() {
-        return field.shape.to_owned();
+fn default(absent: &Absent) -> String {
+    match absent {
+        Absent::Required => "**required**".to_owned(),
+        Absent::OneOf(which) => which.clone(),
+        Absent::Default(value) => format!("`{value}`"),
+        Absent::Nothing => String::new(),
     }
-    let quoted: Vec<String> = words
-        .iter()
-        .map(|(word, _)| format!("`{}`", word.word))
-        .collect();
+}
+
+fn shape(row: &Row) -> String {
+    if row.words.is_empty() {
+        return row.shape.to_owned();
+    }
+    let words = row.words.iter();
+    let quoted: Vec<String> = words.map(|(word, _)| format!("`{}`", word.word)).collect();
     quoted.join(", ")
 }
 
-fn meaning(field: &FieldDoc, words: &[(Word, bool)]) -> String {
-    let mut out = field.doc.to_owned();
-    let any = words.iter().any(|(_, accepted)| *accepted);
-    for (word, accepted) in words {
+fn meaning(row: &Row) -> String {
+    let mut out = row.doc.to_owned();
+    let any = row.words.iter().any(|(_, accepted)| *accepted);
+    for (word, accepted) in &row.words {
         let later = if any && !accepted { LATER } else { "" };
         if later.is_empty() && word.comment.is_empty() {
             continue;
@@ -368,9 +409,8 @@ mod tests {
         let page = page("Server");
         assert!(row(&page, "spec", "egress").contains(LATER));
         assert!(row(&page, "spec.limits", "memory").contains(LATER));
-        assert!(row(&page, "spec.runtime", "remote").contains(LATER));
-        assert!(row(&page, "spec.config[]", "secretName").contains(LATER));
-        assert!(!page.contains("## `spec.runtime.remote`"));
+        assert!(row(&page, "spec.runtime", "container").contains(LATER));
+        assert!(!page.contains("## `spec.runtime.container`"));
         assert!(!row(&page, "spec.runtime", "uvx").contains(LATER));
         assert!(!row(&page, "spec.limits", "call").contains(LATER));
         assert!(row(&page, "spec", "tenancy").contains(&format!("`per-user`: {LATER}")));

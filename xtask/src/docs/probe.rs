@@ -51,7 +51,7 @@ impl Probe {
             .context("an example is refused")?;
         let later = match kind {
             model::wire::SERVER => {
-                vec![json!({"config": [{"key": "KEY", "from": "secret", "as": "env"}]})]
+                vec![json!({"config": [{"key": "KEY", "from": "user", "as": "env"}]})]
             }
             _ => Vec::new(),
         };
@@ -67,6 +67,12 @@ impl Probe {
         self.examples
             .iter()
             .any(|example| find(example, steps).is_some())
+    }
+
+    /// The field's value in the first example that has it.
+    pub(super) fn example(&self, steps: &[Step]) -> Option<Value> {
+        let mut found = self.examples.iter().filter_map(|each| find(each, steps));
+        found.next().cloned()
     }
 
     /// Whether the field may have this value in any document.

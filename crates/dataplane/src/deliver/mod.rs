@@ -3,7 +3,10 @@
 //! Two real implementations: the edge (API keys, sealed sessions, on to a sidecar) and the sidecar
 //! (statements, on to the server).
 
+pub mod direct;
 pub mod http;
+pub mod messages;
+pub mod probe;
 
 use std::fmt;
 use std::future::Future;
@@ -49,10 +52,23 @@ pub trait Hop: Send + Sync + 'static {
         header: &str,
     ) -> Result<Session, Refused>;
 
-    /// Takes the call where it has to go. The pipeline has decided that it may.
+    /// Where a call goes from here, as this hop chose it.
+    type Way: Send + Sync;
+
+    /// Chooses the way of a call. The pipeline has decided that it may go.
+    fn way(&self, call: &Call<'_>) -> impl Future<Output = Result<Self::Way, Fault>> + Send;
+
+    /// Whether the way leads to the server itself: then its messages are shown to the filters here.
+    fn is_last(way: &Self::Way) -> bool;
+
+    /// Takes the call where it has to go.
     ///
     /// Dropping the future, or the reply, is how the pipeline says that the client is gone.
-    fn deliver(&self, call: &Call<'_>) -> impl Future<Output = Result<Reply, Fault>> + Send;
+    fn deliver(
+        &self,
+        call: &Call<'_>,
+        way: &Self::Way,
+    ) -> impl Future<Output = Result<Reply, Fault>> + Send;
 }
 
 /// Where a request came from.
@@ -115,8 +131,10 @@ pub enum Reply {
     Events(Events),
     /// A notification was taken.
     Accepted,
-    /// The next hop's answer, still unread.
+    /// The next hop's answer, still unread, and looked at there.
     Forwarded(Forwarded),
+    /// The server's own answer over HTTP, still unread, and to be looked at here.
+    Direct(Forwarded),
 }
 
 impl fmt::Debug for Reply {
@@ -126,6 +144,7 @@ impl fmt::Debug for Reply {
             Self::Events(_) => "Events",
             Self::Accepted => "Accepted",
             Self::Forwarded(_) => "Forwarded",
+            Self::Direct(_) => "Direct",
         })
     }
 }

@@ -10,12 +10,15 @@ use mcp::envelope::{self, Kind, Limits};
 use mcp::method::ListKind;
 use mcp::sse;
 
+mod direct;
+
 use super::begin_session;
 use super::halt::Halt;
 use crate::answer;
-use crate::body::{EventBody, ForwardedBody, ForwardedEvents, ReplyBody, Screened};
+use crate::body::{EventBody, ForwardedBody, ReplyBody, Screened};
 use crate::budget::Permit;
 use crate::call::Call;
+use crate::deliver::messages::is_event_stream;
 use crate::deliver::{Events, Forwarded, Message, Reply};
 use crate::refusal::Fault;
 use crate::stage::filter::Screen;
@@ -43,9 +46,10 @@ pub(super) async fn finish(
         id: id.unwrap_or(b"null").to_vec(),
     };
     match reply {
-        Reply::Whole(message) => whole(call, id, message, &screened, recording),
+        Reply::Whole(message) => whole(call, id, message, &screened, recording).await,
         Reply::Events(events) => stream(call, events, screened, recording),
         Reply::Forwarded(forwarded) => forward(call, id, forwarded, recording).await,
+        Reply::Direct(forwarded) => direct::finish(call, id, forwarded, screened, recording).await,
         Reply::Accepted => {
             let fault = Fault::unavailable("the server took the request for a notification");
             Halt::fault(&fault, id).end(Some(recording))
@@ -54,7 +58,7 @@ pub(super) async fn finish(
 }
 
 /// One message: all that must see it sees it, then its record is closed, then it goes.
-fn whole(
+async fn whole(
     call: &Call<'_>,
     id: Option<&[u8]>,
     message: Message,
@@ -63,7 +67,9 @@ fn whole(
 ) -> Response<ReplyBody> {
     recording.answered();
     let session = message.session.clone();
-    let Some(message) = screened.pass(message, &mut recording) else {
+    let checked = screened.pass(message).await;
+    checked.note(&mut recording);
+    let Some(message) = checked.message else {
         let fault = Fault::unavailable("the server's answer is no response");
         return Halt::fault(&fault, id).end(Some(recording));
     };
@@ -100,11 +106,7 @@ fn stream(
         let fault = Fault::unavailable("the server answered a list with a stream");
         return Halt::fault(&fault, Some(&screened.id)).end(Some(recording));
     }
-    let id = screened.id.clone();
-    match EventBody::new(events, screened, recording) {
-        Ok(body) => event_stream(ReplyBody::Events(Box::new(body))),
-        Err(_) => Halt::unrecorded(Some(&id)).into_response(),
-    }
+    event_stream(EventBody::of_messages(events, screened, recording))
 }
 
 /// The next hop's answer: seen only where it is a list.
@@ -116,29 +118,21 @@ async fn forward(
 ) -> Response<ReplyBody> {
     let (parts, incoming) = forwarded.response.into_parts();
     recording.outcome(parts.status.as_u16(), 0, false);
-    let is_stream = parts
-        .headers
-        .get(CONTENT_TYPE)
-        .is_some_and(|t| t.as_bytes().starts_with(b"text/event-stream"));
+    let is_stream = is_event_stream(&parts.headers);
     let list_kind = mcp::method::is_list(call.method()).filter(|_| parts.status.is_success());
     if let Some(kind) = list_kind {
         return forward_list(call, id, kind, incoming, is_stream, recording).await;
     }
     recording.answered();
     let mut response = if is_stream {
-        event_stream(ReplyBody::ForwardedEvents(Box::new(ForwardedEvents::new(
-            incoming, recording,
-        ))))
+        // Filters have seen it where it came from the server.
+        let unscreened = Screened {
+            screen: None,
+            id: Vec::new(),
+        };
+        event_stream(EventBody::of_stream(incoming, unscreened, recording))
     } else {
-        let body = ReplyBody::Forwarded(ForwardedBody::new(incoming, recording));
-        let mut response = Response::new(body);
-        response
-            .headers_mut()
-            .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        response
-            .headers_mut()
-            .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        response
+        passed_on(ForwardedBody::new(Bytes::new(), incoming, recording))
     };
     *response.status_mut() = parts.status;
     if let Some(value) = parts.headers.get(http::header::RETRY_AFTER) {
@@ -204,8 +198,17 @@ fn last_response(stream: &[u8]) -> Option<Bytes> {
     found
 }
 
-fn event_stream(body: ReplyBody) -> Response<ReplyBody> {
-    let mut response = Response::new(body);
+/// JSON that nobody here looks at.
+fn passed_on(body: ForwardedBody) -> Response<ReplyBody> {
+    let mut response = Response::new(ReplyBody::Forwarded(Box::new(body)));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+fn event_stream(body: EventBody) -> Response<ReplyBody> {
+    let mut response = Response::new(ReplyBody::Events(Box::new(body)));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -1,16 +1,25 @@
-//! Shows messages to the filters that select them: each message once in each direction, at the hop that
-//! delivers to the server.
+//! Shows messages to the filters that select them: each message once in each direction, at the hop that delivers to
+//! the server.
+
+use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use engine::filter::{Outcome, Selection};
+use engine::filter::{Compiled, Selection};
+use mcp::envelope::{self, Kind, Limits};
 use mcp::error::{RefusedBy, RpcError};
 use model::decision::{Decision, Reason};
-use model::filter::Direction;
+use model::filter::{Direction, OnError};
 use model::name::FilterName;
+use tokio::time::Instant;
 
+use super::webhook::{About, Verdict, Webhooks};
 use crate::call::Call;
 
-/// A message that a filter refused.
+/// How long all filters of one message may take together.
+const SUM_MAX: Duration = Duration::from_secs(10);
+
+/// A message that a filter refused, or that one could not be asked about.
 #[derive(Debug)]
 pub struct Rejected {
     /// For the client.
@@ -19,39 +28,163 @@ pub struct Rejected {
     pub reason: Reason,
 }
 
+/// A message that may go on.
+#[derive(Debug, Clone)]
+pub struct Passed {
+    /// The message, as it goes on.
+    pub message: Bytes,
+    /// Whether a filter changed it.
+    pub changed: bool,
+}
+
 /// The filters that see one call's messages, one way.
 #[derive(Debug, Clone)]
-pub struct Screen(Selection);
+pub struct Screen {
+    selection: Selection,
+    way: Direction,
+    about: Arc<About>,
+    webhooks: Webhooks,
+}
 
 impl Screen {
     /// The screen for one call's messages that go `way`; `None` where no filter selects them, so that
     /// nothing is held for a look that nobody takes.
-    pub fn of(call: &Call<'_>, way: Direction) -> Option<Self> {
+    pub fn of(call: &Call<'_>, way: Direction, webhooks: &Webhooks) -> Option<Self> {
         let tool = (call.method() == mcp::method::TOOLS_CALL)
             .then(|| call.target())
             .flatten();
-        let selection = call
-            .config
-            .engine
-            .filters()
-            .select(call.server, call.method(), tool, way);
-        (!selection.is_empty()).then_some(Self(selection))
+        let filters = call.config.engine.filters();
+        let selection = filters.select(call.server, call.method(), tool, way);
+        (!selection.is_empty()).then(|| Self {
+            selection,
+            way,
+            about: Arc::new(About {
+                principal: call.principal.clone(),
+                client: call.client.into(),
+                server: call.server.clone(),
+                method: call.method().into(),
+                name: call.target().unwrap_or_default().into(),
+                revision: call.config.engine.revision(),
+            }),
+            webhooks: webhooks.clone(),
+        })
     }
 
     /// The filters' names, in their order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.names().map(FilterName::as_str)
+        self.selection.names().map(FilterName::as_str)
     }
 
-    /// Shows one message, already known to be valid JSON.
-    pub fn check(&self, message: &[u8]) -> Result<(), Rejected> {
-        let Outcome::Deny { filter, .. } = self.0.check(message) else {
-            return Ok(());
-        };
-        let (reason, by) = (Reason::Filter, RefusedBy::Filter(filter.as_str()));
-        let error = RpcError::refused(reason.as_str(), by, Decision::Deny.as_str());
-        Err(Rejected { error, reason })
+    /// Whether one of them has to be asked: then the answer takes its time.
+    pub fn calls_out(&self) -> bool {
+        self.selection.calls_out()
     }
+
+    /// Shows one message, already known to be valid JSON, to filters that look by themselves.
+    ///
+    /// # Errors
+    /// One of them refuses it.
+    pub fn look(&self, message: &[u8]) -> Result<(), Rejected> {
+        let refused = |filter: &&Arc<Compiled>| filter.look(message).is_some();
+        match self.selection.filters().find(refused) {
+            Some(filter) => Err(rejected(filter.name(), Reason::Filter)),
+            None => Ok(()),
+        }
+    }
+
+    /// Shows one message, already known to be valid JSON, to all filters, one after the other: each sees what the one
+    /// before it has made of it.
+    ///
+    /// # Errors
+    /// One of them refuses it, or fails and is to refuse then.
+    pub async fn show(&self, message: Bytes) -> Result<Passed, Rejected> {
+        let deadline = Instant::now() + SUM_MAX;
+        let mut passed = Passed {
+            message,
+            changed: false,
+        };
+        for filter in self.selection.filters() {
+            if filter.look(&passed.message).is_some() {
+                return Err(rejected(filter.name(), Reason::Filter));
+            }
+            if let Some(changed) = self.ask(filter, &passed.message, deadline).await? {
+                passed = Passed {
+                    message: changed,
+                    changed: true,
+                };
+            }
+        }
+        Ok(passed)
+    }
+
+    /// Asks a filter's receiver, where it has one; gives what it has made of the message.
+    async fn ask(
+        &self,
+        filter: &Compiled,
+        message: &Bytes,
+        deadline: Instant,
+    ) -> Result<Option<Bytes>, Rejected> {
+        let Some(hook) = filter.hook() else {
+            return Ok(None);
+        };
+        let asked = self.webhooks.ask(
+            filter.name(),
+            hook,
+            &self.about,
+            self.way,
+            message,
+            deadline,
+        );
+        let why = match asked.await {
+            Ok(Verdict::Allow) => return Ok(None),
+            Ok(Verdict::Deny(why)) => {
+                tracing::debug!(filter = %filter.name(), why, "a receiver refuses a message");
+                return Err(rejected(filter.name(), Reason::Filter));
+            }
+            Ok(Verdict::Change(_)) if !filter.may_change() => {
+                "it changes the message, which it may not".to_owned()
+            }
+            Ok(Verdict::Change(changed)) => match check_change(message, &changed) {
+                Ok(()) => return Ok(Some(changed)),
+                Err(why) => why.to_owned(),
+            },
+            Err(error) => error.to_string(),
+        };
+        match filter.on_error() {
+            OnError::Deny => {
+                tracing::warn!(filter = %filter.name(), why, "a filter failed: the message is refused");
+                Err(rejected(filter.name(), Reason::FilterError))
+            }
+            OnError::Allow => {
+                tracing::warn!(filter = %filter.name(), why, "a filter failed: the message goes on");
+                Ok(None)
+            }
+        }
+    }
+}
+
+/// A changed message must still be what it was: the same kind, for the same request, of the same method. What else it
+/// says is decided on again.
+fn check_change(before: &[u8], after: &[u8]) -> Result<(), &'static str> {
+    let was = envelope::scan(before, &Limits::RESPONSE).map_err(|_| "the message was none")?;
+    let limits = match was.kind {
+        Kind::Request => Limits::REQUEST,
+        _ => Limits::RESPONSE,
+    };
+    let is = envelope::scan(after, &limits).map_err(|_| "what it makes of the message is none")?;
+    if is.kind != was.kind || is.raw_id() != was.raw_id() {
+        return Err("what it makes of the message is for another request");
+    }
+    if is.method != was.method {
+        return Err("what it makes of the message has another method");
+    }
+    Ok(())
+}
+
+fn rejected(filter: &FilterName, reason: Reason) -> Rejected {
+    let by = RefusedBy::Filter(filter.as_str());
+    let error = RpcError::refused(reason.as_str(), by, Decision::Deny.as_str());
+    Rejected { error, reason }
 }
 
 impl Rejected {

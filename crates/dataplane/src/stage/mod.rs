@@ -4,3 +4,4 @@ pub mod authorize;
 pub mod filter;
 pub mod list;
 pub mod record;
+pub mod webhook;

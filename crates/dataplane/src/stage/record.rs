@@ -75,6 +75,7 @@ impl Recording {
             tool_error: false,
             http_status: 0,
             client_address: nothing,
+            direct: false,
         };
         let record = Box::new(record);
         Self {
@@ -158,6 +159,11 @@ impl Recording {
     pub fn decide(&mut self, decision: Decision, reason: Option<Reason>) {
         self.record.decision = decision;
         self.record.reason = reason;
+    }
+
+    /// The edge delivers to the server itself.
+    pub fn direct(&mut self) {
+        self.record.direct = self.record.hop == Hop::Edge;
     }
 
     /// Writes the open record. The call goes on only where this is `Ok`.

@@ -26,6 +26,8 @@ fn snapshot(servers: &[&str], named: &[&str]) -> Snapshot {
                 argv: vec!["/bin/true".to_owned()],
             },
             env: Default::default(),
+            headers: Default::default(),
+            url_values: Default::default(),
             limits: Limits::default(),
         };
         snapshot.servers.insert(name, Arc::new(server));
@@ -51,6 +53,7 @@ fn snapshot(servers: &[&str], named: &[&str]) -> Snapshot {
             fold: false,
         },
         on_error: OnError::Deny,
+        may_change: false,
         order: 0,
     };
     snapshot

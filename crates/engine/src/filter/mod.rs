@@ -1,21 +1,23 @@
 //! Filters: which of them look at a message, in which order, and what they say.
 //!
 //! A message is selected for once, before it is there ([`Chain::select`] is cheap and answers mostly "none": then
-//! nobody needs to hold a body back), and checked when it is. Filters that call out will be selected here and run by the data plane.
-//! Text filters look at decoded strings, so an escape in JSON hides nothing.
+//! nobody needs to hold a body back), and checked when it is. Filters that call out are selected here, in their place
+//! in the order, and asked by the data plane. Text filters look at decoded strings, so an escape in JSON hides nothing.
 
 mod keywords;
+mod webhook;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use model::filter::{Direction, Filter, Kind};
+use model::filter::{Direction, Filter, Kind, OnError};
 use model::name::{FilterName, Glob, ServerName};
 use model::snapshot::{ResourceKey, Snapshot};
 use model::wire::FILTER;
 
 use crate::compile::Fault;
 use keywords::Keywords;
+pub use webhook::Hook;
 
 /// All filters of a snapshot, in order.
 #[derive(Debug, Default)]
@@ -26,12 +28,20 @@ pub struct Chain {
     anywhere: Vec<Arc<Compiled>>,
 }
 
+/// One filter, ready to look.
 #[derive(Debug)]
-struct Compiled {
+pub struct Compiled {
     /// Its place in the order of all filters.
     place: usize,
     filter: Arc<Filter>,
-    keywords: Keywords,
+    look: Look,
+}
+
+/// How a filter looks at a message.
+#[derive(Debug)]
+enum Look {
+    Keywords(Keywords),
+    Webhook(Hook),
 }
 
 impl Chain {
@@ -42,20 +52,13 @@ impl Chain {
         sorted.sort_by(|a, b| (a.order, &a.name).cmp(&(b.order, &b.name)));
         let (mut chain, mut faults) = (Self::default(), Vec::new());
         for (place, filter) in sorted.into_iter().enumerate() {
-            let Kind::Keywords { words, fold } = &filter.kind;
-            match Keywords::compile(words, *fold) {
-                Ok(keywords) => chain.add(Compiled {
+            match look(filter, snapshot) {
+                Ok(look) => chain.add(Compiled {
                     place,
                     filter: Arc::clone(filter),
-                    keywords,
+                    look,
                 }),
-                Err(error) => faults.push(Fault {
-                    resource: ResourceKey::new(FILTER, filter.name.as_str()),
-                    path: "spec.keywords.words".to_owned(),
-                    code: model::fault::TOO_MUCH,
-                    message: error.to_string(),
-                    fix: None,
-                }),
+                Err(fault) => faults.push(*fault),
             }
         }
         if faults.is_empty() {
@@ -106,7 +109,69 @@ impl Chain {
     }
 }
 
+fn look(filter: &Filter, snapshot: &Snapshot) -> Result<Look, Box<Fault>> {
+    let fault = |path: &str, code, message| {
+        Box::new(Fault {
+            resource: ResourceKey::new(FILTER, filter.name.as_str()),
+            path: path.to_owned(),
+            code,
+            message,
+            fix: None,
+        })
+    };
+    match &filter.kind {
+        Kind::Keywords { words, fold } => Keywords::compile(words, *fold)
+            .map(Look::Keywords)
+            .map_err(|error| {
+                let path = "spec.keywords.words";
+                fault(path, model::fault::TOO_MUCH, error.to_string())
+            }),
+        Kind::Webhook(webhook) => {
+            Hook::compile(webhook, snapshot)
+                .map(Look::Webhook)
+                .map_err(|missing| {
+                    let path = "spec.webhook.secretName";
+                    fault(path, model::fault::DANGLING, missing)
+                })
+        }
+    }
+}
+
 impl Compiled {
+    /// Its name.
+    pub fn name(&self) -> &FilterName {
+        &self.filter.name
+    }
+
+    /// What happens where it fails.
+    pub fn on_error(&self) -> OnError {
+        self.filter.on_error
+    }
+
+    /// Whether it may change messages.
+    pub fn may_change(&self) -> bool {
+        self.filter.may_change
+    }
+
+    /// The receiver that has to be asked; `None` for a filter that looks by itself.
+    pub fn hook(&self) -> Option<&Hook> {
+        match &self.look {
+            Look::Webhook(hook) => Some(hook),
+            Look::Keywords(_) => None,
+        }
+    }
+
+    /// Looks at `message`, which must be JSON that the strict scan has passed. Why it refuses: the configured word,
+    /// and nothing of the message. A filter that has to be asked says nothing here.
+    pub fn look(&self, message: &[u8]) -> Option<String> {
+        match &self.look {
+            Look::Keywords(keywords) => {
+                keywords.find(message).map(|word| format!("holds {word:?}"))
+            }
+            Look::Webhook(_) => None,
+        }
+    }
+
     fn sees(&self, server: &ServerName, method: &str, tool: Option<&str>, way: Direction) -> bool {
         let matches = &self.filter.matches;
         let any = |globs: &[Glob], text: &str| {
@@ -130,20 +195,6 @@ pub struct Selection {
     selected: Vec<Arc<Compiled>>,
 }
 
-/// What filters say of a message.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome<'s> {
-    /// It may go on as it is.
-    Pass,
-    /// It is refused.
-    Deny {
-        /// The first filter, in order, that refuses it.
-        filter: &'s FilterName,
-        /// Why: the configured word, and nothing of the message.
-        reason: String,
-    },
-}
-
 impl Selection {
     /// Whether no filter looks.
     pub fn is_empty(&self) -> bool {
@@ -162,18 +213,14 @@ impl Selection {
             .map(|compiled| (compiled.place, &compiled.filter.name))
     }
 
-    /// Shows `message` to each filter. It must be JSON that the strict scan has passed: what is said of other bytes
-    /// means nothing.
-    pub fn check(&self, message: &[u8]) -> Outcome<'_> {
-        for compiled in &self.selected {
-            if let Some(word) = compiled.keywords.find(message) {
-                return Outcome::Deny {
-                    filter: &compiled.filter.name,
-                    reason: format!("holds {word:?}"),
-                };
-            }
-        }
-        Outcome::Pass
+    /// The filters that look, in order.
+    pub fn filters(&self) -> impl Iterator<Item = &Arc<Compiled>> {
+        self.selected.iter()
+    }
+
+    /// Whether one of them has to be asked: then the answer takes its time.
+    pub fn calls_out(&self) -> bool {
+        self.selected.iter().any(|filter| filter.hook().is_some())
     }
 }
 

@@ -15,6 +15,7 @@ pub fn features_of(resource: &pb::Resource) -> Vec<String> {
         Some(Spec::VirtualServer(_)) => vec!["virtual-server/1"],
         Some(Spec::AccessRule(spec)) => access(spec),
         Some(Spec::Filter(spec)) => filter(spec),
+        Some(Spec::Secret(_)) => vec!["secret/1"],
         Some(Spec::ApiKey(_)) => vec!["api-key/1"],
         Some(Spec::KeyRing(_)) => vec!["key-ring/1"],
     };
@@ -54,11 +55,15 @@ fn server(spec: &pb::ServerSpec) -> Vec<&'static str> {
     {
         features.push("server.limits/1");
     }
-    if spec
-        .config
-        .iter()
-        .any(|entry| entry.from != "admin" || entry.r#as != "env" || entry.secret)
-    {
+    let from_secret = |entry: &pb::ConfigEntry| entry.from == "secret";
+    if spec.config.iter().any(from_secret) {
+        features.push("server.secret/1");
+    }
+    let later = |entry: &pb::ConfigEntry| {
+        !matches!(entry.from.as_str(), "admin" | "secret")
+            || !matches!(entry.r#as.as_str(), "env" | "header" | "url")
+    };
+    if spec.config.iter().any(later) {
         features.push("server.config/1");
     }
     features
@@ -92,6 +97,9 @@ fn filter(spec: &pb::FilterSpec) -> Vec<&'static str> {
     }];
     if spec.may_change {
         features.push("filter.change/1");
+    }
+    if matches!(&spec.kind, Some(Kind::Webhook(hook)) if hook.signed_answer) {
+        features.push("filter.signed-answer/1");
     }
     if spec.mode() == pb::FilterMode::Observe {
         features.push("filter.observe/1");

@@ -1,13 +1,20 @@
 //! Filters.
 
+use std::time::Duration;
+
 use proto::v1 as pb;
 
 use super::access::{globs, server_glob};
 use super::{Faults, LIST_MAX};
 use crate::fault::{BAD_VALUE, MISSING, NEVER_MATCHES};
-use crate::filter::{Direction, Filter, Kind, Match, OnError};
-use crate::name::FilterName;
+use crate::filter::{Direction, Filter, Format, Kind, Match, OnError, Webhook};
+use crate::name::{FilterName, SecretName};
+use crate::url::HttpUrl;
 
+/// How long a receiver may take, unless it is said.
+const TIMEOUT: Duration = Duration::from_millis(500);
+/// Longest that it may be given: all filters of a message together have no more.
+const TIMEOUT_MAX: Duration = Duration::from_secs(10);
 /// Longest keyword, in bytes.
 const WORD_BYTES_MAX: usize = 256;
 
@@ -18,8 +25,9 @@ pub(super) fn convert(name: &str, spec: &pb::FilterSpec, faults: &mut Faults) ->
     let matches = matches(spec.r#match.as_ref(), faults);
     let kind = kind(spec, faults);
     let on_error = on_error(spec, faults);
-    if spec.may_change {
-        faults.unsupported("spec.mayChange", "a filter that changes messages");
+    if spec.may_change && matches!(kind, Some(Kind::Keywords { .. })) {
+        let message = "keywords refuse messages; only a webhook changes them";
+        faults.push("spec.mayChange", BAD_VALUE, message);
     }
     match pb::FilterMode::try_from(spec.mode) {
         Ok(pb::FilterMode::Unspecified | pb::FilterMode::Enforce) => {}
@@ -35,6 +43,7 @@ pub(super) fn convert(name: &str, spec: &pb::FilterSpec, faults: &mut Faults) ->
         matches: matches?,
         kind: kind?,
         on_error: on_error?,
+        may_change: spec.may_change,
         order: spec.order,
     })
 }
@@ -105,14 +114,11 @@ fn kind(spec: &pb::FilterSpec, faults: &mut Faults) -> Option<Kind> {
             faults.push(
                 "spec.keywords",
                 MISSING,
-                "is missing: without it the filter does nothing",
+                "is missing, and so is webhook: without one of them the filter does nothing",
             );
             None
         }
-        Some(Wire::Webhook(_)) => {
-            faults.unsupported("spec.webhook", "a webhook");
-            None
-        }
+        Some(Wire::Webhook(hook)) => webhook(hook, faults).map(Kind::Webhook),
         Some(Wire::Keywords(keywords)) => Some(words(keywords, faults)),
     }
 }
@@ -135,4 +141,57 @@ fn words(keywords: &pb::KeywordFilter, faults: &mut Faults) -> Kind {
         words: keywords.words.clone(),
         fold: keywords.fold,
     }
+}
+
+fn webhook(hook: &pb::WebhookFilter, faults: &mut Faults) -> Option<Webhook> {
+    let url = match hook.url.as_str() {
+        "" => {
+            faults.push("spec.webhook.url", MISSING, "is missing");
+            None
+        }
+        text => HttpUrl::parse(text)
+            .map_err(|error| {
+                let message = format!("{text:?} is no URL that can be called: {error}");
+                faults.push("spec.webhook.url", BAD_VALUE, message);
+            })
+            .ok(),
+    };
+    let secret = match hook.secret_name.as_str() {
+        "" => {
+            let message = "is missing: what a receiver is asked is signed";
+            faults.push("spec.webhook.secretName", MISSING, message);
+            None
+        }
+        text => SecretName::new(text)
+            .map_err(|bad| faults.push("spec.webhook.secretName", BAD_VALUE, bad.to_string()))
+            .ok(),
+    };
+    let timeout = match Duration::from_millis(hook.timeout_ms) {
+        Duration::ZERO => TIMEOUT,
+        given => given,
+    };
+    if timeout > TIMEOUT_MAX {
+        let message = format!("more than {} s is not taken", TIMEOUT_MAX.as_secs());
+        faults.push("spec.webhook.timeout", BAD_VALUE, message);
+    }
+    let format = match hook.format.as_str() {
+        "" | "standard" => Some(Format::Standard),
+        "obot" => Some(Format::Obot),
+        other => {
+            let message = format!("{other:?} is not one of standard, obot");
+            faults.push("spec.webhook.format", BAD_VALUE, message);
+            None
+        }
+    };
+    if hook.signed_answer && format == Some(Format::Obot) {
+        let message = "Obot's form has no signed answers";
+        faults.push("spec.webhook.signedAnswer", BAD_VALUE, message);
+    }
+    Some(Webhook {
+        url: url?,
+        secret: secret?,
+        timeout,
+        format: format?,
+        signed_answer: hook.signed_answer,
+    })
 }

@@ -10,11 +10,13 @@
 //! the engine's `check_references`), or of the store. Start from [`convert`].
 
 mod access;
+mod config;
 mod features;
 mod filter;
 mod key;
 mod metadata;
 mod package;
+mod secret;
 mod server;
 
 use std::sync::Arc;
@@ -26,6 +28,7 @@ pub use crate::fault::Fault;
 use crate::fault::{MISSING, UNSUPPORTED};
 use crate::filter::Filter;
 use crate::key::{ApiKey, KeyRing};
+use crate::secret::Secret;
 use crate::server::Server;
 use crate::snapshot::{ResourceKey, Snapshot};
 
@@ -55,10 +58,10 @@ pub const KINDS: &[Kind] = &[
     kind(SERVER, true),
     kind(ACCESS_RULE, true),
     kind(FILTER, true),
+    kind(SECRET, true),
     kind(VIRTUAL_SERVER, false),
     kind("Limit", false),
     kind("Group", false),
-    kind("Secret", false),
     kind("IdentityProvider", false),
     kind("CatalogSource", false),
     kind("ModelProvider", false),
@@ -73,6 +76,8 @@ pub const VIRTUAL_SERVER: &str = "VirtualServer";
 pub const ACCESS_RULE: &str = "AccessRule";
 /// What inspects messages.
 pub const FILTER: &str = "Filter";
+/// A value that is never shown.
+pub const SECRET: &str = "Secret";
 /// An API key; made by the control plane, never applied.
 pub const API_KEY: &str = "ApiKey";
 /// The edges' keys; made by the control plane, never applied.
@@ -87,6 +92,8 @@ pub enum Item {
     AccessRule(Arc<AccessRule>),
     /// A filter.
     Filter(Arc<Filter>),
+    /// A secret.
+    Secret(Arc<Secret>),
     /// An API key, by its id.
     ApiKey(String, Arc<ApiKey>),
     /// The key ring.
@@ -116,6 +123,9 @@ pub fn convert(resource: &pb::Resource) -> Result<Item, Vec<Fault>> {
         Some(Spec::Filter(spec)) => {
             filter::convert(name, spec, &mut faults).map(|f| Item::Filter(Arc::new(f)))
         }
+        Some(Spec::Secret(spec)) => {
+            secret::convert(name, spec, &mut faults).map(|s| Item::Secret(Arc::new(s)))
+        }
         Some(Spec::ApiKey(spec)) => key::api_key(name, spec, &mut faults)
             .map(|k| Item::ApiKey(name.to_owned(), Arc::new(k))),
         Some(Spec::KeyRing(spec)) => {
@@ -140,6 +150,7 @@ pub fn kind_of(resource: &pb::Resource) -> Option<&'static str> {
         Spec::VirtualServer(_) => VIRTUAL_SERVER,
         Spec::AccessRule(_) => ACCESS_RULE,
         Spec::Filter(_) => FILTER,
+        Spec::Secret(_) => SECRET,
         Spec::ApiKey(_) => API_KEY,
         Spec::KeyRing(_) => KEY_RING,
     })
@@ -164,6 +175,9 @@ pub fn insert(snapshot: &mut Snapshot, item: Item) {
         Item::Filter(filter) => {
             snapshot.filters.insert(filter.name.clone(), filter);
         }
+        Item::Secret(secret) => {
+            snapshot.secrets.insert(secret.name.clone(), secret);
+        }
         Item::ApiKey(id, key) => {
             snapshot.api_keys.insert(id, key);
         }
@@ -178,6 +192,7 @@ pub fn remove(snapshot: &mut Snapshot, key: &ResourceKey) {
         SERVER => drop(snapshot.servers.remove(name)),
         ACCESS_RULE => drop(snapshot.rules.remove(name)),
         FILTER => drop(snapshot.filters.remove(name)),
+        SECRET => drop(snapshot.secrets.remove(name)),
         API_KEY => drop(snapshot.api_keys.remove(name)),
         KEY_RING => snapshot.key_ring = None,
         _ => {}

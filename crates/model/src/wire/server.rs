@@ -5,11 +5,14 @@ use std::time::Duration;
 
 use proto::v1 as pb;
 
+use super::config;
 use super::package::{is_npm_name, is_npm_version, is_pypi_name, is_pypi_version};
 use super::{Faults, LIST_MAX};
-use crate::fault::{BAD_VALUE, DUPLICATE, MISSING, ONE_OF};
+use crate::fault::{BAD_VALUE, MISSING, ONE_OF};
 use crate::name::ServerName;
 use crate::server::{Limits, Runtime, Server, Tenancy};
+use crate::template;
+use crate::url::HttpUrl;
 
 /// Longest start and longest call that may be asked for.
 const LIMIT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
@@ -24,7 +27,7 @@ pub(super) fn convert(
     faults.check_text("spec.description", &spec.description);
     let tenancy = tenancy(spec, faults);
     let runtime = runtime(spec.runtime.as_ref(), faults);
-    let env = config(&spec.config, faults);
+    let values = config::convert(&spec.config, runtime.as_ref(), faults);
     let limits = limits(spec.limits.as_ref(), faults);
     refuse_later_fields(spec, faults);
     Some(Server {
@@ -34,7 +37,9 @@ pub(super) fn convert(
         description: spec.description.clone(),
         tenancy: tenancy?,
         runtime: runtime?,
-        env,
+        env: values.env,
+        headers: values.headers,
+        url_values: values.url,
         limits,
     })
 }
@@ -60,7 +65,11 @@ fn tenancy(spec: &pb::ServerSpec, faults: &mut Faults) -> Option<Tenancy> {
 fn runtime(runtime: Option<&pb::Runtime>, faults: &mut Faults) -> Option<Runtime> {
     use pb::runtime::Kind;
     let Some(kind) = runtime.and_then(|r| r.kind.as_ref()) else {
-        faults.push("spec.runtime", ONE_OF, "one of npx, uvx, command is wanted");
+        faults.push(
+            "spec.runtime",
+            ONE_OF,
+            "one of npx, uvx, command, remote, external is wanted",
+        );
         return None;
     };
     let later = match kind {
@@ -97,9 +106,9 @@ fn runtime(runtime: Option<&pb::Runtime>, faults: &mut Faults) -> Option<Runtime
             });
         }
         Kind::Command(command) => return Some(argv(&command.argv, faults)),
+        Kind::Remote(remote) => return remote_url(remote, faults),
+        Kind::External(_) => return Some(Runtime::External),
         Kind::Container(_) => "container",
-        Kind::Remote(_) => "remote",
-        Kind::External(_) => "external",
     };
     faults.unsupported(format!("spec.runtime.{later}"), &format!("runtime {later}"));
     None
@@ -149,12 +158,39 @@ fn check_args(path: &str, args: &[String], faults: &mut Faults) {
 }
 
 /// What is handed to a process may hold anything but NUL, which would end it early.
-fn check_process_text(path: &str, text: &str, faults: &mut Faults) {
+pub(super) fn check_process_text(path: &str, text: &str, faults: &mut Faults) {
     if text.contains('\0') {
         faults.push(path, BAD_VALUE, format!("{text:?} holds a NUL character"));
     } else if text.len() > super::TEXT_BYTES_MAX {
         faults.check_text(path, text);
     }
+}
+
+/// A URL, or a template whose places are filled from config.
+fn remote_url(remote: &pb::RemoteRuntime, faults: &mut Faults) -> Option<Runtime> {
+    let (field, text) = match (remote.url.as_str(), remote.url_template.as_str()) {
+        ("", "") => {
+            let message = "one of url, urlTemplate is wanted";
+            faults.push("spec.runtime.remote", ONE_OF, message);
+            return None;
+        }
+        (_, "") => ("url", &remote.url),
+        ("", _) => ("urlTemplate", &remote.url_template),
+        _ => {
+            let message = "url and urlTemplate: keep one";
+            faults.push("spec.runtime.remote", ONE_OF, message);
+            return None;
+        }
+    };
+    // With a plain word in each place it must be a URL already.
+    let filled = template::fill(text, |_| Some("x".into()));
+    let checked = filled.and_then(|url| HttpUrl::parse(&url).map_err(|e| e.to_string()));
+    if let Err(why) = checked {
+        let message = format!("{text:?} is no URL that can be called: {why}");
+        faults.push(format!("spec.runtime.remote.{field}"), BAD_VALUE, message);
+        return None;
+    }
+    Some(Runtime::Remote { url: text.clone() })
 }
 
 fn argv(argv: &[String], faults: &mut Faults) -> Runtime {
@@ -176,80 +212,6 @@ fn argv(argv: &[String], faults: &mut Faults) -> Runtime {
     Runtime::Command {
         argv: argv.to_vec(),
     }
-}
-
-/// Only plain values of the admin, as environment variables.
-fn config(entries: &[pb::ConfigEntry], faults: &mut Faults) -> BTreeMap<String, String> {
-    faults.check_length("spec.config", entries.len());
-    let mut env = BTreeMap::new();
-    for (i, entry) in entries.iter().take(LIST_MAX).enumerate() {
-        let at = |field: &str| format!("spec.config[{i}].{field}");
-        faults.check_text(&at("title"), &entry.title);
-        check_source(entry, &at, faults);
-        if entry.key.is_empty() {
-            faults.push(at("key"), MISSING, "is missing");
-        } else if !is_env_name(&entry.key) {
-            let message = format!(
-                "{:?} is not a variable's name: letters, digits and _, no digit first",
-                entry.key
-            );
-            faults.push(at("key"), BAD_VALUE, message);
-        } else if env.insert(entry.key.clone(), entry.value.clone()).is_some() {
-            faults.push(
-                at("key"),
-                DUPLICATE,
-                format!("{:?} is given twice", entry.key),
-            );
-        }
-    }
-    env
-}
-
-fn check_source(entry: &pb::ConfigEntry, at: &impl Fn(&str) -> String, faults: &mut Faults) {
-    match entry.from.as_str() {
-        "admin" => {
-            check_process_text(&at("value"), &entry.value, faults);
-            if entry.required && entry.value.is_empty() {
-                faults.push(
-                    at("value"),
-                    MISSING,
-                    "is missing, and the entry is required",
-                );
-            }
-            if entry.secret {
-                faults.unsupported(at("secret"), "a secret value");
-            }
-            if !entry.secret_name.is_empty() {
-                faults.push(
-                    at("secretName"),
-                    BAD_VALUE,
-                    "only an entry with `from: secret` has one",
-                );
-            }
-        }
-        "" => faults.push(at("from"), MISSING, "is missing: admin"),
-        later @ ("user" | "secret") => faults.unsupported(at("from"), &format!("from {later}")),
-        other => faults.push(
-            at("from"),
-            BAD_VALUE,
-            format!("{other:?} is not one of admin, user, secret"),
-        ),
-    }
-    match entry.r#as.as_str() {
-        "env" => {}
-        "" => faults.push(at("as"), MISSING, "is missing: env"),
-        later @ ("file" | "header" | "url") => faults.unsupported(at("as"), &format!("as {later}")),
-        other => faults.push(
-            at("as"),
-            BAD_VALUE,
-            format!("{other:?} is not one of env, file, header, url"),
-        ),
-    }
-}
-
-fn is_env_name(text: &str) -> bool {
-    !text.as_bytes().first().is_none_or(u8::is_ascii_digit)
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
 fn limits(limits: Option<&pb::ServerLimits>, faults: &mut Faults) -> Limits {

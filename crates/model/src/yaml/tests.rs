@@ -4,6 +4,7 @@
 use super::*;
 
 mod later;
+mod outward;
 mod round_trip;
 
 fn source(file: &str, text: &str) -> Source {
@@ -237,7 +238,9 @@ fn versions_are_exact_and_programs_absolute() {
     );
     assert_eq!(
         server("{}"),
-        ["GH1004 f.yaml:5:3 «runtime» spec.runtime: one of npx, uvx, command is wanted"]
+        [
+            "GH1004 f.yaml:5:3 «runtime» spec.runtime: one of npx, uvx, command, remote, external is wanted"
+        ]
     );
 }
 

@@ -63,6 +63,8 @@ pub mod attribute {
     pub const UPSTREAM_MS: &str = "gatehouse.upstream_ms";
     /// `edge` or `sidecar`.
     pub const HOP: &str = "gatehouse.hop";
+    /// Set where an edge delivered to the server itself, so that there is no other hop.
+    pub const DIRECT: &str = "gatehouse.direct";
     /// Tool, prompt, resource URI or task, as it came.
     pub const NAME: &str = "gatehouse.name";
     /// JSON-RPC error code of the reply.

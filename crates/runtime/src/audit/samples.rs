@@ -43,5 +43,6 @@ pub(crate) fn record(n: u64) -> Record {
         tool_error: false,
         http_status: 200,
         client_address: "127.0.0.1".into(),
+        direct: true,
     }
 }

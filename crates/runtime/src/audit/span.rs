@@ -214,6 +214,9 @@ fn ours(attributes: &mut Attributes<'_>, record: &RecordView<'_>, hash: &Hash) {
     if record.tool_error {
         attributes.bool(attribute::TOOL_ERROR, true);
     }
+    if record.direct {
+        attributes.bool(attribute::DIRECT, true);
+    }
     attributes.int(attribute::HTTP_STATUS, record.http_status.cast_signed());
 }
 

@@ -40,6 +40,7 @@ pub(super) struct RecordView<'a> {
     pub(super) http_status: u64,
     pub(super) hop: &'a str,
     pub(super) client_address: &'a str,
+    pub(super) direct: bool,
 }
 
 impl<'a> RecordView<'a> {
@@ -101,6 +102,7 @@ impl<'a> RecordView<'a> {
             27 => self.http_status = value.number()?,
             28 => self.hop = value.text()?,
             29 => self.client_address = value.text()?,
+            30 => self.direct = value.number()? != 0,
             _ => {}
         }
         Some(())

@@ -2,7 +2,7 @@
 //!
 //! A new field is one line here. Tests hold the table to the proto contract, so that neither forgets a field of the other.
 
-use crate::wire::{ACCESS_RULE, FILTER, SERVER};
+use crate::wire::{ACCESS_RULE, FILTER, SECRET, SERVER};
 
 /// A mapping with known fields.
 #[derive(Debug)]
@@ -92,6 +92,7 @@ pub(super) fn spec(kind: &str) -> Option<(&'static Object, u32)> {
         SERVER => Some((&SERVER_SPEC, 10)),
         ACCESS_RULE => Some((&ACCESS_RULE_SPEC, 12)),
         FILTER => Some((&FILTER_SPEC, 13)),
+        SECRET => Some((&SECRET_SPEC, 14)),
         _ => None,
     }
 }
@@ -282,8 +283,14 @@ static KEYWORDS: Object = object(&[
 static WEBHOOK: Object = object(&[
     field("url", &[1], Text, "Where it listens."),
     field("secretName", &[2], Text, "The secret that signs."),
-    field("timeout", &[3], Duration, "How long it may take."),
-    field("format", &[4], Text, "standard or obot."),
+    field("timeout", &[3], Duration, "How long it may take: at most 10s. Default 500ms."),
+    field("format", &[4], Text, "What is spoken with it: standard, or obot. Default standard."),
+    field("signedAnswer", &[5], Bool, "Whether only an answer counts that is signed with the same secret."),
+]);
+
+#[rustfmt::skip]
+static SECRET_SPEC: Object = object(&[
+    field("value", &[1], FreeText, "The value. Written, and never shown."),
 ]);
 
 /// A field for people who ask.

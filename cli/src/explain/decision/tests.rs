@@ -29,9 +29,11 @@ spec: {match: {servers: ["*"], methods: [tools/call]}, keywords: {words: [hackin
 fn ask(group: &str, tool: &str, args: Option<&str>) -> Answer {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("all.yaml"), FILES).unwrap();
-    let snapshot = validate::snapshot(&Sources::read(&[dir.path().to_owned()]).unwrap()).unwrap();
+    let sources = Sources::read(&[dir.path().to_owned()]).unwrap();
+    let snapshot = validate::snapshot(&sources).unwrap();
     let args = Args {
         topic: None,
+        recursive: false,
         user: Some("ana".to_owned()),
         group: vec![group.to_owned()],
         client: None,
@@ -41,7 +43,9 @@ fn ask(group: &str, tool: &str, args: Option<&str>) -> Answer {
         file: Vec::new(),
     };
     let question = question(&args, &snapshot).unwrap();
-    question.ask(&Engine::compile(snapshot.into()).unwrap())
+    let mut answer = question.ask(&Engine::compile(snapshot.into()).unwrap());
+    answer.place = answer.place(&sources);
+    answer
 }
 
 #[test]
@@ -86,4 +90,20 @@ fn json_begins_with_the_contracts_fields() {
         ),
         "{text}"
     );
+}
+
+#[test]
+fn a_rule_of_a_file_is_told_with_its_line() {
+    let place = |group, tool| ask(group, tool, None).place;
+    assert!(
+        place("engineering", "echo")
+            .unwrap()
+            .ends_with("all.yaml:7")
+    );
+    assert!(
+        place("engineering", "get-env")
+            .unwrap()
+            .ends_with("all.yaml:12")
+    );
+    assert_eq!(place("support", "echo"), None);
 }

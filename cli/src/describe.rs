@@ -1,0 +1,127 @@
+//! `gatehouse describe`: all that is known of one thing, what is wrong with it first.
+//!
+//! ```text
+//! Ground (catalog, engine, nodes) ─▶ server | rule | filter | node ─▶ Sheet ─▶ people, programs
+//! ```
+//! What is wrong is found by the very functions of [`crate::check`]. Start from [`run`].
+
+mod callers;
+mod filter;
+mod node;
+mod rule;
+mod server;
+mod sheet;
+
+use engine::Engine;
+use model::name::Glob;
+use proto::v1::{Call, CallFilter, ListCallsRequest, ListNodesResponse, Resource};
+
+use crate::app::App;
+use crate::fault::Failure;
+use crate::get;
+use crate::kind;
+use crate::link::Link;
+use crate::nodes;
+use crate::stored::{self, Stored};
+
+use sheet::Sheet;
+
+/// Calls that are shown.
+const CALLS_SHOWN: usize = 5;
+/// Newest calls among which they are looked for, where the record cannot be asked for them alone.
+const CALLS_LOOKED_AT: u32 = 1000;
+
+/// Show all that is known of one thing, problems first: where it runs, who may use it and by which rule, its last calls.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  gatehouse describe Server everything
+  gatehouse describe AccessRule engineers
+  gatehouse describe Filter no-secrets -o json
+  gatehouse describe node edge-1f2e3d4c
+
+See also: gatehouse get, gatehouse check, gatehouse explain")]
+pub struct Args {
+    /// Server, AccessRule, Filter or node
+    pub kind: String,
+    /// Its name
+    pub name: String,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Unknown kind or name, or no connection.
+pub async fn run(args: Args, app: &App) -> Result<(), Failure> {
+    let kind = if kind::is_node(&args.kind) {
+        None
+    } else {
+        Some(kind::parse(&args.kind)?)
+    };
+    let ground = Ground::fetch(app.link().await?).await?;
+    let Some(kind) = kind else {
+        let node = nodes::find(&ground.nodes, &args.name)?;
+        node::describe(&ground, node).await.show(&app.show);
+        return Ok(());
+    };
+    let Some(resource) = ground.stored.resource(kind, &args.name) else {
+        return Err(get::no_such(&ground.link, kind, &args.name).await.into());
+    };
+    let sheet = match kind {
+        model::wire::SERVER => server::describe(&ground, resource).await?,
+        model::wire::ACCESS_RULE => rule::describe(&ground, resource).await,
+        _ => filter::describe(&ground, resource).await,
+    };
+    sheet.show(&app.show);
+    Ok(())
+}
+
+/// All that a sheet is made of.
+#[derive(Debug)]
+struct Ground {
+    link: Link,
+    stored: Stored,
+    engine: Engine,
+    nodes: ListNodesResponse,
+}
+
+impl Ground {
+    async fn fetch(link: Link) -> Result<Self, Failure> {
+        let (stored, nodes) = tokio::join!(Stored::fetch(&link), nodes::all(&link));
+        let (stored, nodes) = (stored?, nodes?);
+        let engine = stored::compile(stored.snapshot.clone())?;
+        Ok(Self {
+            link,
+            stored,
+            engine,
+            nodes,
+        })
+    }
+
+    /// The last calls that `fit`, newest first. `None`: the audit store does not answer.
+    async fn calls(&self, filter: CallFilter, fits: impl Fn(&Call) -> bool) -> Option<Vec<Call>> {
+        let request = ListCallsRequest {
+            filter: Some(filter),
+            limit: CALLS_LOOKED_AT,
+            ..ListCallsRequest::default()
+        };
+        let answer = self.link.audit().list_calls(request).await.ok()?;
+        let calls = answer.into_inner().calls.into_iter();
+        Some(calls.filter(fits).take(CALLS_SHOWN).collect())
+    }
+
+    /// Names of the servers of the catalog that these globs match. None given: all.
+    fn servers(&self, globs: &[Glob]) -> Vec<String> {
+        let names = self.stored.snapshot.servers.keys();
+        let matched = |name: &str| globs.is_empty() || globs.iter().any(|g| g.matches(name));
+        names
+            .filter(|name| matched(name.as_str()))
+            .map(ToString::to_string)
+            .collect()
+    }
+
+    /// A sheet with what all resources have.
+    fn sheet(&self, resource: &Resource, kind: &str) -> Sheet {
+        let meta = resource.metadata.clone().unwrap_or_default();
+        Sheet::of_resource(resource, kind, &meta, &self.nodes)
+    }
+}

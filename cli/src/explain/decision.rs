@@ -1,0 +1,256 @@
+//! Why a call is allowed or not: the rule that decided, those that came near, and the filters that would run.
+
+use engine::Engine;
+use engine::action::Action;
+use mcp::method;
+use model::access::Effect;
+use model::filter::Direction;
+use model::name::ServerName;
+use model::principal::Principal;
+use model::snapshot::{ResourceKey, Snapshot};
+use model::wire;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::Args;
+use crate::app::App;
+use crate::call;
+use crate::codes;
+use crate::fault::{Failure, Fault};
+use crate::show::{Meaning, nearest};
+use crate::source::Sources;
+use crate::stored::{self, Stored};
+use crate::validate;
+
+/// Answers the question of the command line.
+///
+/// # Errors
+/// An unknown server, bad files or arguments, or no connection.
+pub(super) async fn explain(args: &Args, app: &App) -> Result<(), Failure> {
+    let sources = if args.file.is_empty() {
+        None
+    } else {
+        Some(Sources::read(&args.file)?)
+    };
+    let snapshot = match &sources {
+        Some(sources) => {
+            let mut snapshot = validate::snapshot(sources)?;
+            stored::stand_in(&mut snapshot);
+            snapshot.into()
+        }
+        None => Stored::fetch(&app.link().await?).await?.snapshot,
+    };
+    let question = question(args, &snapshot)?;
+    let engine = stored::compile(snapshot)?;
+    let mut answer = question.ask(&engine);
+    answer.place = sources.as_ref().and_then(|sources| answer.place(sources));
+    if app.show.is_json() {
+        app.show.json(&answer);
+    } else {
+        for line in answer.lines(app) {
+            app.show.line(&line);
+        }
+    }
+    Ok(())
+}
+
+/// Who wants to do what.
+#[derive(Debug)]
+struct Question {
+    principal: Principal,
+    server: ServerName,
+    tool: String,
+    arguments: Option<Value>,
+}
+
+fn question(args: &Args, snapshot: &Snapshot) -> Result<Question, Failure> {
+    let name = args.server.as_deref().unwrap_or_default();
+    let server = ServerName::new(name).map_err(|e| Failure::usage(e.to_string()))?;
+    if !snapshot.servers.contains_key(&server) {
+        let fault = Fault::new(codes::NO_SUCH, format!("there is no Server {name:?}"));
+        let fault = match nearest(name, snapshot.servers.keys().map(ServerName::as_str)) {
+            Some(near) => fault.why(format!("did you mean {near}?")),
+            None => fault,
+        };
+        return Err(fault.fix("gatehouse get Server").into());
+    }
+    let groups: Vec<&str> = args.group.iter().map(String::as_str).collect();
+    let user = args.user.as_deref().unwrap_or_default();
+    Ok(Question {
+        principal: Principal::new(user, &groups, args.client.as_deref(), "explain"),
+        server,
+        tool: args.tool.clone().unwrap_or_default(),
+        arguments: args.args.as_deref().map(call::arguments).transpose()?,
+    })
+}
+
+impl Question {
+    fn ask(&self, engine: &Engine) -> Answer {
+        let found = engine.explain(&self.principal, &self.server, &Action::tool(&self.tool));
+        let allowed = found.verdict.is_allowed();
+        let rules = found
+            .rules
+            .iter()
+            .map(|rule| Rule {
+                name: rule.rule.to_string(),
+                effect: if rule.effect == Effect::Allow {
+                    "allow"
+                } else {
+                    "deny"
+                },
+                matched: rule.matched,
+                why_not: Some(rule.why_not.clone()).filter(|why| !why.is_empty()),
+            })
+            .collect();
+        let mut answer = Answer {
+            decision: if allowed { "allow" } else { "deny" },
+            reason: found.verdict.reason.map(model::decision::Reason::as_str),
+            rule: found.verdict.rule.map(ToString::to_string),
+            filters: found.filters.iter().map(ToString::to_string).collect(),
+            filter: None,
+            filter_says: None,
+            place: None,
+            rules,
+            asked: Asked::No,
+        };
+        if allowed {
+            self.ask_filters(engine, &mut answer);
+        }
+        answer
+    }
+
+    /// Shows the call to the filters, where its arguments are given: the same bytes that a client would send.
+    fn ask_filters(&self, engine: &Engine, answer: &mut Answer) {
+        let Some(arguments) = &self.arguments else {
+            return;
+        };
+        let params = json!({"name": self.tool, "arguments": arguments});
+        let message =
+            json!({"jsonrpc": "2.0", "id": 1, "method": method::TOOLS_CALL, "params": params});
+        let selection = engine.filters().select(
+            &self.server,
+            method::TOOLS_CALL,
+            Some(&self.tool),
+            Direction::Request,
+        );
+        let message = message.to_string();
+        answer.asked = Asked::Passed;
+        for filter in selection.filters() {
+            if filter.hook().is_some() {
+                // Receivers hear of calls, not of questions.
+                answer.asked = Asked::Partly;
+                continue;
+            }
+            let Some(reason) = filter.look(message.as_bytes()) else {
+                continue;
+            };
+            answer.asked = Asked::Refused;
+            answer.decision = "deny";
+            answer.reason = Some(model::decision::Reason::Filter.as_str());
+            answer.filter = Some(filter.name().to_string());
+            answer.filter_says = Some(reason);
+            return;
+        }
+    }
+}
+
+/// Whether filters were shown the call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    /// No arguments were given.
+    No,
+    /// None refused it.
+    Passed,
+    /// None refused it; receivers of webhooks were not asked.
+    Partly,
+    /// One did.
+    Refused,
+}
+
+/// The decision and its grounds; the contract's four fields first.
+#[derive(Debug, Serialize)]
+struct Answer {
+    decision: &'static str,
+    reason: Option<&'static str>,
+    rule: Option<String>,
+    filters: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    filter: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    filter_says: Option<String>,
+    /// Where the rule, or the filter that refused, stands in the files that were asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    place: Option<String>,
+    rules: Vec<Rule>,
+    #[serde(skip)]
+    asked: Asked,
+}
+
+#[derive(Debug, Serialize)]
+struct Rule {
+    name: String,
+    effect: &'static str,
+    matched: bool,
+    why_not: Option<String>,
+}
+
+impl Answer {
+    /// `rules.yaml:12`.
+    fn place(&self, sources: &Sources) -> Option<String> {
+        let key = match (&self.filter, &self.rule) {
+            (Some(filter), _) => ResourceKey::new(wire::FILTER, filter),
+            (None, Some(rule)) => ResourceKey::new(wire::ACCESS_RULE, rule),
+            (None, None) => return None,
+        };
+        let located = &sources.located[sources.index_of(&key)?];
+        Some(format!("{}:{}", located.file, located.line))
+    }
+
+    fn lines(&self, app: &App) -> Vec<String> {
+        let meaning = if self.decision == "allow" {
+            Meaning::Good
+        } else {
+            Meaning::Act
+        };
+        let decision = app.show.paint(meaning, self.decision);
+        let because = match (&self.filter, &self.rule) {
+            (Some(filter), _) => format!(
+                "filter {filter}: {}",
+                self.filter_says.as_deref().unwrap_or_default()
+            ),
+            (None, Some(rule)) => format!("rule {}", app.show.paint(Meaning::Name, rule)),
+            (None, None) => "no rule allows it".to_owned(),
+        };
+        let place = self
+            .place
+            .as_ref()
+            .map_or_else(String::new, |place| format!(", {place}"));
+        let mut lines = vec![
+            format!("decision  {decision}"),
+            format!("because   {because}{place}"),
+        ];
+        for (n, rule) in self.rules.iter().enumerate() {
+            let head = if n == 0 { "rules     " } else { "          " };
+            let fit = rule.why_not.as_ref().map_or_else(
+                || "matches".to_owned(),
+                |why| format!("does not match: {why}"),
+            );
+            lines.push(format!("{head}{} ({}) {fit}", rule.name, rule.effect));
+        }
+        let asked = match self.asked {
+            Asked::No if self.filters.is_empty() => "none",
+            Asked::No => " (not asked: no --args)",
+            Asked::Passed if self.filters.is_empty() => "none",
+            Asked::Passed => " (the request passes)",
+            Asked::Partly => {
+                " (receivers of webhooks are asked by calls alone; the others let the request pass)"
+            }
+            Asked::Refused => "",
+        };
+        lines.push(format!("filters   {}{asked}", self.filters.join(", ")));
+        lines
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,113 @@
+//! All that the control plane holds, at one revision: as it is stored, and as the engine decides by it.
+
+use std::sync::Arc;
+
+use engine::Engine;
+use model::filter::Kind;
+use model::name::SecretName;
+use model::secret::{Secret, SecretText};
+use model::snapshot::{Revision, Snapshot};
+use model::wire;
+use proto::v1::{ListRequest, Resource};
+
+use crate::codes;
+use crate::fault::{Failure, Fault};
+use crate::link::Link;
+
+/// One state of all configuration.
+#[derive(Debug)]
+pub struct Stored {
+    /// Sorted by kind, then name.
+    pub resources: Vec<Resource>,
+    /// The same, as decisions look at it.
+    pub snapshot: Arc<Snapshot>,
+}
+
+impl Stored {
+    /// Asks for it.
+    ///
+    /// # Errors
+    /// No answer, or one that a newer control plane would give.
+    pub async fn fetch(link: &Link) -> Result<Self, Failure> {
+        let request = ListRequest {
+            kind: String::new(),
+        };
+        let answer = link
+            .admin()
+            .list(request)
+            .await
+            .map_err(|status| link.fault(&status))?
+            .into_inner();
+        let mut snapshot = Snapshot {
+            revision: Revision(answer.revision),
+            ..Snapshot::default()
+        };
+        let is_secret = |resource: &&Resource| {
+            wire::key_of(resource).is_some_and(|key| key.kind == wire::SECRET)
+        };
+        // What is shown of a secret holds no value.
+        for resource in answer.resources.iter().filter(|r| !is_secret(r)) {
+            match wire::convert(resource) {
+                Ok(item) => wire::insert(&mut snapshot, item),
+                Err(faults) => {
+                    let why = faults.first().map(ToString::to_string).unwrap_or_default();
+                    let text = "the control plane holds what this command does not know: it is of an older version";
+                    return Err(Fault::new(codes::NO_ANSWER, text).why(why).into());
+                }
+            }
+        }
+        stand_in(&mut snapshot);
+        Ok(Self {
+            resources: answer.resources,
+            snapshot: Arc::new(snapshot),
+        })
+    }
+
+    /// The one with this key.
+    pub fn resource(&self, kind: &str, name: &str) -> Option<&Resource> {
+        self.resources.iter().find(|resource| {
+            wire::key_of(resource).is_some_and(|key| key.kind == kind && key.name == name)
+        })
+    }
+}
+
+/// Puts something in the place of every secret that is named: no decision depends on a value.
+pub fn stand_in(snapshot: &mut Snapshot) {
+    let of_servers = snapshot
+        .servers
+        .values()
+        .flat_map(|server| server.secrets());
+    let of_filters = snapshot
+        .filters
+        .values()
+        .filter_map(|filter| match &filter.kind {
+            Kind::Webhook(webhook) => Some(&webhook.secret),
+            Kind::Keywords { .. } => None,
+        });
+    let names: Vec<SecretName> = of_servers.chain(of_filters).cloned().collect();
+    for name in names {
+        let secret = Secret {
+            name: name.clone(),
+            value: SecretText::new("hidden"),
+        };
+        snapshot
+            .secrets
+            .entry(name)
+            .or_insert_with(|| Arc::new(secret));
+    }
+}
+
+/// What decides by a snapshot.
+///
+/// # Errors
+/// What cannot be compiled.
+pub fn compile(snapshot: Arc<Snapshot>) -> Result<Engine, Failure> {
+    Engine::compile(snapshot).map_err(|faults| {
+        let faults = faults.iter().map(|f| Fault {
+            code: f.code.into(),
+            message: f.to_string(),
+            ..Fault::default()
+        });
+        Failure::of(faults.collect(), None)
+    })
+}

@@ -1,0 +1,124 @@
+//! The messages of one reply, shown to the filters that select them.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use bytes::Bytes;
+use mcp::envelope::{self, Kind, Limits};
+use model::decision::{Decision, Reason};
+
+use crate::deliver::Message;
+use crate::stage::filter::{Passed, Rejected, Screen};
+use crate::stage::record::Recording;
+
+/// Filters over the messages of one reply.
+#[derive(Debug)]
+pub struct Screened {
+    /// The filters; `None`: none selects these messages.
+    pub screen: Option<Screen>,
+    /// The request's id, for an error in the place of its response.
+    pub id: Vec<u8>,
+}
+
+/// A look at a message: done at once, or when receivers have answered.
+pub(super) enum Check {
+    Done(Box<Checked>),
+    Later(Pin<Box<dyn Future<Output = Checked> + Send>>),
+}
+
+/// A message that was looked at.
+#[derive(Debug)]
+pub struct Checked {
+    /// The message, or what stands in its place: an error for a response, nothing for a notification.
+    pub message: Option<Message>,
+    /// What the record says of it, where it says something.
+    verdict: Option<(Decision, Option<Reason>)>,
+}
+
+impl Checked {
+    /// Puts the verdict on record. What became of a notification is not the call's own outcome.
+    pub fn note(&self, recording: &mut Recording) {
+        if let Some((decision, reason)) = self.verdict {
+            recording.decide(decision, reason);
+        }
+    }
+
+    fn as_it_is(message: Message) -> Self {
+        Self {
+            message: Some(message),
+            verdict: None,
+        }
+    }
+}
+
+impl Screened {
+    /// Looks at one message.
+    pub(super) fn begin(&self, message: Message) -> Check {
+        let Some(screen) = &self.screen else {
+            return Check::Done(Box::new(Checked::as_it_is(message)));
+        };
+        if screen.calls_out() {
+            let (screen, id) = (screen.clone(), self.id.clone());
+            return Check::Later(Box::pin(async move { show(&screen, &id, message).await }));
+        }
+        Check::Done(Box::new(match screen.look(&message.body) {
+            Ok(()) => Checked::as_it_is(message),
+            Err(rejected) => in_place_of(&message, rejected, &self.id),
+        }))
+    }
+
+    /// Looks at one message, however long that takes.
+    pub async fn pass(&self, message: Message) -> Checked {
+        match self.begin(message) {
+            Check::Done(checked) => *checked,
+            Check::Later(checking) => checking.await,
+        }
+    }
+}
+
+async fn show(screen: &Screen, id: &[u8], message: Message) -> Checked {
+    match screen.show(message.body.clone()).await {
+        Ok(Passed { changed: false, .. }) => Checked::as_it_is(message),
+        Ok(Passed { message: body, .. }) => changed(message, body),
+        Err(rejected) => in_place_of(&message, rejected, id),
+    }
+}
+
+/// A message with another body, which the screen has found to be of the same kind and for the same request.
+fn changed(message: Message, body: Bytes) -> Checked {
+    let is_response = message.kind == Kind::Response;
+    let read = envelope::scan(&body, &Limits::RESPONSE);
+    let (error_code, tool_error) = read.map_or((0, false), |read| {
+        (read.error_code.unwrap_or_default(), read.is_error)
+    });
+    Checked {
+        message: Some(Message {
+            body,
+            error_code,
+            tool_error,
+            ..message
+        }),
+        verdict: is_response.then_some((Decision::Change, None)),
+    }
+}
+
+fn in_place_of(message: &Message, rejected: Rejected, id: &[u8]) -> Checked {
+    if message.kind != Kind::Response {
+        // The call's own outcome is still open.
+        return Checked {
+            message: None,
+            verdict: None,
+        };
+    }
+    Checked {
+        message: Some(Message {
+            body: rejected.body(Some(id)),
+            kind: Kind::Response,
+            error_code: rejected.error.code,
+            tool_error: false,
+            status: rejected.error.http_status,
+            session: None,
+        }),
+        verdict: Some((Decision::Deny, Some(rejected.reason))),
+    }
+}

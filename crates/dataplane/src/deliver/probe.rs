@@ -1,0 +1,227 @@
+//! Which era a server speaks over HTTP: asked once by `server/discover`, kept for a while, asked again when an answer
+//! contradicts it (PROTOCOL 3.2; 2026-07-28, basic/transports/streamable-http, "Backward Compatibility").
+//!
+//! Only `server/discover` is ever sent to find out: some servers act on other methods whatever the era.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use dashmap::DashMap;
+use engine::upstream::Upstream;
+use http::{HeaderValue, Response, StatusCode};
+use hyper::body::Incoming;
+use mcp::bridge::handshake::discover_request;
+use mcp::envelope::{self, Kind, Limits};
+use mcp::headers::{MCP_METHOD, MCP_PROTOCOL_VERSION};
+use mcp::method;
+use mcp::revision::{Era, Revision};
+use mcp::walk;
+use model::name::ServerName;
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use super::direct;
+use super::messages::Messages;
+use crate::egress::Egress;
+use crate::refusal::Fault;
+
+/// What Gatehouse calls itself to servers.
+pub const CLIENT_NAME: &str = "gatehouse";
+/// And its version.
+pub const CLIENT_VERSION: &str = env!("CARGO_PKG_VERSION");
+/// How long an answer counts.
+const FRESH: Duration = Duration::from_secs(300);
+/// How soon a contradiction is believed: a client that sends rubbish must not have a server asked each time.
+const SETTLED: Duration = Duration::from_secs(5);
+/// How long the question may take.
+const PROBE: Duration = Duration::from_secs(10);
+/// Most bytes of the answer.
+const ANSWER_BYTES_MAX: usize = 1 << 20;
+/// Servers of which the era is kept. A full map is emptied, and they are asked again.
+const SERVERS_MAX: usize = 4096;
+/// Codes by which a modern server is known (2026-07-28, basic/versioning).
+const MODERN_CODES: [i64; 3] = [-32020, -32021, -32022];
+/// "Method not found", in the body of a 400 or 404.
+const METHOD_NOT_FOUND: i64 = -32601;
+
+/// What a server said when it was asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Probed {
+    /// The era that it speaks.
+    pub era: Era,
+    /// Its raw `DiscoverResult`, where it gave one.
+    pub discovered: Option<Bytes>,
+}
+
+/// The eras of remote servers.
+#[derive(Debug, Default)]
+pub struct Eras {
+    servers: DashMap<ServerName, Arc<Entry>>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    /// The entry is of this server, as the catalog had it.
+    upstream: Arc<Upstream>,
+    /// What it said, and when. Locked for a look.
+    known: Mutex<Option<(Arc<Probed>, Instant)>>,
+    /// Held by the one who asks, over its question; others wait for the same answer.
+    asking: tokio::sync::Mutex<()>,
+}
+
+impl Eras {
+    /// What `server` speaks; asks it where that is not known.
+    ///
+    /// # Errors
+    /// It cannot be reached, or refuses us.
+    pub async fn of(
+        &self,
+        egress: &Egress,
+        server: &ServerName,
+        upstream: &Arc<Upstream>,
+    ) -> Result<Arc<Probed>, Fault> {
+        let entry = self.entry(server, upstream);
+        if let Some(known) = entry.fresh() {
+            return Ok(known);
+        }
+        let _asking = entry.asking.lock().await;
+        if let Some(known) = entry.fresh() {
+            return Ok(known);
+        }
+        let probed = Arc::new(probe(egress, upstream).await?);
+        tracing::info!(%server, era = ?probed.era, "a remote server was asked what it speaks");
+        *entry.known.lock() = Some((probed.clone(), Instant::now()));
+        Ok(probed)
+    }
+
+    /// An answer of the server contradicts what was known: it is asked again with the next call.
+    pub fn doubt(&self, server: &ServerName) {
+        let Some(entry) = self.servers.get(server) else {
+            return;
+        };
+        let mut known = entry.known.lock();
+        if known.as_ref().is_some_and(|(_, at)| at.elapsed() > SETTLED) {
+            *known = None;
+        }
+    }
+
+    fn entry(&self, server: &ServerName, upstream: &Arc<Upstream>) -> Arc<Entry> {
+        if let Some(entry) = self.servers.get(server)
+            && entry.upstream == *upstream
+        {
+            return entry.clone();
+        }
+        if self.servers.len() >= SERVERS_MAX {
+            self.servers.clear();
+        }
+        let entry = Arc::new(Entry {
+            upstream: upstream.clone(),
+            known: Mutex::new(None),
+            asking: tokio::sync::Mutex::new(()),
+        });
+        self.servers.insert(server.clone(), entry.clone());
+        entry
+    }
+}
+
+impl Entry {
+    fn fresh(&self) -> Option<Arc<Probed>> {
+        let known = self.known.lock();
+        let (probed, at) = known.as_ref()?;
+        (at.elapsed() < FRESH).then(|| probed.clone())
+    }
+}
+
+/// Asks a server what it speaks.
+///
+/// # Errors
+/// As [`Eras::of`].
+pub async fn probe(egress: &Egress, upstream: &Upstream) -> Result<Probed, Fault> {
+    let question = discover_request(b"\"era\"", CLIENT_NAME, CLIENT_VERSION);
+    let mut request = direct::post(upstream, Bytes::from(question))?;
+    let headers = request.headers_mut();
+    let revision = HeaderValue::from_static(Revision::LATEST.as_str());
+    headers.insert(MCP_PROTOCOL_VERSION, revision);
+    headers.insert(
+        MCP_METHOD,
+        HeaderValue::from_static(method::SERVER_DISCOVER),
+    );
+    let asked = async {
+        let response = egress.send(&upstream.url, request).await.map_err(|error| {
+            tracing::warn!(%error, "a remote server cannot be asked what it speaks");
+            Fault::unavailable("the server cannot be reached").retry_after(2)
+        })?;
+        judge(response).await
+    };
+    match tokio::time::timeout(PROBE, asked).await {
+        Ok(probed) => probed,
+        Err(_) => Err(Fault::timeout(
+            "the server does not say in time what it speaks",
+        )),
+    }
+}
+
+async fn judge(response: Response<Incoming>) -> Result<Probed, Fault> {
+    let legacy = Probed {
+        era: Era::Legacy,
+        discovered: None,
+    };
+    let status = response.status();
+    match status.as_u16() {
+        // A refusal says nothing about the era.
+        401 | 403 => {
+            return Err(Fault::unavailable(
+                "the server refuses the credential that its entry in the catalog gives",
+            ));
+        }
+        429 | 500.. => {
+            return Err(Fault::unavailable(format!(
+                "the server answers HTTP {status}"
+            )));
+        }
+        300..=399 => {
+            return Err(Fault::unavailable(
+                "the server redirects, which is not followed",
+            ));
+        }
+        200 | 400 | 404 => {}
+        _ => return Ok(legacy),
+    }
+    let Some(answer) = answer(response).await else {
+        return Ok(legacy);
+    };
+    let Ok(read) = envelope::scan(&answer, &Limits::RESPONSE) else {
+        return Ok(legacy);
+    };
+    let modern_code = read.error_code.is_some_and(|code| {
+        let in_refusal = status != StatusCode::OK && code == METHOD_NOT_FOUND;
+        MODERN_CODES.contains(&code) || in_refusal
+    });
+    let result = read
+        .result
+        .filter(|result| walk::find(&answer, *result, "supportedVersions").is_some());
+    Ok(match result {
+        Some(result) => Probed {
+            era: Era::Modern,
+            discovered: Some(Bytes::copy_from_slice(result.of(&answer))),
+        },
+        None if modern_code => Probed {
+            era: Era::Modern,
+            discovered: None,
+        },
+        None => legacy,
+    })
+}
+
+/// The response in an answer.
+async fn answer(response: Response<Incoming>) -> Option<Bytes> {
+    let mut messages = Messages::of(response, ANSWER_BYTES_MAX);
+    while let Some(Ok(message)) = messages.next().await {
+        let read = envelope::scan(&message, &Limits::RESPONSE);
+        if read.is_ok_and(|read| read.kind == Kind::Response) {
+            return Some(message);
+        }
+    }
+    None
+}

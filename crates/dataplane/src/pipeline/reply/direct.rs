@@ -1,0 +1,139 @@
+//! A server's own answer over HTTP: this hop is the one that looks at it, filters it and puts its outcome on record.
+//!
+//! What nobody has to see whole, because no filter selects it and it is no list, streams through once it is too large
+//! to be looked at in passing.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::{Response, StatusCode};
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
+use mcp::envelope::{self, Kind, Limits};
+
+use super::{Forwarded, Halt, event_stream, is_event_stream, last_response, passed_on, whole};
+use crate::body::{EventBody, ForwardedBody, ReplyBody, Screened};
+use crate::call::Call;
+use crate::deliver::Message;
+use crate::refusal::Fault;
+use crate::stage::record::Recording;
+
+/// Bytes of an answer that are held to be looked at though nobody must: nearly all answers are smaller.
+const GLANCE_BYTES: usize = 256 * 1024;
+
+/// What was read of an answer.
+enum Read {
+    /// All of it.
+    Whole(Bytes),
+    /// The beginning; the rest is still to come.
+    Begun(Bytes, Incoming),
+}
+
+/// Turns the answer into ours.
+pub(super) async fn finish(
+    call: &Call<'_>,
+    id: Option<&[u8]>,
+    forwarded: Forwarded,
+    screened: Screened,
+    mut recording: Recording,
+) -> Response<ReplyBody> {
+    let (parts, incoming) = forwarded.response.into_parts();
+    let is_list = mcp::method::is_list(call.method()).is_some();
+    let is_stream = is_event_stream(&parts.headers);
+    if is_stream && !is_list {
+        let mut response = event_stream(EventBody::of_stream(incoming, screened, recording));
+        super::begin_session(&mut response, forwarded.session.as_deref());
+        return response;
+    }
+    let must_see = is_list || is_stream || screened.screen.is_some();
+    let within = time(call);
+    let read = tokio::time::timeout(within, read(incoming, must_see)).await;
+    recording.answered();
+    let fail = |why: String, recording| {
+        let fault = Fault::unavailable(format!("the server's answer cannot be used: {why}"));
+        Halt::fault(&fault, id).end(Some(recording))
+    };
+    let body = match read {
+        Ok(Ok(Read::Whole(body))) => body,
+        Ok(Ok(Read::Begun(begun, rest))) => {
+            recording.outcome(parts.status.as_u16(), 0, false);
+            let mut response = passed_on(ForwardedBody::new(begun, rest, recording));
+            *response.status_mut() = parts.status;
+            super::begin_session(&mut response, forwarded.session.as_deref());
+            return response;
+        }
+        Ok(Err(why)) => return fail(why, recording),
+        Err(_) => {
+            let fault = Fault::timeout("the server did not finish its answer in time");
+            return Halt::fault(&fault, id).end(Some(recording));
+        }
+    };
+    let body = if is_stream {
+        last_response(&body).ok_or_else(|| "its stream ended before the response".to_owned())
+    } else {
+        Ok(body)
+    };
+    let message = body.and_then(|body| message(call, body, parts.status, forwarded.session));
+    match message {
+        Ok(message) => whole(call, id, message, &screened, recording).await,
+        Err(why) => fail(why, recording),
+    }
+}
+
+fn time(call: &Call<'_>) -> Duration {
+    let server = call.config.engine.server(call.server.as_str());
+    server.map_or(Duration::from_secs(60), |server| server.limits.call)
+}
+
+/// Reads an answer: all of it, unless it is large and nobody has to see it whole.
+async fn read(mut incoming: Incoming, must_see: bool) -> Result<Read, String> {
+    if must_see {
+        let whole = Limited::new(incoming, Limits::RESPONSE.bytes)
+            .collect()
+            .await;
+        return whole
+            .map(|body| Read::Whole(body.to_bytes()))
+            .map_err(|error| error.to_string());
+    }
+    let mut begun = BytesMut::new();
+    while let Some(frame) = incoming.frame().await {
+        let frame = frame.map_err(|error| error.to_string())?;
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
+        if begun.is_empty() && hyper::body::Body::is_end_stream(&incoming) {
+            // The usual case: one frame, not copied.
+            return Ok(Read::Whole(data));
+        }
+        begun.extend_from_slice(&data);
+        if begun.len() > GLANCE_BYTES {
+            return Ok(Read::Begun(begun.freeze(), incoming));
+        }
+    }
+    Ok(Read::Whole(begun.freeze()))
+}
+
+/// The answer as a message for the client: a response, to this very request.
+fn message(
+    call: &Call<'_>,
+    body: Bytes,
+    status: StatusCode,
+    session: Option<String>,
+) -> Result<Message, String> {
+    let read = envelope::scan(&body, &Limits::RESPONSE).map_err(|error| error.to_string())?;
+    if read.kind != Kind::Response {
+        return Err("it is no response".to_owned());
+    }
+    let asked = call.message.id.as_ref().map(envelope::Id::key);
+    if read.id.as_ref().map(envelope::Id::key) != asked {
+        return Err("it answers another request".to_owned());
+    }
+    Ok(Message {
+        kind: Kind::Response,
+        error_code: read.error_code.unwrap_or_default(),
+        tool_error: read.is_error,
+        status: status.as_u16(),
+        session,
+        body,
+    })
+}

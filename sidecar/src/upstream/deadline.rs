@@ -1,0 +1,40 @@
+//! How long a call may take: its limit, begun anew with each progress, and never more than a multiple of it.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Progress gives a call more time, but never more than this many times its limit.
+const LIMIT_TIMES_MAX: u32 = 10;
+
+/// The time of one call.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Deadline {
+    limit: Duration,
+    at: Instant,
+    latest: Instant,
+}
+
+impl Deadline {
+    /// `limit` from now.
+    pub(super) fn new(limit: Duration) -> Self {
+        let now = Instant::now();
+        Self {
+            limit,
+            at: now + limit,
+            latest: now + limit * LIMIT_TIMES_MAX,
+        }
+    }
+
+    /// When its time is over.
+    pub(super) fn at(&self) -> Instant {
+        self.at
+    }
+
+    /// Gives it its limit anew. False: also a server that never stops telling of progress has to come to an end.
+    pub(super) fn renew(&mut self) -> bool {
+        let now = Instant::now();
+        self.at = (now + self.limit).min(self.latest);
+        now < self.latest
+    }
+}

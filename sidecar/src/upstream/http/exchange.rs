@@ -1,0 +1,206 @@
+//! One call over HTTP: sent in the session of its user, followed until its answer, its deadline or its end.
+
+use std::sync::Arc;
+
+use ::http::{Response as HttpResponse, StatusCode};
+use bytes::Bytes;
+use dataplane::deliver::messages::Messages;
+use hyper::body::Incoming;
+use mcp::envelope::{self, Envelope, Kind, Limits};
+use mcp::error::RpcError;
+use mcp::method;
+use mcp::revision::Era;
+use tokio::time::{timeout, timeout_at};
+
+use super::sessions::Session;
+use super::{Chore, HttpServer, MESSAGE_BYTES_MAX};
+use crate::upstream::Error;
+use crate::upstream::deadline::Deadline;
+use crate::upstream::response::{Progress, Response};
+use crate::upstream::ticket::{Abandoned, Ask, Event};
+
+/// A request that was sent. Dropped before its answer, it is abandoned.
+#[derive(Debug)]
+pub struct Exchange {
+    server: HttpServer,
+    id: u64,
+    ask: Ask,
+    deadline: Deadline,
+    /// `None` until the server can know of it, and once it is over.
+    under_way: Option<Arc<Session>>,
+    messages: Option<Messages>,
+}
+
+impl HttpServer {
+    /// Sends a request that carries `id`, for `user`.
+    ///
+    /// # Errors
+    /// It could not be sent, or was refused.
+    pub async fn send(
+        &self,
+        user: &str,
+        id: u64,
+        message: Vec<u8>,
+        ask: Ask,
+    ) -> Result<Exchange, Error> {
+        let mut exchange = Exchange {
+            server: self.clone(),
+            id,
+            deadline: Deadline::new(ask.limit),
+            ask,
+            under_way: None,
+            messages: None,
+        };
+        let begun = timeout(ask.limit, exchange.begin(user, message.into())).await;
+        begun.unwrap_or(Err(Error::Timeout(ask.limit)))?;
+        Ok(exchange)
+    }
+}
+
+impl Exchange {
+    async fn begin(&mut self, user: &str, message: Bytes) -> Result<(), Error> {
+        let mut again = true;
+        loop {
+            let (slot, session) = self.server.session(user).await?;
+            self.under_way = Some(session.clone());
+            let sent = self.server.post(message.clone(), Some(&session)).await;
+            // Where nothing came back, whether it has begun is not known: it is told to stop.
+            let response = sent?;
+            if response.status() == StatusCode::NOT_FOUND && !session.id.is_empty() && again {
+                // The session is over, so the request was not looked at: it goes with a new one.
+                self.under_way = None;
+                self.server.0.sessions.forget(user, &slot);
+                again = false;
+                continue;
+            }
+            return self.take(response);
+        }
+    }
+
+    fn take(&mut self, response: HttpResponse<Incoming>) -> Result<(), Error> {
+        let status = response.status();
+        if matches!(status.as_u16(), 404 | 405) {
+            self.server.doubt();
+        }
+        if let Err(error) = check(status) {
+            self.under_way = None;
+            return Err(error);
+        }
+        self.messages = Some(Messages::of(response, MESSAGE_BYTES_MAX));
+        Ok(())
+    }
+
+    /// Waits for what comes next. Loses nothing if it is dropped while it waits.
+    ///
+    /// # Errors
+    /// There will be no answer; see [`Error`].
+    pub async fn next(&mut self) -> Result<Event, Error> {
+        loop {
+            let gone = || Error::Gone("the server's stream ended before its answer".into());
+            let messages = self.messages.as_mut().ok_or_else(gone)?;
+            let next = timeout_at(self.deadline.at(), messages.next()).await;
+            let message = match next {
+                Ok(Some(Ok(message))) => message,
+                Ok(Some(Err(why))) => {
+                    return Err(Error::Gone(
+                        format!("the server's answer broke off: {why}").into(),
+                    ));
+                }
+                Ok(None) => return Err(gone()),
+                Err(_) => return Err(Error::Timeout(self.ask.limit)),
+            };
+            if let Some(event) = self.event(message).await? {
+                return Ok(event);
+            }
+        }
+    }
+
+    /// What a message of the server's means for the call; `None`: nothing.
+    async fn event(&mut self, message: Bytes) -> Result<Option<Event>, Error> {
+        let limits = Limits {
+            bytes: MESSAGE_BYTES_MAX,
+            ..Limits::RESPONSE
+        };
+        let read = envelope::scan(&message, &limits);
+        let read = read.map_err(|error| Error::Invalid(error.to_string()))?;
+        let ours = |raw: &[u8]| raw == self.id.to_string().as_bytes();
+        match read.kind {
+            Kind::Response => {
+                let id = read.id.filter(|id| ours(id.raw));
+                let id =
+                    id.ok_or_else(|| Error::Invalid("it answers another request".to_owned()))?;
+                self.under_way = None;
+                self.messages = None;
+                let response = Response::new(message.clone(), &read, id.span);
+                Ok(Some(Event::Response(response)))
+            }
+            Kind::Notification => {
+                let is_progress = read.method() == method::PROGRESS && self.ask.progress;
+                let token = read.progress_token.filter(|token| ours(token.of(&message)));
+                let Some(token) = token.filter(|_| is_progress) else {
+                    return Ok(None);
+                };
+                if !self.deadline.renew() {
+                    return Err(Error::Timeout(self.ask.limit));
+                }
+                Ok(Some(Event::Progress(Progress {
+                    bytes: message.clone(),
+                    token,
+                })))
+            }
+            Kind::Request => {
+                self.asked(&read).await;
+                Ok(None)
+            }
+        }
+    }
+
+    /// The server asks. No client declared anything to it, so there is nobody to ask: only a ping has an answer.
+    async fn asked(&self, request: &Envelope<'_>) {
+        let (Some(id), Some(session)) = (request.raw_id(), &self.under_way) else {
+            return;
+        };
+        let answer = if request.method() == method::PING {
+            [br#"{"jsonrpc":"2.0","id":"#, id, br#","result":{}}"#].concat()
+        } else {
+            RpcError::method_not_found(request.method(), Era::Legacy).body(Some(id))
+        };
+        self.server
+            .later(Chore::Tell(session.clone(), answer.into()));
+    }
+
+    /// Whether it is of no use once its caller is gone.
+    pub fn ends_with_its_caller(&self) -> bool {
+        self.ask.abandoned == Abandoned::Cancel
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        // Before 2026-07-28, a closed connection is no word: the server has to be told.
+        if let Some(session) = self.under_way.take() {
+            let message = cancelled(self.id);
+            self.server.later(Chore::Tell(session, message));
+        }
+    }
+}
+
+fn cancelled(id: u64) -> Bytes {
+    let method = method::CANCELLED;
+    let params = format!(r#"{{"requestId":{id},"reason":"nobody waits for it"}}"#);
+    format!(r#"{{"jsonrpc":"2.0","method":"{method}","params":{params}}}"#).into()
+}
+
+/// Answers that carry no message.
+pub(super) fn check(status: StatusCode) -> Result<(), Error> {
+    let gone = |why: String| Err(Error::Gone(why.into()));
+    match status.as_u16() {
+        200..=299 | 400 => Ok(()),
+        401 | 403 => {
+            gone("the server refuses the credential that its entry in the catalog gives".to_owned())
+        }
+        429 | 503 => Err(Error::Overloaded("the server says that it is overloaded")),
+        300..=399 => gone("the server redirects, which is not followed".to_owned()),
+        _ => gone(format!("the server answers HTTP {status}")),
+    }
+}

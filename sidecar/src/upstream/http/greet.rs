@@ -1,0 +1,112 @@
+//! The first words with a server over HTTP.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use dataplane::deliver::direct::session_of;
+use dataplane::deliver::messages::Messages;
+use dataplane::deliver::probe::{CLIENT_NAME, CLIENT_VERSION, probe};
+use mcp::bridge::handshake::{initialize_request, initialized_notification};
+use mcp::envelope::{self, Kind, Limits};
+use mcp::revision::{Era, Revision};
+use tokio::time::timeout;
+
+use super::exchange::check;
+use super::sessions::{Session, Slot};
+use super::{Chore, HttpServer, MESSAGE_BYTES_MAX};
+use crate::upstream::Error;
+use crate::upstream::greeting::{self, Greeting};
+
+/// How long a server may take to begin a session for a user.
+const BEGIN: Duration = Duration::from_secs(15);
+
+impl HttpServer {
+    /// Asks the server what it is and what it speaks.
+    ///
+    /// # Errors
+    /// Why it is of no use as it is now, for people.
+    pub(super) async fn greet(&self) -> Result<Greeting, String> {
+        let probed = probe(&self.0.egress, &self.0.upstream).await;
+        let probed = probed.map_err(|fault| fault.message)?;
+        if probed.era == Era::Modern {
+            let result = probed.discovered.as_deref().ok_or_else(|| {
+                "the server speaks the modern era of MCP, and does not answer server/discover"
+                    .to_owned()
+            })?;
+            return Greeting::of_discover(result)
+                .map_err(|what| format!("the server's answer to server/discover {what}"));
+        }
+        let (session, greeting) = self.initialize().await.map_err(|error| error.to_string())?;
+        // It was begun for nobody.
+        self.later(Chore::Close(Arc::new(session)));
+        Ok(greeting)
+    }
+
+    /// The session of `user`, begun where there is none.
+    pub(super) async fn session(&self, user: &str) -> Result<(Arc<Slot>, Arc<Session>), Error> {
+        let mut gone = Vec::new();
+        let slot = self.0.sessions.slot(user, &mut gone);
+        for session in gone {
+            self.later(Chore::Close(session));
+        }
+        let slot = slot?;
+        let begin = || async {
+            self.initialize()
+                .await
+                .map(|(session, _)| Arc::new(session))
+        };
+        let session = slot.session.get_or_try_init(begin).await?.clone();
+        Ok((slot, session))
+    }
+
+    async fn initialize(&self) -> Result<(Session, Greeting), Error> {
+        let id = self.next_id().to_string();
+        let revision = Revision::LATEST_LEGACY;
+        let question = initialize_request(id.as_bytes(), revision, CLIENT_NAME, CLIENT_VERSION);
+        let within = timeout(BEGIN, async {
+            let response = self.post(question.into(), None).await?;
+            check(response.status())?;
+            let session = session_of(&response).map_err(|fault| Error::Invalid(fault.message))?;
+            let answer = answer(Messages::of(response, MESSAGE_BYTES_MAX)).await?;
+            let greeting = read(&answer)?;
+            let session = Session {
+                id: session,
+                revision: greeting.revision,
+            };
+            let told = self.post(initialized_notification().into(), Some(&session));
+            check(told.await?.status())?;
+            Ok((session, greeting))
+        });
+        within.await.unwrap_or(Err(Error::Timeout(BEGIN)))
+    }
+}
+
+/// The response to the only request.
+async fn answer(mut messages: Messages) -> Result<Bytes, Error> {
+    while let Some(message) = messages.next().await {
+        let message = message.map_err(|why| Error::Gone(why.into()))?;
+        let read = envelope::scan(&message, &Limits::RESPONSE);
+        let read = read.map_err(|error| Error::Invalid(error.to_string()))?;
+        if read.kind == Kind::Response {
+            return Ok(message);
+        }
+    }
+    Err(Error::Gone(
+        "its stream ended before its answer to initialize".into(),
+    ))
+}
+
+fn read(answer: &[u8]) -> Result<Greeting, Error> {
+    let read = envelope::scan(answer, &Limits::RESPONSE);
+    let read = read.map_err(|error| Error::Invalid(error.to_string()))?;
+    if let Some(code) = read.error_code {
+        let why = greeting::refusal(answer, code);
+        return Err(Error::Gone(
+            format!("the server refused initialize: {why}").into(),
+        ));
+    }
+    let result = read.result.map(|span| span.of(answer)).unwrap_or_default();
+    Greeting::of_initialize(result)
+        .map_err(|what| Error::Invalid(format!("its answer to initialize {what}")))
+}

@@ -1,0 +1,127 @@
+//! A server that is reached over HTTP: one message out, its answer back, and sessions where its era has them.
+//!
+//! ```text
+//! running (asked what it speaks, asked again, given up) -- HttpServer -- sessions: one for each user, legacy era
+//!                                                             '-- exchange: one call, until its answer or deadline
+//! ```
+//!
+//! Where the client speaks the server's era, its messages do not come by here: they go as they came, by
+//! [`dataplane::deliver::direct`].
+
+mod chores;
+mod exchange;
+mod greet;
+mod running;
+mod sessions;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use ::http::{HeaderValue, Response};
+use bytes::Bytes;
+use dataplane::deliver::direct;
+use dataplane::egress::Egress;
+use engine::upstream::Upstream;
+use hyper::body::Incoming;
+use mcp::headers::{MCP_PROTOCOL_VERSION, MCP_SESSION_ID};
+use mcp::revision::Revision;
+use tokio::sync::{Notify, mpsc};
+
+use self::chores::{CHORES_MAX, Chore};
+pub use self::exchange::Exchange;
+pub use self::running::Running;
+use self::sessions::{Session, Sessions};
+use super::Error;
+
+/// Longest message of a server, bytes.
+const MESSAGE_BYTES_MAX: usize = 16 << 20;
+
+/// A server behind HTTP. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct HttpServer(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    egress: Egress,
+    upstream: Arc<Upstream>,
+    sessions: Sessions,
+    next_id: AtomicU64,
+    /// Somebody was answered in a way that does not fit what is known of it.
+    doubted: Notify,
+    /// What is told to it when nobody waits; one task reads.
+    chores: mpsc::Sender<Chore>,
+}
+
+impl HttpServer {
+    /// A server, and what has to be told to it by whoever keeps it up.
+    fn new(egress: Egress, upstream: Arc<Upstream>) -> (Self, mpsc::Receiver<Chore>) {
+        let (chores, todo) = mpsc::channel(CHORES_MAX);
+        let server = Self(Arc::new(Inner {
+            egress,
+            upstream,
+            sessions: Sessions::default(),
+            next_id: AtomicU64::new(1),
+            doubted: Notify::new(),
+            chores,
+        }));
+        (server, todo)
+    }
+
+    /// The way to it.
+    pub fn egress(&self) -> &Egress {
+        &self.0.egress
+    }
+
+    /// Where it is.
+    pub fn upstream(&self) -> &Upstream {
+        &self.0.upstream
+    }
+
+    /// An id for the next request, also good as its progress token: unique in this process.
+    pub fn next_id(&self) -> u64 {
+        self.0.next_id.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// It could not be reached, or its answer contradicts what is known of it: it is asked again.
+    pub fn doubt(&self) {
+        self.0.doubted.notify_one();
+    }
+
+    /// Sends one message of the legacy era; nothing here bounds the time.
+    async fn post(
+        &self,
+        message: Bytes,
+        session: Option<&Session>,
+    ) -> Result<Response<Incoming>, Error> {
+        let unusable = |_| Error::Gone("a header of the session cannot be sent".into());
+        let request = direct::post(&self.0.upstream, message);
+        let mut request = request.map_err(|fault| Error::Gone(fault.message.as_str().into()))?;
+        if let Some(session) = session {
+            let headers = request.headers_mut();
+            // The header came with 2025-06-18; who is older ignores it.
+            let revision = HeaderValue::from_static(Revision::as_str(session.revision));
+            headers.insert(MCP_PROTOCOL_VERSION, revision);
+            if !session.id.is_empty() {
+                let id = HeaderValue::from_str(&session.id).map_err(unusable)?;
+                headers.insert(MCP_SESSION_ID, id);
+            }
+        }
+        let sent = self.0.egress.send(&self.0.upstream.url, request).await;
+        sent.map_err(|error| {
+            tracing::warn!(%error, "the server cannot be reached");
+            if error.is_before_sending() {
+                self.doubt();
+                Error::Gone("the server cannot be reached".into())
+            } else {
+                Error::Gone("the connection to the server broke".into())
+            }
+        })
+    }
+
+    /// Does something when there is time. Where too much waits already, it is not done.
+    fn later(&self, chore: Chore) {
+        if self.0.chores.try_send(chore).is_err() {
+            tracing::debug!("no room to tell the server something");
+        }
+    }
+}

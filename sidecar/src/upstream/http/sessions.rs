@@ -1,0 +1,159 @@
+//! Legacy sessions with a server: one for each user, begun with the first call, kept while it is used.
+//!
+//! What a server remembers of one user is never shown to another.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dashmap::DashMap;
+use mcp::revision::Revision;
+use parking_lot::Mutex;
+use tokio::sync::OnceCell;
+use tokio::time::Instant;
+
+use super::super::Error;
+
+/// Sessions that are kept at once.
+const SESSIONS_MAX: usize = 8192;
+/// A session that was not used for so long is closed.
+const IDLE: Duration = Duration::from_secs(600);
+/// Where there is no room: one that was not used for so long is closed.
+const IDLE_IN_NEED: Duration = Duration::from_secs(30);
+
+/// A session with the server.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Session {
+    /// Its id; empty where the server keeps none.
+    pub(super) id: String,
+    /// The revision that was agreed on.
+    pub(super) revision: Revision,
+}
+
+/// One user's place. Whoever comes first begins the session, others wait for it.
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub(super) session: OnceCell<Arc<Session>>,
+    /// Written with each use.
+    used: Mutex<Instant>,
+}
+
+/// All sessions, by user.
+#[derive(Debug, Default)]
+pub(super) struct Sessions(DashMap<String, Arc<Slot>>);
+
+impl Sessions {
+    /// The place of `user`. What had to go for it is added to `gone`.
+    ///
+    /// # Errors
+    /// All sessions are in use.
+    pub(super) fn slot(
+        &self,
+        user: &str,
+        gone: &mut Vec<Arc<Session>>,
+    ) -> Result<Arc<Slot>, Error> {
+        if let Some(slot) = self.0.get(user) {
+            *slot.used.lock() = Instant::now();
+            return Ok(slot.clone());
+        }
+        if self.0.len() >= SESSIONS_MAX {
+            gone.append(&mut self.unused_for(IDLE_IN_NEED));
+            if self.0.len() >= SESSIONS_MAX {
+                return Err(Error::Overloaded(
+                    "too many users have a session with the server",
+                ));
+            }
+        }
+        let slot = self.0.entry(user.to_owned()).or_insert_with(|| {
+            Arc::new(Slot {
+                session: OnceCell::new(),
+                used: Mutex::new(Instant::now()),
+            })
+        });
+        Ok(slot.clone())
+    }
+
+    /// The server does not know it any more: the next call begins another.
+    pub(super) fn forget(&self, user: &str, slot: &Arc<Slot>) {
+        self.0.remove_if(user, |_, now| Arc::ptr_eq(now, slot));
+    }
+
+    /// Takes out what was not used for long.
+    pub(super) fn idle(&self) -> Vec<Arc<Session>> {
+        self.unused_for(IDLE)
+    }
+
+    /// Takes out all.
+    pub(super) fn all(&self) -> Vec<Arc<Session>> {
+        self.unused_for(Duration::ZERO)
+    }
+
+    fn unused_for(&self, time: Duration) -> Vec<Arc<Session>> {
+        let mut gone = Vec::new();
+        self.0.retain(|_, slot| {
+            let stays = slot.used.lock().elapsed() < time;
+            if !stays && let Some(session) = slot.session.get() {
+                gone.push(session.clone());
+            }
+            stays
+        });
+        gone
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use super::*;
+
+    fn begin(sessions: &Sessions, user: &str) -> Arc<Slot> {
+        let slot = sessions.slot(user, &mut Vec::new()).unwrap();
+        let session = Arc::new(Session {
+            id: user.to_owned(),
+            revision: Revision::LATEST_LEGACY,
+        });
+        slot.session.set(session).unwrap();
+        slot
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn sessions_go_when_they_are_idle_and_not_before() {
+        let sessions = Sessions::default();
+        let ana = begin(&sessions, "ana");
+        begin(&sessions, "ben");
+        tokio::time::advance(IDLE - Duration::from_secs(1)).await;
+        let again = sessions.slot("ana", &mut Vec::new()).unwrap();
+        assert!(Arc::ptr_eq(&ana, &again));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let gone = sessions.idle();
+        assert_eq!(gone.iter().map(|s| &s.id).collect::<Vec<_>>(), ["ben"]);
+        sessions.forget("ana", &ana);
+        assert!(sessions.all().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_full_house_closes_what_rests_and_else_says_so() {
+        let sessions = Sessions::default();
+        for n in 0..SESSIONS_MAX {
+            begin(&sessions, &n.to_string());
+        }
+        let mut gone = Vec::new();
+        let refused = sessions.slot("ana", &mut gone).unwrap_err();
+        assert!(matches!(refused, Error::Overloaded(_)), "{refused}");
+        tokio::time::advance(IDLE_IN_NEED).await;
+        sessions.slot("ana", &mut gone).unwrap();
+        assert_eq!(gone.len(), SESSIONS_MAX);
+    }
+
+    #[test]
+    fn an_old_place_does_not_take_the_new_one_away() {
+        let sessions = Sessions::default();
+        let old = begin(&sessions, "ana");
+        sessions.forget("ana", &old);
+        let new = begin(&sessions, "ana");
+        sessions.forget("ana", &old);
+        assert!(Arc::ptr_eq(
+            &new,
+            &sessions.slot("ana", &mut Vec::new()).unwrap()
+        ));
+    }
+}
