@@ -13,6 +13,7 @@
 //! Everything here fails by panicking with what is known, as it runs inside tests only.
 
 pub mod catalog;
+pub mod cluster;
 pub mod etcd;
 pub mod http;
 pub mod leftovers;
