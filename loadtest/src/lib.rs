@@ -1,18 +1,23 @@
 //! The measuring instrument: a load generator, a server to be called, the cheapest possible proxy to be compared with,
-//! and measures of processes.
+//! measures of processes, and a bench that brings them together.
 //!
 //! ```text
-//! Load ──▶ Target ──▶ what is measured ──▶ Fixture          library, for tests
+//! Load ──▶ Target ──▶ what is measured ──▶ Fixture          library, for tests and for the bench
 //!   │      (floor, nginx, Gatehouse)         │
 //!   └──▶ Report: rate, latency, failures     └──▶ Stats: what really arrived
+//!
+//! bench ──▶ compare: rounds ABCABC… of Loads, with process::Usage around each ──▶ table, JSON
 //! ```
 //!
 //! It knows Gatehouse by its face: commands, addresses, wire formats. Of our own crates it uses `mcp` alone, to read
-//! messages cheaply and strictly; nothing but tests may depend on it. Start from [`Load`].
+//! messages cheaply and strictly; nothing but tests may depend on it. Start from [`Load`] to make calls, from
+//! [`mod@bench`] to compare.
 
+pub mod bench;
 mod body;
 mod client;
 pub mod command;
+pub mod compare;
 pub mod failure;
 pub mod fixture;
 pub mod floor;

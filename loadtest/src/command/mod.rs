@@ -1,5 +1,7 @@
 //! The command line: each command a file, which reads its flags and calls the library.
 
+mod bench;
+mod compare;
 mod fixture;
 mod floor;
 mod run;
@@ -11,6 +13,8 @@ use std::time::Duration;
 
 use clap::Parser;
 
+use crate::bench::watchdog;
+
 /// Measures Gatehouse, and is the client, the server and the proxies that it is measured with.
 #[derive(Debug, Parser)]
 #[command(
@@ -18,6 +22,7 @@ use clap::Parser;
     version,
     disable_help_subcommand = true,
     after_help = "Examples:
+  gatehouse-loadtest bench --quick
   gatehouse-loadtest run --url http://127.0.0.1:7800/mcp/time --key @key --rate 100 --duration 30
   gatehouse-loadtest fixture --listen 127.0.0.1:9000
 
@@ -30,12 +35,19 @@ struct Cli {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
+    /// Compare all targets
+    Bench(bench::Args),
+    /// Compare targets that run already
+    Compare(compare::Args),
     /// Put one target under load
     Run(run::Args),
     /// Be the MCP server that is called
     Fixture(fixture::Args),
     /// Be the cheapest proxy that reads what it forwards
     Floor(floor::Args),
+    /// Clean up after a bench
+    #[command(name = watchdog::WORD, hide = true)]
+    Watchdog(watchdog::Args),
 }
 
 /// Runs one command line, the program's name first; gives the exit code: 0 done, 1 failed or calls failed, 2 usage.
@@ -49,9 +61,12 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     let done = match cli.command {
+        Command::Bench(args) => bench::run(&args),
+        Command::Compare(args) => compare::run(&args),
         Command::Run(args) => run::run(&args),
         Command::Fixture(args) => fixture::run(&args),
         Command::Floor(args) => floor::run(&args),
+        Command::Watchdog(args) => clean_up(&args),
     };
     match done {
         Ok(code) => code,
@@ -81,6 +96,11 @@ fn seconds(text: &str) -> Result<Duration, String> {
     } else {
         Err(format!("0 to {SECONDS_MAX} seconds"))
     }
+}
+
+fn clean_up(args: &watchdog::Args) -> anyhow::Result<ExitCode> {
+    watchdog::run(args, std::io::stdin().lock())?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The exit code for this.

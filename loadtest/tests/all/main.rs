@@ -1,6 +1,7 @@
 //! The instrument measured itself: generator, fixture and floor over real sockets. One module for each of them, one
 //! test for each thing that a figure's reader relies on.
 
+mod bench;
 mod faults;
 mod fixture;
 mod generator;
