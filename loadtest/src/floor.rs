@@ -1,5 +1,5 @@
-//! The floor: the cheapest proxy that still reads what it forwards. What a gateway costs more than this, it costs for
-//! what it does: who may call, what goes through, what is put on record.
+//! The floor: a bare proxy, of the same parts as Gatehouse, which reads each message and does nothing about it. What a
+//! gateway costs more than this, it costs for what it does: who may call, what goes through, what is put on record.
 //!
 //! ```text
 //! client -> read whole -> mcp::envelope::scan -> a pooled HTTP/1.1 connection -> server
@@ -142,7 +142,7 @@ async fn send(
                 return Ok(Response::from_parts(parts, Relay::Stream(stream.into())));
             }
             Err(mut error) => match error.take_message() {
-                Some(unsent) if held.reused && !again => request = unsent,
+                Some(unsent) if !again => request = unsent,
                 _ => return Err(failed),
             },
         }

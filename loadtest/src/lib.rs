@@ -1,5 +1,5 @@
-//! The measuring instrument: a load generator, a server to be called, the cheapest possible proxy to be compared with,
-//! measures of processes, and a bench that brings them together.
+//! The measuring instrument: a load generator, a server to be called, a bare proxy to be compared with, measures of
+//! processes, and a bench that brings them together.
 //!
 //! ```text
 //! Load ──▶ Target ──▶ what is measured ──▶ Fixture          library, for tests and for the bench
@@ -21,6 +21,7 @@ pub mod compare;
 pub mod failure;
 pub mod fixture;
 pub mod floor;
+mod host;
 pub mod latency;
 pub mod load;
 mod pause;

@@ -18,7 +18,7 @@ use crate::process::{Process, Watched, descendants};
 use crate::target::Target;
 
 /// How long `up` may take to `ready`.
-const READY: Duration = Duration::from_secs(60);
+const READY: Duration = Duration::from_secs(40);
 /// How long the parts of `up` may take to show.
 const PARTS: Duration = Duration::from_secs(10);
 

@@ -97,7 +97,12 @@ pub fn run(settings: &Settings, mut progress: impl FnMut(&str)) -> anyhow::Resul
         .iter()
         .map(|(name, target)| target.candidate(name))
         .collect();
-    let rows = compare::run(&candidates, &settings.plan, &mut progress);
+    // What starting took is gone.
+    let plan = Plan {
+        budget: settings.plan.budget.saturating_sub(start.elapsed()),
+        ..settings.plan.clone()
+    };
+    let rows = compare::run(&candidates, &plan, &mut progress);
     progress("ending all processes");
     drop(started);
     drop(bench);

@@ -21,7 +21,7 @@ use crate::target::Target;
 /// How long a process of ours may take to say where it listens.
 const LISTENS: Duration = Duration::from_secs(10);
 /// How long a target may take until it answers a call.
-const ANSWERS: Duration = Duration::from_secs(30);
+const ANSWERS: Duration = Duration::from_secs(20);
 /// How long a first call may take.
 const FIRST_CALL: Duration = Duration::from_secs(5);
 /// How long is called between two looks whether a target answers.

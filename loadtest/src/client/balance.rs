@@ -44,8 +44,6 @@ struct Backend {
 #[derive(Debug)]
 pub(crate) struct Held {
     pub(crate) link: Link,
-    /// Whether it has carried a call before.
-    pub(crate) reused: bool,
     backend: usize,
 }
 
@@ -121,7 +119,6 @@ impl Backends {
             if link.is_usable().await {
                 return Ok(Held {
                     link,
-                    reused: true,
                     backend: index,
                 });
             }
@@ -131,7 +128,6 @@ impl Backends {
         *lock(&backend.down) = None;
         Ok(Held {
             link,
-            reused: false,
             backend: index,
         })
     }

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! A call that a server may have received is never sent again. What can be shown not to have been sent goes to another
-//! connection: one that was refused, or an idle one that had been closed before a byte of the request was written.
+//! connection, once: one that was refused, or one that had been closed before a byte of the request was written.
 //! Start from [`Caller::call`]. Must not know when calls are made; that is [`crate::load`]'s.
 
 mod answer;
@@ -50,7 +50,7 @@ pub struct Connections {
     pub opened: u64,
     /// Connections that a URL did not take; the call went on to the next URL.
     pub refused: u64,
-    /// Idle connections that were found closed when a call was to be sent; it went over a new one.
+    /// Connections that were found closed when a call was to be sent, not a byte of which was; it went over a new one.
     pub resent: u64,
 }
 
@@ -177,9 +177,9 @@ impl Caller {
                 Ok(Err(fault)) => return Err(fault),
                 Err(error) => error,
             };
-            // A request that comes back was not written, not a byte of it.
+            // A request that comes back was not written, not a byte of it: the connection was closed before.
             request = match error.take_message() {
-                Some(unsent) if held.reused && !again => unsent,
+                Some(unsent) if !again => unsent,
                 _ => return Err(read::broken(error.error())),
             };
             self.resent.fetch_add(1, Ordering::Relaxed);

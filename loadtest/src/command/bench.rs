@@ -21,7 +21,7 @@ const RATE: f64 = 1000.0;
 /// Most calls under way in open loop.
 const UNDER_WAY_MAX: usize = 1024;
 
-/// Compare Gatehouse with nothing, with the cheapest proxy and with nginx, on this machine alone. Ends with 1 where a
+/// Compare Gatehouse with the server alone, with a bare proxy and with nginx, on this machine. Ends with 1 where a
 /// target cannot be started or a call fails.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
@@ -50,7 +50,7 @@ pub(super) struct Args {
     /// How long each load runs before that, in seconds (default: 0.5, quick: 0.2)
     #[arg(long, value_name = "S", value_parser = seconds)]
     warm_up: Option<Duration>,
-    /// No round is begun that would not end in so many seconds (default: 780, quick: 60)
+    /// No round is begun that would not end so many seconds after the start (default: 780, quick: 60)
     #[arg(long, value_name = "S", value_parser = seconds)]
     budget: Option<Duration>,
     /// This target only; any number of times

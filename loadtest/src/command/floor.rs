@@ -1,4 +1,4 @@
-//! `gatehouse-loadtest floor`: be the cheapest proxy that reads what it forwards.
+//! `gatehouse-loadtest floor`: be a bare proxy.
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use super::line;
 use crate::{Floor, Target};
 
-/// Be the cheapest proxy that reads what it forwards. Prints its URL.
+/// Be a bare proxy, which reads what it forwards and does nothing about it. Prints its URL.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Where to listen; port 0 is a free one

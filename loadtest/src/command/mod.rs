@@ -43,7 +43,7 @@ enum Command {
     Run(run::Args),
     /// Be the MCP server that is called
     Fixture(fixture::Args),
-    /// Be the cheapest proxy that reads what it forwards
+    /// Be a bare proxy, which reads what it forwards
     Floor(floor::Args),
     /// Clean up after a bench
     #[command(name = watchdog::WORD, hide = true)]

@@ -41,8 +41,12 @@ pub struct Figures {
     pub server_us: Spread,
     /// … of the load generator, us.
     pub generator_us: Spread,
+    /// … that the kernel charged to no process, us.
+    pub interrupts_us: Spread,
     /// How much of its threads' time the generator worked.
     pub generator_busy: Spread,
+    /// How much of all processor time was somebody else's meanwhile.
+    pub others_busy: Spread,
     /// Rounds at whose end the candidate still worked, so that some of its cost is missing.
     pub unsettled: usize,
     /// Why a round could not be measured: the first fault.
@@ -71,7 +75,9 @@ impl Figures {
             between_us: spread(&|slice| sum(slice, Role::Between)),
             server_us: spread(&|slice| sum(slice, Role::Server)),
             generator_us: spread(&|slice| slice.generator_us),
+            interrupts_us: spread(&|slice| slice.interrupts_us),
             generator_busy: spread(&|slice| slice.generator_busy),
+            others_busy: spread(&|slice| slice.others_busy),
             unsettled: good.iter().filter(|slice| !slice.at_rest).count(),
             fault: slices.iter().find_map(|slice| slice.fault.clone()),
         }

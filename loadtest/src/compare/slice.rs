@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use super::{Candidate, Plan, Role};
 use crate::failure::Failures;
+use crate::host::Host;
 use crate::latency::Latency;
 use crate::load::{Load, Pace};
 use crate::pause::pause;
@@ -42,8 +43,12 @@ pub struct Slice {
     pub costs: Vec<Cost>,
     /// Processor time of the generator for each call, us.
     pub generator_us: Option<f64>,
+    /// Processor time for each call that the kernel charged to no process, us; others' is in it, too.
+    pub interrupts_us: Option<f64>,
     /// How much of its threads' time the generator worked: near 1, it is the generator that is measured.
     pub generator_busy: Option<f64>,
+    /// How much of all processor time was somebody else's meanwhile: of other processes, or of other machines.
+    pub others_busy: Option<f64>,
     /// Whether the candidate had come to rest when its processor time was taken; if not, some is missing.
     pub at_rest: bool,
     /// Why it could not be measured.
@@ -76,32 +81,64 @@ fn try_measure(candidate: &Candidate, pace: Pace, plan: &Plan) -> Result<Slice, 
     let load = Load::new(pace, candidate.target.clone())
         .calling(plan.scenario.clone())
         .on_threads(plan.threads);
-    let before = usages(candidate)?;
-    let own_before = own()?;
+    let before = Account::of(candidate)?;
     let mut running = load.start().map_err(|error| error.to_string())?;
     pause(plan.warm_up);
     running.lap();
-    let own_at_lap = own()?;
+    let lap_begins = Account::of(candidate)?;
     pause(plan.slice);
     let lap = running.lap();
-    let own_in_lap = own()?.cpu.saturating_sub(own_at_lap.cpu);
+    let lap_ends = Account::of(candidate)?;
     let all = running.stop();
-    let own_in_all = own()?.cpu.saturating_sub(own_before.cpu);
+    let own = Account::of(candidate)?.own.saturating_sub(before.own);
     let at_rest = settle(candidate, plan.settle_max)?;
-    let after = usages(candidate)?;
-    let costs = costs(candidate, &before, &after, &all);
+    let after = Account::of(candidate)?;
     Ok(Slice {
         calls_per_s: lap.rate(),
-        generator_us: per_call(own_in_all, &all),
-        generator_busy: busy(own_in_lap, &lap, plan.threads),
-        latency: lap.latency,
+        generator_us: per_call(own, &all),
+        interrupts_us: per_call(after.interrupts_since(&before), &all),
+        generator_busy: busy(&lap_begins, &lap_ends, &lap, plan.threads),
+        others_busy: Some(lap_ends.others_since(&lap_begins, lap.elapsed)),
+        latency: lap.latency.clone(),
         answered: all.answered,
         failed: all.failures.count(),
+        costs: costs(candidate, &before, &after, &all),
         failures: all.failures,
-        costs,
         at_rest,
         fault: None,
     })
+}
+
+/// Processor time of all who take part, at one moment.
+struct Account {
+    processes: Vec<Usage>,
+    own: Duration,
+    host: Host,
+}
+
+impl Account {
+    fn of(candidate: &Candidate) -> Result<Self, String> {
+        let own = Usage::of_this_process().map_err(|error| error.to_string())?;
+        Ok(Self {
+            processes: usages(candidate)?,
+            own: own.cpu,
+            host: Host::look().map_err(|error| error.to_string())?,
+        })
+    }
+
+    fn interrupts_since(&self, before: &Self) -> Duration {
+        self.host.interrupts.saturating_sub(before.host.interrupts)
+    }
+
+    /// How much of the machine was somebody else's since then.
+    fn others_since(&self, before: &Self, elapsed: Duration) -> f64 {
+        let pairs = self.processes.iter().zip(&before.processes);
+        let processes = pairs.map(|(now, then)| now.cpu.saturating_sub(then.cpu));
+        let ours = processes.sum::<Duration>() + self.own.saturating_sub(before.own);
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        self.host
+            .others_since(before.host, ours, elapsed, processors)
+    }
 }
 
 fn usages(candidate: &Candidate) -> Result<Vec<Usage>, String> {
@@ -113,12 +150,9 @@ fn usages(candidate: &Candidate) -> Result<Vec<Usage>, String> {
     all.map(|(_, watched)| usage(watched)).collect()
 }
 
-fn own() -> Result<Usage, String> {
-    Usage::of_this_process().map_err(|error| error.to_string())
-}
-
-fn costs(candidate: &Candidate, before: &[Usage], after: &[Usage], all: &Report) -> Vec<Cost> {
-    let pairs = candidate.processes.iter().zip(before.iter().zip(after));
+fn costs(candidate: &Candidate, before: &Account, after: &Account, all: &Report) -> Vec<Cost> {
+    let usages = before.processes.iter().zip(&after.processes);
+    let pairs = candidate.processes.iter().zip(usages);
     pairs
         .filter_map(|((role, watched), (before, after))| {
             Some(Cost {
@@ -137,9 +171,10 @@ fn per_call(cpu: Duration, all: &Report) -> Option<f64> {
     (calls > 0).then(|| cpu.as_secs_f64() * 1e6 / calls as f64)
 }
 
-fn busy(cpu: Duration, lap: &Report, threads: usize) -> Option<f64> {
+fn busy(begins: &Account, ends: &Account, lap: &Report, threads: usize) -> Option<f64> {
+    let worked = ends.own.saturating_sub(begins.own).as_secs_f64();
     let available = lap.elapsed.as_secs_f64() * threads as f64;
-    (available > 0.0).then(|| cpu.as_secs_f64() / available)
+    (available > 0.0).then(|| worked / available)
 }
 
 /// Waits until the candidate's processes rest; whether they do.

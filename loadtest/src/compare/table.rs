@@ -12,6 +12,8 @@ use crate::latency::shown;
 const GAP: u16 = 2;
 /// A generator that works for more of its time than this is itself what limits the figures.
 const BUSY_MAX: f64 = 0.9;
+/// Where others had more of the machine than this, calls a second and latency are not the target's alone.
+const OTHERS_MAX: f64 = 0.05;
 
 /// Three tables: speed, processor time, memory; and what is to be known about them. `missing`: candidates that could
 /// not be started, each with its error.
@@ -20,7 +22,7 @@ pub fn tables(rows: &[Row], missing: &[(String, String)]) -> String {
     let mut parts = vec![
         titled("Speed", &speed(rows, missing)),
         titled(
-            "Processor time a call, us (user and system; between: all that stands between client and server)",
+            "Processor time a call, us (BETWEEN: all that stands between client and server; NOBODY: charged to no process)",
             &cost(rows),
         ),
         titled("Memory, MiB", &memory(rows)),
@@ -43,6 +45,7 @@ fn speed(rows: &[Row], missing: &[(String, String)]) -> Table {
             "P50",
             "P99",
             "FAILED",
+            "OTHERS",
         ],
         2,
     );
@@ -59,6 +62,7 @@ fn speed(rows: &[Row], missing: &[(String, String)]) -> Table {
                 us(figures.p50_us),
                 us(figures.p99_us),
                 figures.failed.to_string(),
+                percent(figures.others_busy.median),
             ]);
         }
         table.add_row(cells);
@@ -76,6 +80,7 @@ fn cost(rows: &[Row]) -> Table {
         "BETWEEN",
         "SERVER",
         "LOADTEST",
+        "NOBODY",
         "BETWEEN IS",
     ];
     let mut table = new(&header, 2);
@@ -88,6 +93,7 @@ fn cost(rows: &[Row]) -> Table {
             tenths(figures.between_us),
             tenths(figures.server_us),
             tenths(figures.generator_us),
+            tenths(figures.interrupts_us),
             parts(figures),
         ]);
     }
@@ -134,6 +140,17 @@ fn memory(rows: &[Row]) -> Table {
 /// What the reader should know before believing a figure.
 fn notes(rows: &[Row], missing: &[(String, String)]) -> Vec<String> {
     let mut notes = Vec::new();
+    let shared = rows
+        .iter()
+        .filter(|row| row.figures.others_busy.median > OTHERS_MAX);
+    match shared.count() {
+        0 => {}
+        shared => notes.push(format!(
+            "in {shared} of {} rows others had more than {} of the machine: speed and latency there are not the target's alone",
+            rows.len(),
+            percent(OTHERS_MAX)
+        )),
+    }
     for (name, error) in missing {
         notes.push(format!("not started: {name}: {error}"));
     }
@@ -157,9 +174,9 @@ fn notes(rows: &[Row], missing: &[(String, String)]) -> Vec<String> {
             ));
         }
         if figures.generator_busy.median > BUSY_MAX {
-            let busy = 100.0 * figures.generator_busy.median;
+            let busy = percent(figures.generator_busy.median);
             notes.push(format!(
-                "{at}: the generator worked {busy:.0} % of the time: it, too, limits these figures"
+                "{at}: the generator worked {busy} of the time: it, too, limits these figures"
             ));
         }
     }
@@ -193,6 +210,10 @@ fn tenths(spread: Spread) -> String {
     format!("{:.1}", spread.median)
 }
 
+fn percent(share: f64) -> String {
+    format!("{:.0} %", 100.0 * share)
+}
+
 fn whole(value: f64) -> String {
     format!("{value:.0}")
 }
@@ -202,91 +223,4 @@ fn mib(bytes: u64) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::slice::{Cost, Slice};
-    use super::*;
-    use crate::load::Pace;
-    use crate::process::Usage;
-
-    fn row(candidate: &str, pace: Pace, slice: Slice) -> Row {
-        let slices = vec![slice];
-        Row {
-            candidate: candidate.to_owned(),
-            pace,
-            figures: Figures::of(&slices),
-            slices,
-        }
-    }
-
-    fn measured() -> Slice {
-        let cost = |name: &str, role, cpu_us| Cost {
-            name: name.to_owned(),
-            role,
-            cpu_us,
-            memory: Usage {
-                rss_bytes: 10 << 20,
-                rss_peak_bytes: 12 << 20,
-                ..Usage::default()
-            },
-        };
-        Slice {
-            calls_per_s: 1234.4,
-            answered: 10,
-            at_rest: true,
-            costs: vec![
-                cost("edge", Role::Between, 61.23),
-                cost("sidecar", Role::Between, 70.0),
-                cost("server", Role::Server, 5.0),
-            ],
-            generator_us: Some(9.0),
-            generator_busy: Some(0.5),
-            ..Slice::default()
-        }
-    }
-
-    #[test]
-    fn each_figure_stands_in_its_place() {
-        let text = tables(
-            &[row("edge and sidecar", Pace::Clients(16), measured())],
-            &[],
-        );
-        let lines: Vec<_> = text.lines().collect();
-        let found = |words: &str| {
-            let same =
-                |line: &&&str| line.split_whitespace().collect::<Vec<_>>().join(" ") == words;
-            assert!(lines.iter().any(|line| same(&line)), "{words}\nin\n{text}");
-        };
-        found("edge and sidecar 16 clients 1234 1234..1234 0.00 us 0.00 us 0");
-        found("edge and sidecar 16 clients 131.2 5.0 9.0 edge 61.2 + sidecar 70.0");
-        found("edge and sidecar 16 clients sidecar 10.0 12.0");
-        assert!(lines.iter().all(|line| line.trim_end() == *line), "{text}");
-    }
-
-    #[test]
-    fn what_makes_a_figure_doubtful_is_said() {
-        let doubtful = Slice {
-            at_rest: false,
-            failed: 3,
-            generator_busy: Some(0.97),
-            ..measured()
-        };
-        let gone = Slice {
-            fault: Some("edge is gone".to_owned()),
-            ..Slice::default()
-        };
-        let rows = [
-            row("a", Pace::Clients(1), doubtful),
-            row("b", Pace::Clients(1), gone),
-        ];
-        let text = tables(&rows, &[("c".to_owned(), "no nginx here".to_owned())]);
-        for words in [
-            "a, 1 client: still at work after 1 of 1 rounds",
-            "a, 1 client: calls failed",
-            "a, 1 client: the generator worked 97 %",
-            "b, 1 client: a round was not measured: edge is gone",
-            "not started: c: no nginx here",
-        ] {
-            assert!(text.contains(words), "{words}\nin\n{text}");
-        }
-    }
-}
+mod tests;
