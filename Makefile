@@ -12,7 +12,7 @@ export PATH := $(CURDIR)/.tools/bin:$(PATH)
 # Test vectors lie outside the repository; tests say so in one line when they are absent.
 GATEHOUSE_VECTORS ?= $(realpath ../shared/data)
 
-# What `make up` hands on, for example: make up ARGS="--edge-listen 127.0.0.1:7801"
+# What `make up` and `make bench` hand on, for example: make up ARGS="--edge-listen 127.0.0.1:7801"
 ARGS ?=
 
 .PHONY: help
@@ -54,9 +54,8 @@ e2e: build-deps e2e-deps ## Run the long tests: more clients, more time
 	cargo test --workspace --tests --locked --no-fail-fast -- --ignored
 
 .PHONY: bench
-bench: build-deps ## Measure the scenarios of loadtest/
-	@test -f loadtest/Cargo.toml || { echo 'make bench: loadtest/ holds no scenarios yet' >&2; exit 1; }
-	cargo run --release --locked --manifest-path loadtest/Cargo.toml
+bench: build ## Measure Gatehouse against less (docs/performance.md); ARGS=--quick for a first look
+	target/release/gatehouse-loadtest bench --json target/bench.json $(ARGS)
 
 .PHONY: release
 release: build ## Build and pack an archive into target/dist

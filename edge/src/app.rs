@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use arc_swap::ArcSwap;
@@ -28,6 +29,7 @@ use tokio::sync::oneshot;
 
 use crate::hop::{Edge, Outbound};
 use crate::pages;
+use crate::waiting::Waiting;
 
 /// Settings of an edge: defaults, then file, environment (`GATEHOUSE_EDGE__…`) and flags.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -61,6 +63,12 @@ pub struct Settings {
     pub calls_max: usize,
     /// What may be reached: remote servers and receivers of webhooks.
     pub egress: EgressSettings,
+    /// How long a call waits for a sidecar that was there and cannot be reached, in seconds: it is most often just
+    /// being started again. At most the server's own limit for a call.
+    pub sidecar_wait_s: u64,
+    /// How long it goes on, not ready any more, once it was asked to end: until load balancers have turned to
+    /// others. In seconds.
+    pub drain_delay_s: u64,
     /// Where records go.
     pub audit: AuditSettings,
 }
@@ -92,6 +100,8 @@ impl Default for Settings {
             bodies_bytes_max: 256 << 20,
             calls_max: 4096,
             egress: EgressSettings::default(),
+            sidecar_wait_s: 15,
+            drain_delay_s: 5,
             audit: AuditSettings::default(),
         }
     }
@@ -180,6 +190,8 @@ pub async fn run(
         outbound: ArcSwap::from_pointee(outbound),
         egress: egress.clone(),
         eras: Eras::default(),
+        waiting: Waiting::default(),
+        wait_max: Duration::from_secs(settings.sidecar_wait_s),
     });
     follow(&identity, edge.clone(), &drain);
     let shared = Arc::new(Shared {

@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use dataplane::frame;
-use runtime::drain::{self, Drain};
+use runtime::drain::Drain;
 use runtime::{settings, telemetry, tls};
 
 use crate::app::{self, Settings};
@@ -98,18 +99,9 @@ fn start(args: &Args) -> anyhow::Result<()> {
         .build()?;
     runtime.block_on(async {
         let _telemetry = telemetry::init("gatehouse-edge", 0, &settings.audit.otlp)?;
+        let delay = Duration::from_secs(settings.drain_delay_s);
         let drain = Drain::new();
-        let stop = drain::wait_for_stop(args.exit_with_stdin);
         let edge = app::run(settings, drain.clone(), None);
-        tokio::pin!(edge);
-        tokio::select! {
-            ended = &mut edge => ended?,
-            stopped = stop => {
-                stopped?;
-                drain.start();
-                edge.await?;
-            }
-        }
-        Ok(())
+        frame::run(edge, &drain, delay, args.exit_with_stdin).await
     })
 }

@@ -25,8 +25,10 @@ use model::name::ServerName;
 use model::record;
 use runtime::clock::now_unix_s;
 use runtime::tls::{self, Identity};
+use tokio::time::{Instant, timeout_at};
 
 use crate::route::Routes;
+use crate::waiting::Waiting;
 use crate::{authenticate, session};
 
 /// On top of a server's own time for a call: the way there and back, and the sidecar's say when it is over.
@@ -45,6 +47,10 @@ pub struct Edge {
     pub egress: Egress,
     /// What they speak.
     pub eras: Eras,
+    /// Calls that wait for a sidecar to come back.
+    pub waiting: Waiting,
+    /// How long each of them may wait.
+    pub wait_max: Duration,
 }
 
 /// Where a call goes from an edge.
@@ -152,6 +158,14 @@ impl Hop for Edge {
     }
 }
 
+/// What came of trying all sidecars.
+enum Tried {
+    /// One took the call.
+    Answered(Box<Reply>),
+    /// None could be reached.
+    Unreachable(HopError),
+}
+
 /// How far a request that failed had come.
 enum Sent {
     /// It never left.
@@ -189,6 +203,22 @@ impl Edge {
             let error = RpcError::invalid_request("no request of ours awaits this response");
             return Err(Fault::invalid(error));
         }
+        let Some(last) = self.try_all(call).await? else {
+            return Err(Fault::unavailable(format!(
+                "{} is not running: no sidecar has joined for it",
+                call.server
+            ))
+            .retry_after(2));
+        };
+        let last = match last {
+            Tried::Answered(reply) => return Ok(*reply),
+            Tried::Unreachable(error) => error,
+        };
+        self.wait_and_try(call, last).await
+    }
+
+    /// One sidecar after the other. `None`: there is none.
+    async fn try_all(&self, call: &Call<'_>) -> Result<Option<Tried>, Fault> {
         let endpoints = self.live.endpoints();
         let outbound = self.outbound.load_full();
         let routes = &outbound.routes;
@@ -198,24 +228,49 @@ impl Edge {
                 continue;
             };
             match self.send(call, &outbound.signer, &pool).await {
-                Ok(response) => return self.reply(call, response),
+                Ok(response) => {
+                    let reply = Box::new(self.reply(call, response)?);
+                    return Ok(Some(Tried::Answered(reply)));
+                }
                 // Nothing was sent: the next sidecar may take it.
-                Err(Sent::Nothing(error)) => last = Some(error),
+                Err(Sent::Nothing(error)) => {
+                    routes.avoid(endpoint);
+                    last = Some(Tried::Unreachable(error));
+                }
                 Err(Sent::Maybe(fault)) => return Err(fault),
             }
         }
-        Err(match last {
-            Some(error) => {
-                tracing::warn!(%error, server = %call.server, "no sidecar can be reached");
-                Fault::unavailable(format!("no sidecar of {} can be reached", call.server))
-                    .retry_after(1)
+        Ok(last)
+    }
+
+    /// A sidecar that was there is most often back at once: the call waits for it, within its time.
+    async fn wait_and_try(&self, call: &Call<'_>, error: HopError) -> Result<Reply, Fault> {
+        let unreachable = |error: HopError| {
+            tracing::warn!(%error, server = %call.server, "no sidecar can be reached");
+            Fault::unavailable(format!("no sidecar of {} can be reached", call.server))
+                .retry_after(1)
+        };
+        let Some(_place) = self.waiting.enter() else {
+            return Err(unreachable(error));
+        };
+        tracing::debug!(%error, server = %call.server, "a call waits for a sidecar");
+        let server = call.config.engine.server(call.server.as_str());
+        let limit = server.map_or(self.wait_max, |server| {
+            server.limits.call.min(self.wait_max)
+        });
+        let deadline = Instant::now() + limit;
+        let mut last = error;
+        loop {
+            let reachable = self.waiting.until_reachable(&self.live, call.server);
+            if timeout_at(deadline, reachable).await.is_err() {
+                return Err(unreachable(last));
             }
-            None => Fault::unavailable(format!(
-                "{} is not running: no sidecar has joined for it",
-                call.server
-            ))
-            .retry_after(2),
-        })
+            match self.try_all(call).await? {
+                Some(Tried::Answered(reply)) => return Ok(*reply),
+                Some(Tried::Unreachable(error)) => last = error,
+                None => return Err(unreachable(last)),
+            }
+        }
     }
 
     async fn send(

@@ -11,3 +11,4 @@ pub mod hop;
 mod pages;
 pub mod route;
 pub mod session;
+pub mod waiting;

@@ -1,7 +1,9 @@
-//! Which sidecar takes a call: the one that a session's handle names, else the next in turn.
+//! Which sidecar takes a call: the one that a session's handle names, else the next in turn; those that could not be
+//! reached just now come last.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use dashmap::DashMap;
 use dataplane::config::endpoints::{Endpoint, Endpoints};
@@ -14,12 +16,17 @@ use rustls_pki_types::ServerName as TlsName;
 /// others are made again.
 const POOLS_MAX: usize = 4096;
 
+/// How long a sidecar that could not be reached comes after the others.
+const AVOIDED: Duration = Duration::from_secs(2);
+
 /// Pools to sidecars, and whose turn it is.
 #[derive(Debug)]
 pub struct Routes {
     tls: Arc<ClientConfig>,
     pools: DashMap<(ServerName, Arc<str>), Upstream>,
     turn: AtomicUsize,
+    /// Addresses that could not be reached, and when. Emptied with `pools`.
+    down: DashMap<Arc<str>, Instant>,
 }
 
 impl Routes {
@@ -29,24 +36,47 @@ impl Routes {
             tls,
             pools: DashMap::new(),
             turn: AtomicUsize::new(0),
+            down: DashMap::new(),
         }
     }
 
     /// The sidecars that may take a call, the first choice first. A session stays with the sidecar that its
-    /// handle names as long as that one is there.
+    /// handle names as long as that one can be reached.
     pub fn candidates<'e>(
         &self,
         endpoints: &'e Endpoints,
         server: &ServerName,
         session: Option<&str>,
-    ) -> impl Iterator<Item = &'e Endpoint> + use<'e> {
+    ) -> Vec<&'e Endpoint> {
         let all = endpoints.of_server(server.as_str());
         let named = session
             .and_then(|handle| handle.split_once('.'))
             .and_then(|(node, _)| all.iter().position(|e| &*e.node == node));
         let first = named.unwrap_or_else(|| self.turn.fetch_add(1, Ordering::Relaxed));
         let count = all.len();
-        (0..count).map(move |step| &all[(first % count + step) % count])
+        let in_turn = (0..count).map(|step| &all[(first % count + step) % count]);
+        let mut candidates: Vec<&Endpoint> = in_turn.collect();
+        if !self.down.is_empty() {
+            candidates.sort_by_cached_key(|endpoint| self.is_avoided(endpoint));
+        }
+        candidates
+    }
+
+    /// A sidecar could not be reached: others are tried first for a moment.
+    pub fn avoid(&self, endpoint: &Endpoint) {
+        self.down.insert(endpoint.address.clone(), Instant::now());
+    }
+
+    fn is_avoided(&self, endpoint: &Endpoint) -> bool {
+        if self.down.is_empty() {
+            return false;
+        }
+        let since = self.down.get(&endpoint.address).map(|since| *since);
+        let avoided = since.is_some_and(|since| since.elapsed() < AVOIDED);
+        if since.is_some() && !avoided {
+            self.down.remove(&endpoint.address);
+        }
+        avoided
     }
 
     /// The pool to one sidecar. `None` where its server's name is no DNS label.
@@ -58,6 +88,7 @@ impl Routes {
         let name = TlsName::try_from(format!("{server}.sidecar.gatehouse.internal")).ok()?;
         if self.pools.len() >= POOLS_MAX {
             self.pools.clear();
+            self.down.clear();
         }
         let pool = Upstream::new(&endpoint.address, name, self.tls.clone());
         Some(self.pools.entry(key).or_insert(pool).clone())

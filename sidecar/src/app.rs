@@ -82,6 +82,9 @@ pub struct Settings {
     pub bodies_bytes_max: usize,
     /// Most calls under way; further ones are refused as overloaded.
     pub calls_max: usize,
+    /// How long it goes on, not ready any more, once it was asked to end: until edges have turned to
+    /// others. In seconds.
+    pub drain_delay_s: u64,
     /// Where records go.
     pub audit: AuditSettings,
 }
@@ -106,6 +109,7 @@ impl Default for Settings {
             body_bytes_max: 4 << 20,
             bodies_bytes_max: 256 << 20,
             calls_max: 4096,
+            drain_delay_s: 6,
             audit: AuditSettings::default(),
         }
     }
@@ -231,6 +235,8 @@ fn calls_of(drain: &Drain) -> Drain {
     let calls = Drain::new();
     let (started, draining) = (calls.clone(), drain.clone());
     drain.spawn("drain of calls", async move {
+        draining.leaving().await;
+        started.leave();
         draining.signaled().await;
         started.start();
     });

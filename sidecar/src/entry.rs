@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use dataplane::frame;
-use runtime::drain::{self, Drain};
+use runtime::drain::Drain;
 use runtime::{settings, telemetry, tls};
 
 use crate::app::{self, Settings};
@@ -133,18 +134,10 @@ fn start(args: &Args) -> anyhow::Result<()> {
         .build()?;
     runtime.block_on(async {
         let _telemetry = telemetry::init("gatehouse-sidecar", 0, &settings.audit.otlp)?;
+        let delay = Duration::from_secs(settings.drain_delay_s);
         let drain = Drain::new();
-        let stop = drain::wait_for_stop(args.exit_with_stdin);
         let sidecar = app::run(settings, Launcher::this_program(), drain.clone(), None);
-        tokio::pin!(sidecar);
-        tokio::select! {
-            ended = &mut sidecar => ended?,
-            stopped = stop => {
-                stopped?;
-                drain.start();
-                sidecar.await?;
-            }
-        }
+        frame::run(sidecar, &drain, delay, args.exit_with_stdin).await?;
         drain.finish(frame::DRAIN).await;
         Ok(())
     })

@@ -1,6 +1,7 @@
 //! Deliver to the server: what is answered here, what is sent on, and in which form the answer goes back.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_lc_rs::rand;
 use base64::Engine as _;
@@ -24,12 +25,14 @@ use model::record;
 use model::server::Limits;
 use runtime::drain::Drain;
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 use crate::upstream::Error;
 use crate::upstream::http::HttpServer;
 use crate::upstream::link::Link;
 use crate::upstream::running::Target;
 use crate::upstream::session::{Ready, Route, Upstream};
+use crate::upstream::status::State;
 use crate::upstream::ticket::{Abandoned, Ask, Event};
 use crate::upstream::underway::Underway;
 use crate::{bridge, peer};
@@ -39,6 +42,8 @@ use crate::{bridge, peer};
 const EVENTS_MAX: usize = 16;
 /// Longest session handle that is taken, bytes: this node, and a server's own session id.
 const HANDLE_BYTES_MAX: usize = 128 + direct::SESSION_BYTES_MAX;
+/// How long a call waits for a server that is just being started.
+const START_WAIT_MAX: Duration = Duration::from_secs(15);
 /// What stands in a handle before a server's own session id.
 const DIRECT: char = '~';
 
@@ -108,7 +113,7 @@ impl Hop for Sidecar {
         if call.message.kind != Kind::Request {
             return self.told(call).await;
         }
-        let ready = self.ready()?;
+        let ready = self.ready(call).await?;
         if let Target::Http(server) = &ready.target
             && ready.greeting.revision.era() == call.revision.era()
         {
@@ -196,8 +201,17 @@ impl Sidecar {
         Ok(Reply::Direct(Forwarded { response, session }))
     }
 
-    fn ready(&self) -> Result<Arc<Ready>, Fault> {
-        match self.upstream.route() {
+    /// The server, where it takes calls. One that is just being started is waited for, within the call's time.
+    async fn ready(&self, call: &Call<'_>) -> Result<Arc<Ready>, Fault> {
+        let mut route = self.upstream.route();
+        if matches!(&route, Route::Away(away) if away.state == State::Starting) {
+            let limit = limits(call).call.min(START_WAIT_MAX);
+            let mut upstream = self.upstream.clone();
+            // Where it takes longer, its state says why.
+            let _ = timeout(limit, upstream.has_started()).await;
+            route = upstream.route();
+        }
+        match route {
             Route::Ready(ready) => Ok(ready),
             Route::Away(away) => {
                 let message = match away.message.as_str() {

@@ -84,6 +84,8 @@ impl Settings {
         );
         text(&mut own, "control_ca", self.path("control-plane/ca.pem"));
         text(&mut own, "data_dir", self.path(part));
+        // No load balancer stands before this machine: who stops all of it does not wait for one.
+        own.insert("drain_delay_s".to_owned(), Value::from(0));
         let mut audit = Table::new();
         audit.insert(
             "store".to_owned(),

@@ -11,7 +11,7 @@ use anyhow::Context;
 use runtime::admin::{self, Sources};
 use runtime::audit::export::{self, Destination, Exporter};
 use runtime::audit::{Log, LogSettings};
-use runtime::drain::Drain;
+use runtime::drain::{self, Drain};
 use runtime::metrics::Metrics;
 use runtime::readiness::Readiness;
 use runtime::settings::{self, Secret};
@@ -20,6 +20,52 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::config::live::Live;
+
+/// Runs `process` until it ends. Asked to end, it is first made not ready for `delay`, and then drains.
+///
+/// # Errors
+/// Those of the process.
+pub async fn run(
+    process: impl Future<Output = anyhow::Result<()>>,
+    drain: &Drain,
+    delay: Duration,
+    exit_with_stdin: bool,
+) -> anyhow::Result<()> {
+    let asked = async {
+        drain::wait_for_stop(exit_with_stdin).await?;
+        leave(drain, delay).await
+    };
+    let mut process = std::pin::pin!(process);
+    tokio::select! {
+        ended = &mut process => ended,
+        asked = asked => {
+            asked?;
+            process.await
+        }
+    }
+}
+
+/// Takes a process out of service, once it was asked to end: it is not ready any more, and goes on for `delay` while
+/// load balancers and peers learn that, and connections that are kept come to be closed by their users. Whoever asks
+/// once more does not want to wait.
+///
+/// # Errors
+/// If signals cannot be heard.
+async fn leave(drain: &Drain, delay: Duration) -> std::io::Result<()> {
+    drain.leave();
+    if !delay.is_zero() {
+        tracing::info!(
+            delay_s = delay.as_secs(),
+            "not ready any more; what comes meanwhile is still served"
+        );
+        tokio::select! {
+            () = tokio::time::sleep(delay) => {}
+            again = drain::wait_for_stop(false) => again?,
+        }
+    }
+    drain.start();
+    Ok(())
+}
 
 /// What the flag `--egress-allow-private` stands for, under the key `egress`.
 pub fn egress_flags() -> toml::Value {

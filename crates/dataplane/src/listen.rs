@@ -7,6 +7,8 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderValue;
+use http::header::CONNECTION;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -37,7 +39,8 @@ const H2_STREAMS_MAX: u32 = 100;
 /// How long to wait after a failed accept: the usual cause is too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Serves one listener until `drain` starts; calls under way are then finished.
+/// Serves one listener until `drain` starts; calls under way are then finished. From its leaving on, connections are
+/// closed after their next answer.
 pub async fn serve<H: Hop>(
     listener: TcpListener,
     tls: Option<Arc<rustls::ServerConfig>>,
@@ -128,9 +131,18 @@ where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let io = TokioIo::new(Stalling::new(io));
+    let leaving = drain.clone();
     let service = service_fn(move |request| {
-        let (shared, peer) = (shared.clone(), peer.clone());
-        async move { Ok::<_, Infallible>(pipeline::handle(&shared, &peer, request).await) }
+        let (shared, peer, leaving) = (shared.clone(), peer.clone(), leaving.clone());
+        async move {
+            let mut response = pipeline::handle(&shared, &peer, request).await;
+            if leaving.is_leaving() && !h2 {
+                // The next request goes elsewhere: then nobody uses this connection when it is closed.
+                let close = HeaderValue::from_static("close");
+                response.headers_mut().insert(CONNECTION, close);
+            }
+            Ok::<_, Infallible>(response)
+        }
     });
     let outcome = if h2 {
         let connection = http2::Builder::new(TokioExecutor::new())
@@ -143,8 +155,8 @@ where
         tokio::pin!(connection);
         tokio::select! {
             outcome = connection.as_mut() => outcome,
-            () = drain.signaled() => {
-                // Finishes the requests under way, then closes.
+            () = drain.leaving() => {
+                // Finishes the requests under way, then closes; new ones go over another connection.
                 connection.as_mut().graceful_shutdown();
                 connection.await
             }

@@ -137,7 +137,7 @@ fn answer(
     }
     match path {
         "/livez" => text(StatusCode::OK, "ok\n".to_owned()),
-        "/readyz" => readyz(&sources.readiness, drain.is_draining()),
+        "/readyz" => readyz(&sources.readiness, drain.is_leaving()),
         "/metrics" => text(StatusCode::OK, (sources.metrics)()),
         "/config" => json_body(StatusCode::OK, &(sources.config)()),
         _ => text(

@@ -1,8 +1,9 @@
 //! Who owns the tasks of a process, and how they come to an end.
 //!
-//! A [`Drain`] is a stop signal and the set of tasks that heed it. `start` says "take nothing new, finish
-//! what you have"; `finish` waits for that, and drops what is left when the deadline passes. Every task of
-//! every process is spawned here, so nothing runs that nobody waits for. It does not know what tasks do.
+//! A [`Drain`] is a stop signal and the set of tasks that heed it. `leave` says "be served by others from now on";
+//! `start` says "take nothing new, finish what you have"; `finish` waits for that, and drops what is left when the
+//! deadline passes. Every task of every process is spawned here, so nothing runs that nobody waits for. It does not
+//! know what tasks do.
 
 use std::future::Future;
 use std::io::Read;
@@ -17,6 +18,8 @@ use tokio_util::task::TaskTracker;
 /// A stop signal and the tasks that heed it. Clones are the same drain.
 #[derive(Debug, Clone, Default)]
 pub struct Drain {
+    /// Others are to be asked from now on.
+    leave: CancellationToken,
     /// Take nothing new.
     stop: CancellationToken,
     /// The deadline has passed: tasks are dropped where they stand.
@@ -51,6 +54,21 @@ impl Drain {
         })
     }
 
+    /// Says that others should be asked from now on, while what still comes is still taken.
+    pub fn leave(&self) {
+        self.leave.cancel();
+    }
+
+    /// Ends when [`Self::leave`] or [`Self::start`] has been called.
+    pub async fn leaving(&self) {
+        self.leave.cancelled().await;
+    }
+
+    /// Whether [`Self::leave`] or [`Self::start`] has been called.
+    pub fn is_leaving(&self) -> bool {
+        self.leave.is_cancelled()
+    }
+
     /// Ends when [`Self::start`] has been called.
     pub async fn signaled(&self) {
         self.stop.cancelled().await;
@@ -58,6 +76,7 @@ impl Drain {
 
     /// Tells all tasks to take nothing new. Any number of calls.
     pub fn start(&self) {
+        self.leave.cancel();
         self.stop.cancel();
     }
 
@@ -142,6 +161,8 @@ mod tests {
         let heard = drain.clone();
         let task = drain.spawn("heeds", async move { heard.signaled().await });
         assert!(!drain.is_draining());
+        drain.leave();
+        assert!(drain.is_leaving() && !drain.is_draining());
         assert!(drain.finish(Duration::from_secs(1)).await);
         assert!(drain.is_draining());
         assert_eq!(task.await.unwrap(), Some(()));

@@ -74,6 +74,16 @@ impl Upstream {
         self.0.borrow().clone()
     }
 
+    /// Waits until it is not just being started any more.
+    pub async fn has_started(&mut self) {
+        let started = |route: &Route| match route {
+            Route::Ready(_) => true,
+            Route::Away(away) => away.state != State::Starting,
+        };
+        // Without its keeper there is nothing to wait for.
+        let _ = self.0.wait_for(started).await;
+    }
+
     /// Waits until it is ready; false if it never will be.
     pub async fn is_ready(&mut self) -> bool {
         self.0
@@ -125,8 +135,8 @@ impl Supervisor {
         stop: CancellationToken,
     ) -> (Self, Upstream, watch::Receiver<Status>) {
         let away = Away {
-            state: State::Absent,
-            message: String::new(),
+            state: State::Starting,
+            message: "the sidecar has just been started".to_owned(),
             retry_after_s: 1,
         };
         let (route, routes) = watch::channel(Route::Away(away));
