@@ -50,6 +50,7 @@ pub struct Cluster {
     resources: Vec<Value>,
     otlp: Vec<String>,
     tolerated: Vec<String>,
+    drain_delay_s: Option<u64>,
 }
 
 impl Default for Cluster {
@@ -71,6 +72,7 @@ impl Cluster {
             resources: Vec::new(),
             otlp: Vec::new(),
             tolerated: Vec::new(),
+            drain_delay_s: None,
         }
     }
 
@@ -113,6 +115,13 @@ impl Cluster {
     #[must_use]
     pub fn otlp(mut self, url: String) -> Self {
         self.otlp.push(url);
+        self
+    }
+
+    /// How long nodes go on when they are asked to end; else as long as they do by default.
+    #[must_use]
+    pub fn drain_delay_s(mut self, seconds: u64) -> Self {
+        self.drain_delay_s = Some(seconds);
         self
     }
 

@@ -23,6 +23,7 @@ pub(super) struct Places {
     pub(super) token: String,
     otlp: Vec<String>,
     together: bool,
+    drain_delay_s: Option<u64>,
 }
 
 impl Places {
@@ -39,6 +40,7 @@ impl Places {
             token,
             otlp: cluster.otlp.clone(),
             together: cluster.together,
+            drain_delay_s: cluster.drain_delay_s,
             folder: folder.to_owned(),
         }
     }
@@ -93,7 +95,7 @@ impl Places {
     fn node(&self, name: &str, index: usize, token: &str) -> (Value, String) {
         let token = private(self.folder.join(format!("{name}.token")), token);
         let admin = crate::ports::address();
-        let own = json!({
+        let mut own = json!({
             "admin_listen": admin,
             "control": self.in_turn(&self.control, index),
             "control_ca": self.folder.join("control-plane-1/data/ca.pem"),
@@ -101,6 +103,9 @@ impl Places {
             "join": format!("@{}", text(&token)),
             "audit": {"store": self.in_turn(&self.records, index), "otlp": self.otlp},
         });
+        if let Some(seconds) = self.drain_delay_s {
+            own["drain_delay_s"] = json!(seconds);
+        }
         (own, admin)
     }
 

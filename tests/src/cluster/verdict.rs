@@ -107,10 +107,13 @@ impl Verdict {
         self.only_lost_with(&[]);
     }
 
-    /// The longest that any call took that was under way between these.
-    pub fn longest(&self, from: Instant, to: Instant) -> Duration {
-        let during = self.calls.iter().filter(|call| call.overlaps(from, to));
-        during.map(Call::took).max().unwrap_or_default()
+    /// The call that took longest, and how long.
+    pub fn slowest(&self) -> Option<(&str, Duration)> {
+        let times = self
+            .calls
+            .iter()
+            .map(|call| (call.server.as_str(), call.took()));
+        times.max_by_key(|(_, took)| *took)
     }
 
     fn tell(&self, bad: &[&Call], kills: &[Kill]) -> String {

@@ -3,4 +3,5 @@
 //! Each is ignored in `make test` and run by `make e2e`. One cluster at a time: it has the machine for itself.
 
 mod kills;
+mod rolling;
 mod stage;

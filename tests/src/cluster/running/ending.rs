@@ -4,9 +4,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::{Running, kept};
+use crate::wait;
 
 /// How long all parts may take to end.
 const DRAIN: Duration = Duration::from_secs(60);
+/// After so long a part is asked again.
+const ASK_AGAIN: Duration = Duration::from_millis(300);
 /// Lines that no good run holds.
 const ALARMS: [&str; 2] = [" ERROR ", "panicked at"];
 /// Alarming lines shown.
@@ -56,20 +59,24 @@ impl Running {
         Ok(folder.display().to_string())
     }
 
-    /// Ends all parts in order, edges first; whether all ended by themselves.
+    /// Ends all parts; whether all ended by themselves. Asked more than once, none waits for others to turn away.
     fn end(&mut self) -> bool {
-        for part in self.parts() {
-            part.signal_to_go_on();
-            part.ask_to_end();
-        }
-        let mut in_time = true;
-        for part in self.parts() {
-            if part.runs() && part.ended_within(DRAIN).is_none() {
-                in_time = false;
-                part.kill9();
+        let mut all = true;
+        let mut parts: Vec<_> = self.parts().filter_map(|p| p.runs().then_some(p)).collect();
+        let ended = wait::within(DRAIN, || {
+            for part in &mut parts {
+                part.signal_to_go_on();
+                part.ask_to_end();
             }
+            parts
+                .iter_mut()
+                .all(|part| part.ended_within(ASK_AGAIN).is_some())
+        });
+        for part in parts.iter_mut().filter(|_| !ended) {
+            all &= !part.runs();
+            part.kill9();
         }
-        in_time
+        all
     }
 }
 
