@@ -17,21 +17,19 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::etcd::Etcd;
+use crate::gate::Gate;
 use crate::mesh::Turn;
 use crate::ports;
 
 pub mod balancer;
-pub mod gate;
 pub mod load;
 mod part;
-mod relay;
 mod running;
 mod settings;
 pub mod verdict;
 
 pub use crate::process::Signal;
 pub use balancer::Balancer;
-pub use gate::Gate;
 pub use load::{Call, Load};
 pub use part::{Gap, Part};
 pub use running::Running;
@@ -146,7 +144,7 @@ impl Cluster {
         let control_planes = (0..self.control_planes)
             .map(|index| {
                 let store = match self.gated.contains(&index) {
-                    true => gate::store(&gates),
+                    true => store(&gates),
                     false => etcd.store(),
                 };
                 let settings = places.control_plane(index, &store);
@@ -173,6 +171,12 @@ impl Cluster {
         }
         etcd.clients().iter().map(|to| Gate::start(to)).collect()
     }
+}
+
+/// The store that lies behind gates.
+fn store(gates: &[Gate]) -> String {
+    let addresses: Vec<_> = gates.iter().map(Gate::address).collect();
+    format!("etcd://{}", addresses.join(","))
 }
 
 /// A path as text.

@@ -1,59 +1,62 @@
-//! A TCP relay that can be shut: how one process loses the network, and nobody else.
+//! A TCP relay that can be shut: how one process loses another, and nobody else notices.
 
-use std::sync::Arc;
+use std::sync::{Mutex, PoisonError};
 
-use tokio::sync::watch;
-
-use super::relay::{self, Accepting};
-use crate::http::runtime;
+use crate::relay::{self, Accepting};
 
 /// A relay to one address.
 #[derive(Debug)]
 pub struct Gate {
     address: String,
-    accepting: Accepting,
+    to: String,
+    /// Passes connections on; `None` while it is shut.
+    accepting: Mutex<Option<Accepting>>,
 }
 
 impl Gate {
     /// An open one.
     pub fn start(to: &str) -> Self {
-        let (address, listener) = relay::listen();
-        let open = Arc::new(watch::Sender::new(true));
-        let (passes, to) = (open.clone(), to.to_owned());
-        let task = runtime().spawn(async move {
-            while let Ok((near, _)) = listener.accept().await {
-                if !*passes.borrow() {
-                    // Dropped: whoever connects through a shut gate is cut off at once.
-                    continue;
-                }
-                let (open, to) = (passes.subscribe(), to.clone());
-                tokio::spawn(async move {
-                    let _ = near.set_nodelay(true);
-                    if let Ok(far) = relay::connect(&to).await {
-                        relay::relay(near, far, open).await;
-                    }
-                });
-            }
-        });
-        Self {
-            address,
-            accepting: Accepting::new(task, open),
+        let gate = Self {
+            address: crate::ports::address(),
+            to: to.to_owned(),
+            accepting: Mutex::default(),
+        };
+        gate.open();
+        gate
+    }
+
+    /// Where it listens, `host:port`.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Cuts all connections; nothing listens any more.
+    pub fn shut(&self) {
+        if let Some(accepting) = self.accepting().take() {
+            accepting.end();
         }
     }
 
-    /// Cuts all connections, and those that are tried from now on.
-    pub fn shut(&self) {
-        self.accepting.open.send_replace(false);
-    }
-
-    /// Lets connections through again.
+    /// Lets connections through again, at the same address.
     pub fn open(&self) {
-        self.accepting.open.send_replace(true);
+        let mut accepting = self.accepting();
+        if accepting.is_some() {
+            return;
+        }
+        let to = self.to.clone();
+        *accepting = Some(Accepting::start(&self.address, move |near, _, open| {
+            let to = to.clone();
+            async move {
+                if let Ok(far) = relay::connect(&to).await {
+                    relay::relay(near, far, open).await;
+                }
+            }
+        }));
     }
-}
 
-/// The store that lies behind gates.
-pub(super) fn store(gates: &[Gate]) -> String {
-    let addresses: Vec<_> = gates.iter().map(|gate| gate.address.as_str()).collect();
-    format!("etcd://{}", addresses.join(","))
+    fn accepting(&self) -> std::sync::MutexGuard<'_, Option<Accepting>> {
+        self.accepting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
 }

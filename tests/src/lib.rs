@@ -15,6 +15,7 @@
 pub mod catalog;
 pub mod cluster;
 pub mod etcd;
+pub mod gate;
 pub mod http;
 pub mod leftovers;
 pub mod mesh;
@@ -22,8 +23,10 @@ pub mod otlp;
 pub mod place;
 pub mod ports;
 pub mod process;
+mod relay;
 pub mod report;
 pub mod rpc;
+pub mod scenes;
 pub mod sdk;
 pub mod shared;
 pub mod wait;

@@ -1,38 +1,25 @@
 //! Bytes from one socket to another and back, until either side ends or somebody cuts them.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use crate::http::runtime;
-use crate::ports;
 
 /// How long a connection onwards may take.
 const CONNECT: Duration = Duration::from_secs(1);
 
-/// Listens on a free loopback port, from outside the runtime.
-pub(super) fn listen() -> (String, TcpListener) {
-    let address = ports::address();
-    let listener = std::net::TcpListener::bind(&address).expect("the port is free");
-    listener
-        .set_nonblocking(true)
-        .expect("a listener can be made so");
-    let _runtime = runtime().enter();
-    let listener = TcpListener::from_std(listener).expect("it is non-blocking");
-    (address, listener)
-}
-
 /// Connects; what is sent goes at once.
-pub(super) async fn connect(to: &str) -> std::io::Result<TcpStream> {
+pub(crate) async fn connect(to: &str) -> std::io::Result<TcpStream> {
     let stream = tokio::time::timeout(CONNECT, TcpStream::connect(to)).await??;
     stream.set_nodelay(true)?;
     Ok(stream)
 }
 
 /// Moves bytes both ways until one side is through, or broken, or `open` is not true any more.
-pub(super) async fn relay(
+pub(crate) async fn relay(
     mut near: TcpStream,
     mut far: TcpStream,
     mut open: watch::Receiver<bool>,
@@ -44,23 +31,52 @@ pub(super) async fn relay(
     }
 }
 
-/// The task of a listener. It ends when this is dropped, and all its connections are cut.
+/// A listener and all that it has accepted. Dropping it ends both.
 #[derive(Debug)]
-pub(super) struct Accepting {
-    task: tokio::task::JoinHandle<()>,
+pub(crate) struct Accepting {
+    task: JoinHandle<()>,
     /// Whether connections are passed on; whoever relays one watches it.
-    pub(super) open: Arc<watch::Sender<bool>>,
+    open: watch::Sender<bool>,
 }
 
 impl Accepting {
-    pub(super) fn new(task: tokio::task::JoinHandle<()>, open: Arc<watch::Sender<bool>>) -> Self {
+    /// Listens, and has each connection passed on by `pass`, which gets the client's port, too.
+    pub(crate) fn start<F>(
+        address: &str,
+        pass: impl Fn(TcpStream, u16, watch::Receiver<bool>) -> F + Send + 'static,
+    ) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let listener = std::net::TcpListener::bind(address).expect("the port is free");
+        listener
+            .set_nonblocking(true)
+            .expect("a listener can be made so");
+        let open = watch::Sender::new(true);
+        let passes = open.subscribe();
+        let task = runtime().spawn(async move {
+            let listener = TcpListener::from_std(listener).expect("it is non-blocking");
+            while let Ok((near, from)) = listener.accept().await {
+                // Late, not wrong.
+                let _ = near.set_nodelay(true);
+                tokio::spawn(pass(near, from.port(), passes.clone()));
+            }
+        });
         Self { task, open }
+    }
+
+    /// Ends it, and returns once nothing listens any more.
+    pub(crate) fn end(mut self) {
+        self.open.send_replace(false);
+        self.task.abort();
+        // It says that it was aborted.
+        let _ = runtime().block_on(&mut self.task);
     }
 }
 
 impl Drop for Accepting {
     fn drop(&mut self) {
-        self.task.abort();
         self.open.send_replace(false);
+        self.task.abort();
     }
 }

@@ -212,8 +212,9 @@ fn post(url: &str, key: &str) -> Request {
     }
 }
 
+/// The names of the tools of an answer to `tools/list`.
 #[track_caller]
-fn names(response: &Response) -> Vec<String> {
+pub fn names(response: &Response) -> Vec<String> {
     let result = response.result();
     let tools = result["tools"]
         .as_array()

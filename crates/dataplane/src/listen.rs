@@ -58,7 +58,9 @@ pub async fn serve<H: Hop>(
     let mut last = LAST_CONNECTIONS_MAX;
     loop {
         if drain.is_draining() {
-            let Some(left) = last.checked_sub(1) else { break };
+            let Some(left) = last.checked_sub(1) else {
+                break;
+            };
             last = left;
         }
         let Ok(permit) = permits.clone().acquire_owned().await else {

@@ -12,8 +12,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
-use super::relay::{self, Accepting};
 use crate::http::runtime;
+use crate::ports;
+use crate::relay::{self, Accepting};
 
 /// Between two looks at an edge.
 const LOOK: Duration = Duration::from_millis(100);
@@ -59,7 +60,7 @@ impl Drop for Look {
 impl Balancer {
     /// One before these edges, none of which need run yet.
     pub fn start(edges: &[String]) -> Self {
-        let (address, listener) = relay::listen();
+        let address = ports::address();
         let edge = |address: &String| Edge {
             address: address.clone(),
             ready: AtomicBool::new(false),
@@ -75,18 +76,15 @@ impl Balancer {
             Look(runtime().spawn(async move { shared.look(index).await }))
         });
         let looks = looks.collect();
-        let open = Arc::new(watch::Sender::new(true));
-        let (taken, passes) = (shared.clone(), open.clone());
-        let task = runtime().spawn(async move {
-            while let Ok((near, from)) = listener.accept().await {
-                let (shared, open) = (taken.clone(), passes.subscribe());
-                tokio::spawn(async move { shared.pass(near, from.port(), open).await });
-            }
+        let passing = shared.clone();
+        let accepting = Accepting::start(&address, move |near, port, open| {
+            let shared = passing.clone();
+            async move { shared.pass(near, port, open).await }
         });
         Self {
             url: format!("http://{address}"),
             shared,
-            _accepting: Accepting::new(task, open),
+            _accepting: accepting,
             _looks: looks,
         }
     }
@@ -125,7 +123,6 @@ impl Routes {
 
 impl Shared {
     async fn pass(&self, near: TcpStream, port: u16, open: watch::Receiver<bool>) {
-        let _ = near.set_nodelay(true);
         for index in self.order() {
             let Ok(far) = relay::connect(&self.edges[index].address).await else {
                 continue;

@@ -1,7 +1,58 @@
 //! The long behaviour tests: a cluster of real processes under load, and everything that can go wrong with it.
 //!
-//! Each is ignored in `make test` and run by `make e2e`. One cluster at a time: it has the machine for itself.
+//! Each is ignored in `make test` and run by `make e2e`. One cluster at a time: it has the machine for itself. What is
+//! done is in `tests/src/scenes`; here it is said how long.
 
-mod kills;
-mod rolling;
-mod stage;
+use std::time::Duration;
+
+use tests::scenes::kills::What;
+use tests::scenes::{self, kills, rolling, store};
+
+#[test]
+#[ignore = "make e2e: a cluster of its own"]
+fn a_change_is_live_on_all_nodes_when_wait_returns_whichever_replica_is_asked() {
+    kills::changes(&scenes::cluster().start(), 20);
+}
+
+#[test]
+#[ignore = "make e2e: it kills everything in turn"]
+fn whatever_is_killed_under_load_costs_only_its_own_calls_and_is_back_in_ten_seconds() {
+    let all = [
+        What::Follower,
+        What::Leader,
+        What::ControlPlane(0),
+        What::Edge(0),
+        What::Sidecar(0),
+        // The only one of its server.
+        What::Sidecar(2),
+        What::Leader,
+        What::ControlPlane(1),
+        What::Edge(1),
+        What::Sidecar(1),
+    ];
+    kills::kills(&mut scenes::cluster().start(), &all, Duration::from_secs(4));
+}
+
+#[test]
+#[ignore = "make e2e: it takes minutes"]
+fn five_rolling_restarts_of_every_process_under_load_fail_no_request() {
+    rolling::rolling(&mut scenes::cluster().start(), 5);
+}
+
+#[test]
+#[ignore = "make e2e: a cluster of its own"]
+fn etcd_compacted_past_our_watch_while_we_are_cut_off_with_deletes_in_the_gap_leaves_no_old_rule() {
+    store::compacted_in_the_gap(Duration::from_secs(30));
+}
+
+#[test]
+#[ignore = "make e2e: it takes minutes"]
+fn with_etcd_stopped_for_five_minutes_calls_go_on_and_rules_hold() {
+    store::stopped(Duration::from_secs(300));
+}
+
+#[test]
+#[ignore = "make e2e: a cluster of its own"]
+fn an_etcd_restored_from_an_older_backup_is_refused_until_an_operator_agrees() {
+    store::restored(Duration::from_secs(60));
+}

@@ -3,34 +3,29 @@
 
 use std::time::{Duration, Instant};
 
-use tests::cluster::Running;
-use tests::cluster::verdict::Verdict;
-use tests::wait;
+use super::{key, targets, tell};
+use crate::cluster::Running;
+use crate::cluster::verdict::Verdict;
+use crate::wait;
 
-use crate::stage;
+/// How long the balancer may take to see that an edge is back.
+const SEEN: Duration = Duration::from_secs(10);
 
-/// How often everything is restarted.
-const ROUNDS: usize = 5;
-/// How long one process may take from being asked to end to being ready again.
-const RESTART: Duration = Duration::from_secs(60);
-
-#[test]
-#[ignore = "make e2e: it takes minutes"]
-fn five_rolling_restarts_of_every_process_under_load_fail_no_request() {
-    let mut cluster = stage::cluster().start();
-    let key = stage::key(&cluster);
-    let load = cluster.load(&key, &stage::targets());
-    load.go_on(Duration::from_secs(2));
+/// Restarts everything so many times under load; no request fails.
+pub fn rolling(cluster: &mut Running, rounds: usize) {
+    let key = key(cluster);
+    let load = cluster.load(&key, &targets());
+    load.go_on(Duration::from_secs(1));
     let began = Instant::now();
-    for _ in 0..ROUNDS {
-        restart_all(&mut cluster);
+    for _ in 0..rounds {
+        restart_all(cluster);
     }
     let took = began.elapsed();
-    load.go_on(Duration::from_secs(2));
+    load.go_on(Duration::from_secs(1));
     let verdict = Verdict::of(load.finish());
-    let (longest, lost) = (verdict.slowest(), cluster.balancer.lost());
-    stage::tell(&format!(
-        "{verdict}{ROUNDS} rounds in {took:?}; {lost} connections lost; slowest {longest:?}"
+    let (slowest, lost) = (verdict.slowest(), cluster.balancer.lost());
+    tell(&format!(
+        "{verdict}{rounds} rounds in {took:?}; {lost} connections lost; slowest {slowest:?}"
     ));
     verdict.none_failed();
     assert_eq!(lost, 0, "an edge was there for every connection");
@@ -51,7 +46,7 @@ fn restart_all(cluster: &mut Running) {
     for index in 0..cluster.edges.len() {
         cluster.edges[index].stop();
         cluster.edges[index].restart();
-        wait::wait_for("the balancer to see the edge", RESTART, || {
+        wait::wait_for("the balancer to see the edge", SEEN, || {
             cluster.balancer.is_ready(index)
         });
     }

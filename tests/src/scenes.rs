@@ -1,17 +1,23 @@
-//! The cluster that most of these tests stand on, and who calls there.
+//! What is done to a cluster, as long as one likes: `make e2e` plays each scene at full length, `make test` some of
+//! them in short. And the stage: the cluster that most of them stand on, and who calls there.
 
 use serde_json::Value;
-use tests::catalog;
-use tests::cluster::load::Target;
-use tests::cluster::{Cluster, Running};
+
+use crate::catalog;
+use crate::cluster::load::Target;
+use crate::cluster::{Cluster, Running};
+
+pub mod kills;
+pub mod rolling;
+pub mod store;
 
 /// Who makes the load.
-pub(crate) const USER: &str = "load@example.com";
+pub const USER: &str = "load@example.com";
 /// In which group.
-pub(crate) const GROUP: &str = "load";
+pub const GROUP: &str = "load";
 
 /// Two servers: `slow` with two sidecars, `everything` with one.
-pub(crate) fn cluster() -> Cluster {
+pub fn cluster() -> Cluster {
     Cluster::new()
         .with(&resources())
         .sidecar("slow")
@@ -20,7 +26,7 @@ pub(crate) fn cluster() -> Cluster {
 }
 
 /// What stands in the catalog at the start.
-pub(crate) fn resources() -> Vec<Value> {
+pub fn resources() -> Vec<Value> {
     vec![
         catalog::fixture("slow", &[]),
         catalog::everything(),
@@ -30,12 +36,12 @@ pub(crate) fn resources() -> Vec<Value> {
 }
 
 /// What the load calls.
-pub(crate) fn targets() -> [Target; 2] {
+pub fn targets() -> [Target; 2] {
     [Target::sleep("slow"), Target::echo("everything")]
 }
 
 /// A key of whoever makes the load.
-pub(crate) fn key(cluster: &Running) -> String {
+pub fn key(cluster: &Running) -> String {
     cluster.key(USER, GROUP)
 }
 
@@ -44,6 +50,6 @@ pub(crate) fn key(cluster: &Running) -> String {
     clippy::print_stderr,
     reason = "figures are what these tests are for; the test runner shows them on demand"
 )]
-pub(crate) fn tell(text: &str) {
+pub fn tell(text: &str) {
     eprintln!("{text}");
 }
