@@ -140,6 +140,13 @@ impl Receiver {
         self.inbox.spans().clone()
     }
 
+    /// How many calls it has records of: by the ids of their requests.
+    pub fn calls(&self) -> usize {
+        let spans = self.inbox.spans();
+        let ids = spans.iter().map(|span| span.text("jsonrpc.request.id"));
+        ids.collect::<std::collections::BTreeSet<_>>().len()
+    }
+
     /// All requests so far, in the order of coming.
     pub fn came(&self) -> Vec<Came> {
         lock(&self.inbox.came).clone()

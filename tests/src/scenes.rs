@@ -7,8 +7,10 @@ use crate::catalog;
 use crate::cluster::load::Target;
 use crate::cluster::{Cluster, Running};
 
+pub mod audit;
 pub mod kills;
 pub mod rolling;
+pub mod snapshots;
 pub mod store;
 
 /// Who makes the load.

@@ -7,6 +7,7 @@ mod audit;
 mod away;
 mod check;
 mod cli;
+mod cluster;
 mod commands;
 mod crash;
 mod describe;

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use tests::scenes::kills::What;
-use tests::scenes::{self, kills, rolling, store};
+use tests::scenes::{self, audit, kills, rolling, store};
 
 #[test]
 #[ignore = "make e2e: a cluster of its own"]
@@ -55,4 +55,22 @@ fn with_etcd_stopped_for_five_minutes_calls_go_on_and_rules_hold() {
 #[ignore = "make e2e: a cluster of its own"]
 fn an_etcd_restored_from_an_older_backup_is_refused_until_an_operator_agrees() {
     store::restored(Duration::from_secs(60));
+}
+
+#[test]
+#[ignore = "make e2e: it takes more than ten minutes"]
+fn receivers_of_spans_that_are_away_for_ten_minutes_and_then_moody_miss_nothing() {
+    audit::receivers(Duration::from_secs(600), Duration::from_secs(30));
+}
+
+#[test]
+#[ignore = "make e2e: it takes minutes"]
+fn with_all_stores_of_records_away_for_two_minutes_each_call_is_on_record_once() {
+    audit::stores_away(Duration::from_secs(120));
+}
+
+#[test]
+#[ignore = "make e2e: it takes minutes"]
+fn edges_and_sidecars_killed_in_mid_load_twenty_times_leave_each_answered_call_on_record_once() {
+    audit::kills(20);
 }
