@@ -202,6 +202,7 @@ pub async fn run(
         body_bytes_max: settings.body_bytes_max,
         budget: Budget::new(settings.calls_max, settings.bodies_bytes_max),
         webhooks: Webhooks::new(egress),
+        drain: drain.clone(),
         pages: pages::page,
     });
     tracing::info!(%address, node = %name, "edge listens");

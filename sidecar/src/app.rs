@@ -207,6 +207,7 @@ pub async fn run(
         body_bytes_max: settings.body_bytes_max,
         budget: Budget::new(settings.calls_max, settings.bodies_bytes_max),
         webhooks,
+        drain: calls.clone(),
         pages: page,
     });
     tracing::info!(%address, node = %name, "sidecar listens");

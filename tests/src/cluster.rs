@@ -81,6 +81,13 @@ impl Cluster {
         self
     }
 
+    /// How many edges there are.
+    #[must_use]
+    pub fn edges(mut self, edges: usize) -> Self {
+        self.edges = edges;
+        self
+    }
+
     /// One more sidecar for a server.
     #[must_use]
     pub fn sidecar(mut self, server: &str) -> Self {

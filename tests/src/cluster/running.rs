@@ -128,6 +128,11 @@ impl Running {
             .collect()
     }
 
+    /// The base URL of an edge, past the balancer.
+    pub fn edge_url(&self, index: usize) -> String {
+        format!("http://{}", self.listens[index])
+    }
+
     /// Waits until every process says that it is ready.
     pub fn wait_until_all_ready(&mut self) {
         self.etcd.wait_until_healthy();

@@ -12,6 +12,7 @@ mod commands;
 mod crash;
 mod describe;
 mod door;
+mod drain;
 mod etcd;
 mod faults;
 mod files;
