@@ -17,6 +17,8 @@ const RESYNC: Duration = Duration::from_secs(10);
 const BACK: Duration = Duration::from_secs(15);
 /// How long a refusal may take: a write must not hang while etcd is away.
 const REFUSED: Duration = Duration::from_secs(15);
+/// A node that is silent counts as live for so long, and a little more.
+const NODES_LIVE: Duration = Duration::from_secs(20);
 /// Between two looks at whether rules hold.
 const LOOK: Duration = Duration::from_secs(2);
 /// A caller whose rights are taken away.
@@ -147,6 +149,48 @@ pub fn compacted_in_the_gap(gap: Duration) {
     tell(&format!(
         "{verdict}cut off for {:?}, revoked {took:?} after",
         open - cut
+    ));
+    verdict.none_failed();
+}
+
+/// One control plane, to which all nodes are connected, is cut off from etcd for long, and the other one is not: a
+/// change through that one is live on all nodes when `--wait` returns all the same, as nodes turn to it.
+pub fn cut_off() {
+    let cluster = stage().gated(0).nodes_at_the_first().start();
+    let (key, guest) = (key(&cluster), Guest::of(&cluster));
+    cluster.settled();
+    let load = cluster.load(&key, &targets());
+    let cut = Instant::now();
+    for gate in &cluster.gates {
+        gate.shut();
+    }
+    let revoke = ["delete", "AccessRule", "guests", "--wait"];
+    cluster.gatehouse(1, &revoke).good();
+    guest.sees_everywhere(None);
+    let took = cut.elapsed();
+    // Longer than any silent node counts as live: whoever is waited for is known for sure.
+    load.go_on(NODES_LIVE);
+    let back = catalog::allow("guests", GUESTS, &["slow"]);
+    cluster.apply(1, &[back]);
+    guest.sees_everywhere(Some(&["sleep"]));
+    cluster
+        .is_settled(1)
+        .expect("all nodes are at the other one");
+
+    cluster.etcd.compact();
+    for gate in &cluster.gates {
+        gate.open();
+    }
+    cluster.gatehouse(1, &revoke).good();
+    guest.sees_everywhere(None);
+    wait::until(
+        "the control plane that was cut off to be there",
+        BACK,
+        || cluster.is_settled(0),
+    );
+    let verdict = Verdict::of(load.finish());
+    tell(&format!(
+        "{verdict}nodes were with the other one {took:?} after"
     ));
     verdict.none_failed();
 }

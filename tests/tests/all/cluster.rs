@@ -24,8 +24,8 @@ fn on_two_control_planes_a_change_is_live_when_wait_returns_and_what_is_killed_c
 }
 
 #[test]
-fn a_replica_that_was_cut_off_from_etcd_while_it_was_compacted_has_no_old_rule() {
-    store::compacted_in_the_gap(Duration::from_secs(4));
+fn etcd_compacted_past_our_watch_while_we_are_cut_off_with_deletes_in_the_gap_leaves_no_old_rule() {
+    store::compacted_in_the_gap(Duration::from_secs(6));
 }
 
 #[test]
