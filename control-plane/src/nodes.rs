@@ -13,6 +13,7 @@ use std::time::Duration;
 use model::name::ServerName;
 use parking_lot::Mutex;
 use proto::v1 as pb;
+use runtime::metrics::{Histogram, Metrics, SECONDS};
 use runtime::tls::Peer;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
@@ -60,6 +61,8 @@ pub(crate) struct Nodes {
     table: Mutex<Table>,
     /// Bumped on every change that somebody may wait for. Received by Rollout streams.
     changed: watch::Sender<u64>,
+    /// For how long nodes were behind the head until they acknowledged it.
+    behind: Histogram,
 }
 
 #[derive(Debug, Default)]
@@ -97,16 +100,25 @@ pub(crate) struct Arrival {
     pub addresses: Vec<String>,
 }
 
+#[cfg(test)]
 impl Default for Nodes {
     fn default() -> Self {
-        Self {
-            table: Mutex::default(),
-            changed: watch::Sender::new(0),
-        }
+        Self::new(&Metrics::new())
     }
 }
 
 impl Nodes {
+    /// None yet. How long they take to follow is shown among `metrics`.
+    pub(crate) fn new(metrics: &Metrics) -> Self {
+        let name = "gatehouse_node_behind_seconds";
+        let help = "For how long nodes were behind the head, until they acknowledged it.";
+        Self {
+            table: Mutex::default(),
+            changed: watch::Sender::new(0),
+            behind: metrics.histogram(name, help, &[], &SECONDS),
+        }
+    }
+
     /// A node opens its stream. One that it has open already is told to end.
     ///
     /// # Errors
@@ -159,10 +171,16 @@ impl Nodes {
     /// A node took a push.
     pub(crate) fn acknowledged(&self, connection: &Connection, revision: u64) {
         let now = clock::now_ms();
-        self.with(connection, |entry, head| {
+        let behind = self.with(connection, |entry, head| {
             entry.seen_unix_ms = now;
+            let behind = entry.behind_ms(head, now).filter(|_| revision == head);
             entry.runs(revision, head, now);
+            behind
         });
+        if let Some(ms) = behind.flatten() {
+            let time = Duration::from_millis(u64::try_from(ms).unwrap_or(0));
+            self.behind.observe(time);
+        }
         self.bump();
     }
 

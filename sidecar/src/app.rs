@@ -17,6 +17,7 @@ use dataplane::door::{Guard, Route};
 use dataplane::egress::{Egress, EgressSettings};
 use dataplane::frame::{self, AuditSettings};
 use dataplane::listen;
+use dataplane::meter::Meter;
 use dataplane::pipeline::Shared;
 use dataplane::refusal::Refused;
 use dataplane::stage::webhook::Webhooks;
@@ -158,6 +159,10 @@ pub async fn run(
     let tls = identity.server_config(ClientAuth::Required, &[tls::HTTP1, tls::H2])?;
     let trail = frame::open_audit(&settings.audit, &settings.data_dir, &identity)
         .context("the audit log cannot be opened")?;
+    let metrics = Metrics::new();
+    trail.show(&metrics);
+    let budget = Budget::new(settings.calls_max, settings.bodies_bytes_max);
+    budget.show(&metrics);
     let (live, reports) = config_watch::start(
         Node {
             kind: NodeKind::Sidecar,
@@ -166,10 +171,11 @@ pub async fn run(
             identity,
             control: settings.control.clone(),
             data_dir: settings.data_dir.clone(),
+            metrics: metrics.clone(),
         },
         &drain,
     )?;
-    let (at, metrics) = (&settings.admin_listen, Metrics::new());
+    let at = &settings.admin_listen;
     let admin = frame::serve_admin(
         at,
         "sidecar.admin_listen",
@@ -184,8 +190,9 @@ pub async fn run(
     let stop = CancellationToken::new();
     let wanted = follow(&live, &server, external, &drain);
     let start = start_settings(&settings, launcher)?;
-    let webhooks = Webhooks::new(start.egress.clone());
+    let webhooks = Webhooks::new(start.egress.clone(), &metrics);
     let (supervisor, upstream, statuses) = Supervisor::new(start, wanted, stop.clone());
+    upstream.show(&metrics);
     let who = (server.clone(), name.clone());
     report::start(statuses, reports, Shown::new(&metrics), who, &drain);
     // Owns the supervisor, and through it all processes: they end after the last call.
@@ -205,7 +212,8 @@ pub async fn run(
         audit: trail.log.clone(),
         guard: Guard::default(),
         body_bytes_max: settings.body_bytes_max,
-        budget: Budget::new(settings.calls_max, settings.bodies_bytes_max),
+        budget,
+        meter: Meter::new(&metrics),
         webhooks,
         pages: page,
     });

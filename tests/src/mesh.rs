@@ -138,6 +138,8 @@ impl Mesh {
             flags.push(("-f", text(&file)));
             // Most servers of these tests are programs of the repository.
             words.push("--allow-command".to_owned());
+            // And what they reach is on this machine.
+            words.push("--egress-allow-private".to_owned());
         }
         words.extend(
             flags

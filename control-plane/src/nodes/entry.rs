@@ -99,6 +99,12 @@ impl Entry {
         self.head_moved(head, now);
     }
 
+    /// For how long it has been behind `head`, milliseconds; `None`: it is not, or there is nothing to be behind of.
+    pub(super) fn behind_ms(&self, head: u64, now: i64) -> Option<i64> {
+        let is_behind = self.against_head == Ordering::Less && self.revision < head;
+        is_behind.then_some(now - self.since_unix_ms)
+    }
+
     /// It refused `revision`.
     pub(super) fn rejects(&mut self, revision: u64, faults: Vec<String>, now: i64) {
         let since = self.rejected.as_ref().map_or(now, |r| r.since_unix_ms);

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mcp::revision::Era;
+use runtime::metrics::Metrics;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
@@ -72,6 +73,23 @@ impl Upstream {
     /// Where calls go now.
     pub fn route(&self) -> Route {
         self.0.borrow().clone()
+    }
+
+    /// Has shown among `metrics` how many calls wait for the server.
+    pub fn show(&self, metrics: &Metrics) {
+        let help = "Calls that wait for the server's answer.";
+        let gauge = metrics.gauge("gatehouse_server_calls_waiting", help, &[]);
+        let upstream = self.clone();
+        metrics.ask(move |_| {
+            let waiting = match upstream.route() {
+                Route::Ready(ready) => match &ready.target {
+                    Target::Process(link) => link.waiting(),
+                    Target::Http(server) => server.waiting(),
+                },
+                Route::Away(_) => 0,
+            };
+            gauge.set(i64::try_from(waiting).unwrap_or(i64::MAX));
+        });
     }
 
     /// Waits until it is not just being started any more.

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use model::name::ServerName;
 use proto::v1 as pb;
@@ -11,6 +11,7 @@ use proto::v1::node_client::NodeClient;
 use proto::v1::node_message::Kind;
 use runtime::backoff::Backoff;
 use runtime::drain::Drain;
+use runtime::metrics::Metrics;
 use runtime::net::ClientTls;
 use runtime::tls::{self, Identity, LiveIdentity};
 use tokio::sync::{mpsc, watch};
@@ -20,6 +21,7 @@ use super::disk::{self, Disk};
 use super::endpoints::Endpoints;
 use super::held::Held;
 use super::live::{Config, Live};
+use super::meter::ConfigMeter;
 use super::node::{PAUSES, control_plane_name};
 
 /// The node says that it lives so often; after three times it counts as silent.
@@ -47,6 +49,8 @@ pub struct Node {
     pub control: Vec<String>,
     /// Where its last good configuration lies.
     pub data_dir: PathBuf,
+    /// Where what becomes of pushes is shown.
+    pub metrics: Metrics,
 }
 
 /// Takes a sidecar's status for the control plane. Only the latest one is kept.
@@ -79,8 +83,10 @@ pub fn start(node: Node, drain: &Drain) -> Result<(Live, StatusSender), tls::Err
     let live = Live::default();
     let (status, statuses) = watch::channel(None);
     let renewed = node.identity.changed();
+    let meter = ConfigMeter::new(&node.metrics, &live);
     let mut link = Link {
         node,
+        meter,
         tls,
         disk,
         live: live.clone(),
@@ -102,6 +108,7 @@ pub fn start(node: Node, drain: &Drain) -> Result<(Live, StatusSender), tls::Err
 /// The one task that takes pushes, and what it knows.
 struct Link {
     node: Node,
+    meter: ConfigMeter,
     tls: ClientTls,
     disk: Option<Arc<Disk>>,
     live: Live,
@@ -142,7 +149,9 @@ impl Link {
         let mut backoff = Backoff::new(PAUSES.0, PAUSES.1);
         let control = self.node.control.clone();
         for address in control.iter().cycle() {
-            match self.stream(address, &mut backoff).await {
+            let ended = self.stream(address, &mut backoff).await;
+            self.meter.went();
+            match ended {
                 Ok(()) => tracing::info!(%address, "the control plane closed the stream"),
                 Err(status) => {
                     tracing::warn!(%address, code = ?status.code(), message = status.message(),
@@ -164,6 +173,7 @@ impl Link {
             .await?
             .into_inner();
         tracing::info!(%address, "connected to the control plane");
+        self.meter.came();
         let mut heartbeat = tokio::time::interval(HEARTBEAT);
         self.statuses.mark_changed();
         self.renewed.mark_unchanged();
@@ -247,7 +257,7 @@ impl Link {
 
     /// Checks a push aside, puts it in force, keeps it on disk, and says so; or keeps what was and says why.
     async fn apply(&mut self, push: pb::ConfigPush) -> Kind {
-        let nonce = push.nonce;
+        let (nonce, began) = (push.nonce, Instant::now());
         match self.prepare(&push) {
             Ok((held, config)) => {
                 self.held = held;
@@ -257,6 +267,7 @@ impl Link {
                 let kept = self.held.to_push();
                 self.keep(move |disk| disk.save(CONFIG_FILE, revision.0, &kept))
                     .await;
+                self.meter.taken(began.elapsed());
                 tracing::info!(%revision, "configuration in force");
                 let sha256 = self.held.hash.map(|h| h.0.to_vec()).unwrap_or_default();
                 Kind::Ack(pb::Ack {
@@ -266,6 +277,7 @@ impl Link {
                 })
             }
             Err(faults) => {
+                self.meter.refused();
                 tracing::error!(revision = push.revision, ?faults, "configuration refused");
                 Kind::Nack(pb::Nack {
                     nonce,
