@@ -29,6 +29,7 @@ use crate::catalog::{self, Catalog, Standing};
 use crate::endpoints::Endpoints;
 use crate::join::Desk;
 use crate::keys;
+use crate::logs::Logs;
 use crate::nodes::Nodes;
 use crate::publish::Publisher;
 use crate::records::{self, Records};
@@ -171,6 +172,7 @@ struct Parts {
     desk: Arc<Desk>,
     serving: Arc<Serving>,
     records: Records,
+    logs: Logs,
 }
 
 impl Parts {
@@ -204,6 +206,7 @@ impl Parts {
                 calls_max: settings.records.calls_max,
             })?,
             catalog,
+            logs: Logs::default(),
         })
     }
 
@@ -241,6 +244,7 @@ impl Parts {
             replicas: self.replicas.clone(),
             peers: self.peers.clone(),
             desk: self.desk.clone(),
+            logs: self.logs.clone(),
             drain: drain.clone(),
         })
         .max_decoding_message_size(ADMIN_MESSAGE_BYTES_MAX)
@@ -256,6 +260,7 @@ impl Parts {
             publisher: self.publisher.clone(),
             endpoints: self.endpoints.clone(),
             nodes: self.nodes.clone(),
+            logs: self.logs.clone(),
             drain: drain.clone(),
         })
         .max_decoding_message_size(NODE_MESSAGE_BYTES_MAX)

@@ -13,16 +13,19 @@ use std::time::Duration;
 use model::name::ServerName;
 use parking_lot::Mutex;
 use proto::v1 as pb;
+use proto::v1::control_message::Kind as Control;
 use runtime::metrics::{Histogram, Metrics, SECONDS};
 use runtime::tls::Peer;
 use serde::{Deserialize, Serialize};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;
 use entry::Entry;
 pub(crate) use entry::lag;
 
+/// Messages to one node, besides configuration, that may wait.
+const ORDERS_MAX: usize = 16;
 /// A node that was heard of within this is live (CONTRACT section 1).
 pub(crate) const LIVE: Duration = Duration::from_secs(15);
 /// A node that was not heard of for so long is forgotten.
@@ -83,6 +86,8 @@ pub(crate) struct Connection {
     pub stream: u64,
     /// Cancelled when the node opens another stream, or is forgotten.
     pub replaced: CancellationToken,
+    /// What is to be said to the node besides configuration.
+    pub orders: mpsc::Receiver<Control>,
 }
 
 /// What a node says when it comes.
@@ -138,13 +143,16 @@ impl Nodes {
             .entries
             .entry(node.clone())
             .or_insert_with(|| Entry::new(now));
+        let (sender, orders) = mpsc::channel(ORDERS_MAX);
         entry.connect(arrival, stream, replaced.clone(), head, now);
+        entry.orders = Some(sender);
         drop(table);
         self.bump();
         Ok(Connection {
             node,
             stream,
             replaced,
+            orders,
         })
     }
 
@@ -215,6 +223,18 @@ impl Nodes {
             }
         });
         self.bump();
+    }
+
+    /// The sidecars of `server` that are connected here, and how they are told something.
+    pub(crate) fn sidecars(&self, server: &str) -> Vec<(String, mpsc::Sender<Control>)> {
+        let table = self.table.lock();
+        let entries = table.entries.iter().filter(|(_, entry)| {
+            let of_server = entry.server.as_ref().is_some_and(|s| s.as_str() == server);
+            of_server && entry.connected.is_some()
+        });
+        entries
+            .filter_map(|(name, entry)| Some((name.clone(), entry.orders.clone()?)))
+            .collect()
     }
 
     /// The catalog's head has moved.

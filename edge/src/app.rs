@@ -174,6 +174,7 @@ pub async fn run(
             control: settings.control.clone(),
             data_dir: settings.data_dir.clone(),
             metrics: metrics.clone(),
+            logs: None,
         },
         &drain,
     )?;

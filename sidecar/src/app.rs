@@ -36,6 +36,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::logs::ServerLog;
 use crate::process::child::Launcher;
 use crate::process::command::Policy;
 use crate::process::installed::Installed;
@@ -163,6 +164,7 @@ pub async fn run(
     trail.show(&metrics);
     let budget = Budget::new(settings.calls_max, settings.bodies_bytes_max);
     budget.show(&metrics);
+    let log = ServerLog::default();
     let (live, reports) = config_watch::start(
         Node {
             kind: NodeKind::Sidecar,
@@ -172,6 +174,7 @@ pub async fn run(
             control: settings.control.clone(),
             data_dir: settings.data_dir.clone(),
             metrics: metrics.clone(),
+            logs: Some(Arc::new(log.clone())),
         },
         &drain,
     )?;
@@ -189,7 +192,7 @@ pub async fn run(
 
     let stop = CancellationToken::new();
     let wanted = follow(&live, &server, external, &drain);
-    let start = start_settings(&settings, launcher)?;
+    let start = start_settings(&settings, launcher, &log)?;
     let webhooks = Webhooks::new(start.egress.clone(), &metrics);
     let (supervisor, upstream, statuses) = Supervisor::new(start, wanted, stop.clone());
     upstream.show(&metrics);
@@ -277,7 +280,11 @@ fn belongs(settings: &Settings, advertise: &str) -> anyhow::Result<NodeSettings>
     })
 }
 
-fn start_settings(settings: &Settings, launcher: Launcher) -> anyhow::Result<session::Settings> {
+fn start_settings(
+    settings: &Settings,
+    launcher: Launcher,
+    log: &ServerLog,
+) -> anyhow::Result<session::Settings> {
     let directory = std::path::absolute(settings.data_dir.join("work"))?;
     let made = std::fs::create_dir_all(&directory);
     made.with_context(|| format!("the folder {} cannot be made", directory.display()))?;
@@ -292,6 +299,7 @@ fn start_settings(settings: &Settings, launcher: Launcher) -> anyhow::Result<ses
         },
         installed: Installed::new(settings.data_dir.join("installed")),
         line_bytes_max: settings.line_bytes_max,
+        log: log.clone(),
         egress: Egress::new(&settings.egress),
         own_egress: Egress::new(&EgressSettings {
             allow_private: true,

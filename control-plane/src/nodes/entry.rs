@@ -4,7 +4,9 @@ use std::cmp::Ordering;
 
 use model::name::ServerName;
 use proto::v1 as pb;
+use proto::v1::control_message::Kind as Control;
 use runtime::tls::Peer;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{Arrival, LIVE};
@@ -31,6 +33,8 @@ pub(super) struct Entry {
     pub(super) stream: u64,
     /// Ends that stream, while there is one.
     pub(super) connected: Option<CancellationToken>,
+    /// Taken by that stream.
+    pub(super) orders: Option<mpsc::Sender<Control>>,
 }
 
 #[derive(Debug)]
@@ -57,6 +61,7 @@ impl Entry {
             server_status: None,
             stream: 0,
             connected: None,
+            orders: None,
         }
     }
 

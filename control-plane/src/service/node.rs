@@ -16,6 +16,7 @@ use crate::catalog::Catalog;
 use crate::clock;
 use crate::endpoints::Endpoints;
 use crate::join::{Desk, Joined};
+use crate::logs::Logs;
 use crate::nodes::Nodes;
 use crate::publish::Publisher;
 
@@ -36,6 +37,8 @@ pub(crate) struct NodeService {
     pub endpoints: Arc<Endpoints>,
     /// What nodes say.
     pub nodes: Arc<Nodes>,
+    /// Who reads logs.
+    pub logs: Logs,
     /// Owns the sessions, and ends them.
     pub drain: Drain,
 }

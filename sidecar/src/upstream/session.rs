@@ -266,6 +266,8 @@ impl Supervisor {
         tracing::info!(
             revision = %greeting.revision, info = %greeting.shown, "the server is ready"
         );
+        let (revision, shown) = (greeting.revision, &greeting.shown);
+        self.say(format!("ready: {shown}, MCP {revision}"));
         self.publish(None, |status| {
             status.enter(State::Ready, running.remark());
             running.observe(status);
@@ -297,6 +299,10 @@ impl Supervisor {
         let wait = self.backoff.after(up).min(longest(&serving.wanted));
         tracing::warn!(%exit, up_s = up.as_secs(), "the server has ended");
         let message = format!("the server {exit} after {} s", up.as_secs());
+        self.say(format!(
+            "{message}; it is started again in {} ms",
+            wait.as_millis()
+        ));
         self.publish(Some(wait), |status| {
             serving.running.observe(status);
             status.pid = 0;
@@ -310,6 +316,7 @@ impl Supervisor {
     async fn failed(&mut self, failed: Failed, up: Duration, wanted: &Wanted) -> Woken {
         let mut message = failed.error.to_string();
         tracing::warn!(error = %message, "the server did not start");
+        self.say(format!("not started: {message}"));
         if self.serving.is_some() {
             message.push_str("; as it was before the change, it goes on");
         }
@@ -366,6 +373,11 @@ impl Supervisor {
             () = ended => Woken::Ended,
             () = time => Woken::Time,
         }
+    }
+
+    /// Notes in the server's log what became of it.
+    fn say(&self, what: String) {
+        self.settings.log.sidecar(what);
     }
 
     /// Lets what serves finish its calls and end, in the background.

@@ -21,6 +21,7 @@ use super::disk::{self, Disk};
 use super::endpoints::Endpoints;
 use super::held::Held;
 use super::live::{Config, Live};
+use super::logs::{LogSource, Readers};
 use super::meter::ConfigMeter;
 use super::node::{PAUSES, control_plane_name};
 
@@ -51,6 +52,8 @@ pub struct Node {
     pub data_dir: PathBuf,
     /// Where what becomes of pushes is shown.
     pub metrics: Metrics,
+    /// The log of the server that a sidecar stands before.
+    pub logs: Option<Arc<dyn LogSource>>,
 }
 
 /// Takes a sidecar's status for the control plane. Only the latest one is kept.
@@ -174,6 +177,7 @@ impl Link {
             .into_inner();
         tracing::info!(%address, "connected to the control plane");
         self.meter.came();
+        let mut readers = Readers::new(self.node.logs.clone());
         let mut heartbeat = tokio::time::interval(HEARTBEAT);
         self.statuses.mark_changed();
         self.renewed.mark_unchanged();
@@ -182,7 +186,7 @@ impl Link {
                 message = inbox.message() => match message? {
                     Some(message) => {
                         backoff.reset();
-                        self.take(message, &outbox).await?;
+                        self.take(message, &mut readers, &outbox).await?;
                     }
                     None => return Ok(()),
                 },
@@ -227,6 +231,7 @@ impl Link {
     async fn take(
         &mut self,
         message: pb::ControlMessage,
+        readers: &mut Readers,
         outbox: &mpsc::Sender<pb::NodeMessage>,
     ) -> Result<(), tonic::Status> {
         match message.kind {
@@ -248,6 +253,10 @@ impl Link {
                     disk.save_again(ENDPOINTS_FILE, ENDPOINTS_REVISION, &push)
                 })
                 .await;
+                Ok(())
+            }
+            Some(pb::control_message::Kind::LogRequest(request)) => {
+                readers.take(request, outbox);
                 Ok(())
             }
             // A later control plane may say more than we know; what it must not say so is configuration.
