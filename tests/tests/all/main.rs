@@ -5,6 +5,7 @@
 mod access;
 mod audit;
 mod away;
+mod certificates;
 mod check;
 mod cli;
 mod commands;
