@@ -202,6 +202,23 @@ pub const CODES: &[(&str, &str, &str)] = &[
         "As many nodes as one control plane serves are live already.",
     ),
     (
+        "GH5103",
+        "the store went back",
+        "The store holds an older revision than nodes have run: it was restored from a backup. Nodes keep the rules that \
+         they run, and nothing can be changed until somebody agrees: gatehouse store status, then gatehouse store accept.",
+    ),
+    (
+        "GH5104",
+        "nothing to accept",
+        "The store has not gone back, or holds another revision than the one that was named: gatehouse store status.",
+    ),
+    (
+        "GH5105",
+        "no sidecar is connected",
+        "A server's log lies with its sidecars, and none of them has a stream to a control plane. Where one should run: \
+         gatehouse describe Server NAME.",
+    ),
+    (
         ADDRESS_IN_USE,
         "address in use",
         "Another process listens there. Stop it, or choose another address with the flag that is named.",

@@ -1,4 +1,6 @@
-//! `gatehouse server status`: what runs for a server, and its last words where it does not.
+//! `gatehouse server`: what runs for a server, its last words where it does not, and its log.
+
+mod logs;
 
 use std::collections::BTreeMap;
 
@@ -18,6 +20,8 @@ use crate::when;
 pub enum Command {
     /// Show what runs for a server, and its last words where it does not
     Status(Status),
+    /// Show what a server says on standard error, and what became of it
+    Logs(logs::Args),
 }
 
 /// Show what runs for each server: state, restarts, and the last lines of one that failed.
@@ -40,7 +44,13 @@ pub struct Status {
 /// # Errors
 /// No connection, or no server of that name.
 pub async fn run(command: Command, app: &App) -> Result<(), Failure> {
-    let Command::Status(args) = command;
+    match command {
+        Command::Status(args) => status(args, app).await,
+        Command::Logs(args) => logs::run(args, app).await,
+    }
+}
+
+async fn status(args: Status, app: &App) -> Result<(), Failure> {
     let link = app.link().await?;
     if let Some(name) = &args.name {
         get::one(&link, model::wire::SERVER, name).await?;

@@ -12,6 +12,7 @@ use proto::v1::node_server::NodeServer;
 use runtime::admin;
 use runtime::disk;
 use runtime::drain::Drain;
+use runtime::metrics::Metrics;
 use runtime::net;
 use runtime::readiness::Readiness;
 use runtime::tls::{self, ClientAuth};
@@ -28,6 +29,7 @@ use crate::catalog::{self, Catalog, Standing};
 use crate::endpoints::Endpoints;
 use crate::join::Desk;
 use crate::keys;
+use crate::logs::Logs;
 use crate::nodes::Nodes;
 use crate::publish::Publisher;
 use crate::records::{self, Records};
@@ -99,7 +101,8 @@ pub async fn run_reporting(
         .with_context(|| format!("data_dir {}", settings.data_dir.display()))?;
     let readiness = Readiness::new(&[STORE, LISTENERS]);
     let shown = Arc::new(OnceLock::new());
-    let sources = shown::sources(readiness.clone(), shown.clone());
+    let metrics = Metrics::new();
+    let sources = shown::sources(readiness.clone(), &metrics, shown.clone());
     let admin_listen =
         admin::serve(&settings.admin_listen, "admin_listen", sources, &drain).await?;
 
@@ -124,9 +127,9 @@ pub async fn run_reporting(
     let otlp = net::listen(&settings.otlp_listen, "otlp_listen").await?;
     let (listen, otlp_listen) = (control.local_addr()?, otlp.local_addr()?);
     let address = settings.advertise(listen)?;
-    let parts = Parts::new(&settings, &address, opened)?;
+    let parts = Parts::new(&settings, &address, opened, &metrics)?;
     // Read by the admin port from now on; set once.
-    let _ = shown.set(Shown::new(parts.catalog.clone(), parts.nodes.clone()));
+    let _ = shown.set(parts.shown());
     parts.spawn(&drain);
 
     // A node that joins and an administrator have no certificate; a node's stream asks for it.
@@ -169,11 +172,17 @@ struct Parts {
     desk: Arc<Desk>,
     serving: Arc<Serving>,
     records: Records,
+    logs: Logs,
 }
 
 impl Parts {
     /// `address` is where the other replicas reach this one.
-    fn new(settings: &Settings, address: &str, opened: Opened) -> anyhow::Result<Self> {
+    fn new(
+        settings: &Settings,
+        address: &str,
+        opened: Opened,
+        metrics: &Metrics,
+    ) -> anyhow::Result<Self> {
         let Opened {
             store,
             ca,
@@ -181,7 +190,7 @@ impl Parts {
             endpoints,
         } = opened;
         let name = replica_name(&settings.data_dir)?;
-        let nodes = Arc::new(Nodes::default());
+        let nodes = Arc::new(Nodes::new(metrics));
         let serving = Serving::new(ca.clone(), &name, &settings.tls.hosts)?;
         let replicas = Replicas::new(store.clone(), nodes.clone(), &name, address);
         Ok(Self {
@@ -197,7 +206,19 @@ impl Parts {
                 calls_max: settings.records.calls_max,
             })?,
             catalog,
+            logs: Logs::default(),
         })
+    }
+
+    /// What the admin port shows of it.
+    fn shown(&self) -> Shown {
+        Shown {
+            catalog: self.catalog.clone(),
+            nodes: self.nodes.clone(),
+            replicas: self.replicas.clone(),
+            endpoints: self.endpoints.clone(),
+            records: self.records.clone(),
+        }
     }
 
     /// Starts what runs by itself until the drain starts.
@@ -225,6 +246,7 @@ impl Parts {
             replicas: self.replicas.clone(),
             peers: self.peers.clone(),
             desk: self.desk.clone(),
+            logs: self.logs.clone(),
             drain: drain.clone(),
         })
         .max_decoding_message_size(ADMIN_MESSAGE_BYTES_MAX)
@@ -241,6 +263,7 @@ impl Parts {
             endpoints: self.endpoints.clone(),
             nodes: self.nodes.clone(),
             cut_off: self.replicas.watch_cut_off(),
+            logs: self.logs.clone(),
             drain: drain.clone(),
         })
         .max_decoding_message_size(NODE_MESSAGE_BYTES_MAX)

@@ -20,6 +20,7 @@ pub mod command;
 mod endpoints;
 mod join;
 mod keys;
+mod logs;
 mod nodes;
 mod publish;
 mod records;

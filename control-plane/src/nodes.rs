@@ -13,15 +13,19 @@ use std::time::Duration;
 use model::name::ServerName;
 use parking_lot::Mutex;
 use proto::v1 as pb;
+use proto::v1::control_message::Kind as Control;
+use runtime::metrics::{Histogram, Metrics, SECONDS};
 use runtime::tls::Peer;
 use serde::{Deserialize, Serialize};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;
 use entry::Entry;
 pub(crate) use entry::lag;
 
+/// Messages to one node, besides configuration, that may wait.
+const ORDERS_MAX: usize = 16;
 /// A node that was heard of within this is live (CONTRACT section 1).
 pub(crate) const LIVE: Duration = Duration::from_secs(15);
 /// A node that was not heard of for so long is forgotten.
@@ -60,6 +64,8 @@ pub(crate) struct Nodes {
     table: Mutex<Table>,
     /// Bumped on every change that somebody may wait for. Received by Rollout streams.
     changed: watch::Sender<u64>,
+    /// For how long nodes were behind the head until they acknowledged it.
+    behind: Histogram,
 }
 
 #[derive(Debug, Default)]
@@ -80,6 +86,8 @@ pub(crate) struct Connection {
     pub stream: u64,
     /// Cancelled when the node opens another stream, or is forgotten.
     pub replaced: CancellationToken,
+    /// What is to be said to the node besides configuration.
+    pub orders: mpsc::Receiver<Control>,
 }
 
 /// What a node says when it comes.
@@ -97,16 +105,25 @@ pub(crate) struct Arrival {
     pub addresses: Vec<String>,
 }
 
+#[cfg(test)]
 impl Default for Nodes {
     fn default() -> Self {
-        Self {
-            table: Mutex::default(),
-            changed: watch::Sender::new(0),
-        }
+        Self::new(&Metrics::new())
     }
 }
 
 impl Nodes {
+    /// None yet. How long they take to follow is shown among `metrics`.
+    pub(crate) fn new(metrics: &Metrics) -> Self {
+        let name = "gatehouse_node_behind_seconds";
+        let help = "For how long nodes were behind the head, until they acknowledged it.";
+        Self {
+            table: Mutex::default(),
+            changed: watch::Sender::new(0),
+            behind: metrics.histogram(name, help, &[], &SECONDS),
+        }
+    }
+
     /// A node opens its stream. One that it has open already is told to end.
     ///
     /// # Errors
@@ -126,13 +143,16 @@ impl Nodes {
             .entries
             .entry(node.clone())
             .or_insert_with(|| Entry::new(now));
+        let (sender, orders) = mpsc::channel(ORDERS_MAX);
         entry.connect(arrival, stream, replaced.clone(), head, now);
+        entry.orders = Some(sender);
         drop(table);
         self.bump();
         Ok(Connection {
             node,
             stream,
             replaced,
+            orders,
         })
     }
 
@@ -159,10 +179,16 @@ impl Nodes {
     /// A node took a push.
     pub(crate) fn acknowledged(&self, connection: &Connection, revision: u64) {
         let now = clock::now_ms();
-        self.with(connection, |entry, head| {
+        let behind = self.with(connection, |entry, head| {
             entry.seen_unix_ms = now;
+            let behind = entry.behind_ms(head, now).filter(|_| revision == head);
             entry.runs(revision, head, now);
+            behind
         });
+        if let Some(ms) = behind.flatten() {
+            let time = Duration::from_millis(u64::try_from(ms).unwrap_or(0));
+            self.behind.observe(time);
+        }
         self.bump();
     }
 
@@ -197,6 +223,18 @@ impl Nodes {
             }
         });
         self.bump();
+    }
+
+    /// The sidecars of `server` that are connected here, and how they are told something.
+    pub(crate) fn sidecars(&self, server: &str) -> Vec<(String, mpsc::Sender<Control>)> {
+        let table = self.table.lock();
+        let entries = table.entries.iter().filter(|(_, entry)| {
+            let of_server = entry.server.as_ref().is_some_and(|s| s.as_str() == server);
+            of_server && entry.connected.is_some()
+        });
+        entries
+            .filter_map(|(name, entry)| Some((name.clone(), entry.orders.clone()?)))
+            .collect()
     }
 
     /// The catalog's head has moved.

@@ -15,6 +15,7 @@ use dataplane::door::Guard;
 use dataplane::egress::{Egress, EgressSettings};
 use dataplane::frame::{self, AuditSettings};
 use dataplane::listen;
+use dataplane::meter::Meter;
 use dataplane::pipeline::Shared;
 use dataplane::stage::webhook::Webhooks;
 use proto::v1::NodeKind;
@@ -159,6 +160,10 @@ pub async fn run(
     renew::start(identity.clone(), &belongs, &drain);
     let trail = frame::open_audit(&settings.audit, &settings.data_dir, &identity)
         .context("the audit log cannot be opened")?;
+    let metrics = Metrics::new();
+    trail.show(&metrics);
+    let budget = Budget::new(settings.calls_max, settings.bodies_bytes_max);
+    budget.show(&metrics);
 
     let (live, _) = watch::start(
         Node {
@@ -168,10 +173,11 @@ pub async fn run(
             identity: identity.clone(),
             control: settings.control.clone(),
             data_dir: settings.data_dir.clone(),
+            metrics: metrics.clone(),
+            logs: None,
         },
         &drain,
     )?;
-    let metrics = Metrics::new();
     let admin = frame::serve_admin(
         &settings.admin_listen,
         "edge.admin_listen",
@@ -190,7 +196,7 @@ pub async fn run(
         outbound: ArcSwap::from_pointee(outbound),
         egress: egress.clone(),
         eras: Eras::default(),
-        waiting: Waiting::default(),
+        waiting: Waiting::new(&metrics),
         wait_max: Duration::from_secs(settings.sidecar_wait_s),
     });
     follow(&identity, edge.clone(), &drain);
@@ -200,8 +206,9 @@ pub async fn run(
         audit: trail.log.clone(),
         guard: guard(&public_urls, &settings.allowed_origins),
         body_bytes_max: settings.body_bytes_max,
-        budget: Budget::new(settings.calls_max, settings.bodies_bytes_max),
-        webhooks: Webhooks::new(egress),
+        budget,
+        meter: Meter::new(&metrics),
+        webhooks: Webhooks::new(egress, &metrics),
         drain: drain.clone(),
         pages: pages::page,
     });

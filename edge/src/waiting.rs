@@ -12,6 +12,7 @@ use std::time::Duration;
 use dashmap::DashMap;
 use dataplane::config::live::Live;
 use model::name::ServerName;
+use runtime::metrics::Metrics;
 use tokio::net::TcpStream;
 use tokio::sync::{Mutex, Notify, Semaphore, SemaphorePermit};
 use tokio::time::{sleep, timeout};
@@ -29,7 +30,7 @@ const CONNECT: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Waiting {
     /// One permit for each call that waits.
-    room: Semaphore,
+    room: Arc<Semaphore>,
     gates: DashMap<ServerName, Arc<Gate>>,
 }
 
@@ -42,16 +43,23 @@ struct Gate {
     opened: Notify,
 }
 
-impl Default for Waiting {
-    fn default() -> Self {
+impl Waiting {
+    /// Nobody waits. How many do is shown among `metrics`.
+    pub fn new(metrics: &Metrics) -> Self {
+        let room = Arc::new(Semaphore::new(WAITING_MAX));
+        let free = room.clone();
+        let help = "Calls that wait for a sidecar to come back.";
+        let waiting = metrics.gauge("gatehouse_calls_waiting", help, &[]);
+        metrics.ask(move |_| {
+            let waits = WAITING_MAX.saturating_sub(free.available_permits());
+            waiting.set(i64::try_from(waits).unwrap_or(i64::MAX));
+        });
         Self {
-            room: Semaphore::new(WAITING_MAX),
+            room,
             gates: DashMap::new(),
         }
     }
-}
 
-impl Waiting {
     /// A place to wait, for as long as it is held. `None`: there is no room.
     pub fn enter(&self) -> Option<SemaphorePermit<'_>> {
         self.room.try_acquire().ok()
@@ -122,7 +130,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         drop(listener);
-        let (live, waiting) = (Live::default(), Arc::new(Waiting::default()));
+        let (live, waiting) = (Live::default(), Arc::new(Waiting::new(&Metrics::new())));
         live.swap_endpoints(at(&address.to_string()));
         let server = ServerName::new("time").unwrap();
         let mut calls = JoinSet::new();
@@ -159,7 +167,7 @@ mod tests {
     async fn who_leaves_hands_the_look_on_and_room_is_bounded() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let (live, waiting) = (Live::default(), Waiting::default());
+        let (live, waiting) = (Live::default(), Waiting::new(&Metrics::new()));
         let server = ServerName::new("time").unwrap();
         let first = waiting.until_reachable(&live, &server);
         assert!(

@@ -17,6 +17,7 @@ use dataplane::door::{Guard, Route};
 use dataplane::egress::{Egress, EgressSettings};
 use dataplane::frame::{self, AuditSettings};
 use dataplane::listen;
+use dataplane::meter::Meter;
 use dataplane::pipeline::Shared;
 use dataplane::refusal::Refused;
 use dataplane::stage::webhook::Webhooks;
@@ -35,6 +36,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::logs::ServerLog;
 use crate::process::child::Launcher;
 use crate::process::command::Policy;
 use crate::process::installed::Installed;
@@ -158,6 +160,11 @@ pub async fn run(
     let tls = identity.server_config(ClientAuth::Required, &[tls::HTTP1, tls::H2])?;
     let trail = frame::open_audit(&settings.audit, &settings.data_dir, &identity)
         .context("the audit log cannot be opened")?;
+    let metrics = Metrics::new();
+    trail.show(&metrics);
+    let budget = Budget::new(settings.calls_max, settings.bodies_bytes_max);
+    budget.show(&metrics);
+    let log = ServerLog::default();
     let (live, reports) = config_watch::start(
         Node {
             kind: NodeKind::Sidecar,
@@ -166,10 +173,12 @@ pub async fn run(
             identity,
             control: settings.control.clone(),
             data_dir: settings.data_dir.clone(),
+            metrics: metrics.clone(),
+            logs: Some(Arc::new(log.clone())),
         },
         &drain,
     )?;
-    let (at, metrics) = (&settings.admin_listen, Metrics::new());
+    let at = &settings.admin_listen;
     let admin = frame::serve_admin(
         at,
         "sidecar.admin_listen",
@@ -183,9 +192,10 @@ pub async fn run(
 
     let stop = CancellationToken::new();
     let wanted = follow(&live, &server, external, &drain);
-    let start = start_settings(&settings, launcher)?;
-    let webhooks = Webhooks::new(start.egress.clone());
+    let start = start_settings(&settings, launcher, &log)?;
+    let webhooks = Webhooks::new(start.egress.clone(), &metrics);
     let (supervisor, upstream, statuses) = Supervisor::new(start, wanted, stop.clone());
+    upstream.show(&metrics);
     let who = (server.clone(), name.clone());
     report::start(statuses, reports, Shown::new(&metrics), who, &drain);
     // Owns the supervisor, and through it all processes: they end after the last call.
@@ -205,7 +215,8 @@ pub async fn run(
         audit: trail.log.clone(),
         guard: Guard::default(),
         body_bytes_max: settings.body_bytes_max,
-        budget: Budget::new(settings.calls_max, settings.bodies_bytes_max),
+        budget,
+        meter: Meter::new(&metrics),
         webhooks,
         drain: calls.clone(),
         pages: page,
@@ -270,7 +281,11 @@ fn belongs(settings: &Settings, advertise: &str) -> anyhow::Result<NodeSettings>
     })
 }
 
-fn start_settings(settings: &Settings, launcher: Launcher) -> anyhow::Result<session::Settings> {
+fn start_settings(
+    settings: &Settings,
+    launcher: Launcher,
+    log: &ServerLog,
+) -> anyhow::Result<session::Settings> {
     let directory = std::path::absolute(settings.data_dir.join("work"))?;
     let made = std::fs::create_dir_all(&directory);
     made.with_context(|| format!("the folder {} cannot be made", directory.display()))?;
@@ -285,6 +300,7 @@ fn start_settings(settings: &Settings, launcher: Launcher) -> anyhow::Result<ses
         },
         installed: Installed::new(settings.data_dir.join("installed")),
         line_bytes_max: settings.line_bytes_max,
+        log: log.clone(),
         egress: Egress::new(&settings.egress),
         own_egress: Egress::new(&EgressSettings {
             allow_private: true,

@@ -16,6 +16,7 @@
 pub mod app;
 pub mod bridge;
 pub mod entry;
+pub mod logs;
 pub mod peer;
 pub mod process;
 mod report;

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use sidecar::logs::ServerLog;
 use sidecar::process::child::{self, Child, Exit};
 use sidecar::process::command::Program;
 use sidecar::process::lines::{Line, Lines};
@@ -24,7 +25,12 @@ fn program(argv: &[&str], directory: &Path) -> Program {
 }
 
 fn spawn(argv: &[&str], directory: &Path) -> Child {
-    child::spawn(&launcher(), &program(argv, directory)).unwrap()
+    child::spawn(
+        &launcher(),
+        &program(argv, directory),
+        &ServerLog::default(),
+    )
+    .unwrap()
 }
 
 async fn exit(argv: &[&str]) -> Exit {

@@ -85,3 +85,27 @@ pub fn words(name: &str, words: &[&str]) -> Value {
     });
     resource("Filter", name, &spec)
 }
+
+/// A server that is reached over HTTP.
+pub fn remote(name: &str, url: &str) -> Value {
+    resource(
+        "Server",
+        name,
+        &json!({"runtime": {"remote": {"url": url}}}),
+    )
+}
+
+/// A filter that asks a receiver about all messages of some servers' calls, signed with a secret.
+pub fn webhook(name: &str, servers: &[&str], url: &str, secret: &str) -> Value {
+    let spec = json!({
+        "match": {"servers": servers, "methods": ["tools/call"], "direction": "both"},
+        "webhook": {"url": url, "secretName": secret, "timeout": "500ms"},
+        "onError": "deny",
+    });
+    resource("Filter", name, &spec)
+}
+
+/// A secret.
+pub fn secret(name: &str, value: &str) -> Value {
+    resource("Secret", name, &json!({ "value": value }))
+}

@@ -35,6 +35,7 @@ pub struct Mesh {
     edges: usize,
     store: Option<String>,
     otlp: Vec<String>,
+    variables: Vec<(String, String)>,
 }
 
 impl Mesh {
@@ -81,6 +82,13 @@ impl Mesh {
         self
     }
 
+    /// A setting of one of its parts, as an environment variable: `GATEHOUSE_EDGE__CALLS_MAX`.
+    #[must_use]
+    pub fn setting(mut self, variable: &str, value: &str) -> Self {
+        self.variables.push((variable.to_owned(), value.to_owned()));
+        self
+    }
+
     /// Starts it for one test, and waits until it is ready.
     ///
     /// # Panics
@@ -101,7 +109,7 @@ impl Mesh {
         let edges: Vec<_> = (0..self.edges).map(|_| ports::address()).collect();
         self.remember_ports(&data);
         let words = self.words(folder.path(), &data, &edges);
-        Running::start(words, &edges, data, folder, turn)
+        Running::start(words, &edges, data, folder, self.variables, turn)
     }
 
     /// `up` looks here for the ports that it chose at an earlier start. Left to itself it prefers the same ones in every
@@ -138,6 +146,8 @@ impl Mesh {
             flags.push(("-f", text(&file)));
             // Most servers of these tests are programs of the repository.
             words.push("--allow-command".to_owned());
+            // And what they reach is on this machine.
+            words.push("--egress-allow-private".to_owned());
         }
         words.extend(
             flags

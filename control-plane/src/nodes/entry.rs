@@ -4,7 +4,9 @@ use std::cmp::Ordering;
 
 use model::name::ServerName;
 use proto::v1 as pb;
+use proto::v1::control_message::Kind as Control;
 use runtime::tls::Peer;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{Arrival, LIVE};
@@ -31,6 +33,8 @@ pub(super) struct Entry {
     pub(super) stream: u64,
     /// Ends that stream, while there is one.
     pub(super) connected: Option<CancellationToken>,
+    /// Taken by that stream.
+    pub(super) orders: Option<mpsc::Sender<Control>>,
 }
 
 #[derive(Debug)]
@@ -57,6 +61,7 @@ impl Entry {
             server_status: None,
             stream: 0,
             connected: None,
+            orders: None,
         }
     }
 
@@ -97,6 +102,12 @@ impl Entry {
             self.rejected = None;
         }
         self.head_moved(head, now);
+    }
+
+    /// For how long it has been behind `head`, milliseconds; `None`: it is not, or there is nothing to be behind of.
+    pub(super) fn behind_ms(&self, head: u64, now: i64) -> Option<i64> {
+        let is_behind = self.against_head == Ordering::Less && self.revision < head;
+        is_behind.then_some(now - self.since_unix_ms)
     }
 
     /// It refused `revision`.

@@ -13,11 +13,12 @@ use proto::v1::admin_server::Admin;
 use runtime::drain::Drain;
 use tonic::{Request, Response, Status};
 
-use super::{merge, rollout, status, watch};
+use super::{logs, merge, rollout, status, watch};
 use crate::access::{caller, reader};
 use crate::catalog::{Catalog, Options, Outcome, Standing, is_internal};
 use crate::join::Desk;
 use crate::keys;
+use crate::logs::Logs;
 use crate::nodes::Nodes;
 use crate::replicas::{Peers, Replicas};
 
@@ -37,6 +38,8 @@ pub(crate) struct AdminService {
     pub peers: Arc<Peers>,
     /// Who may join.
     pub desk: Arc<Desk>,
+    /// Who reads logs.
+    pub logs: Logs,
     /// Ends streams.
     pub drain: Drain,
 }
@@ -244,6 +247,36 @@ impl Admin for AdminService {
             })
             .await;
         Ok(Response::new(merge::servers(ours, answers)))
+    }
+
+    type ServerLogsStream = Events<pb::ServerLogsEvent>;
+
+    async fn server_logs(
+        &self,
+        request: Request<pb::ServerLogsRequest>,
+    ) -> Reply<Self::ServerLogsStream> {
+        reader(&request)?;
+        let request = request.into_inner();
+        if !self
+            .catalog
+            .state()
+            .snapshot()
+            .servers
+            .contains_key(request.server.as_str())
+        {
+            return Err(no_server(&request.server));
+        }
+        let readings = logs::here(&self.nodes, &self.logs, &request);
+        let theirs = if request.only_here {
+            Vec::new()
+        } else {
+            logs::elsewhere(&self.peers, &request).await
+        };
+        if readings.is_empty() && theirs.is_empty() && !request.only_here {
+            return Err(logs::no_sidecar(&request.server));
+        }
+        let events = logs::merge(readings, theirs, self.drain.clone());
+        Ok(Response::new(Box::pin(events)))
     }
 
     async fn accept_store(

@@ -4,6 +4,7 @@
 
 pub(crate) mod admin;
 pub(crate) mod audit;
+mod logs;
 mod merge;
 pub(crate) mod node;
 mod rollout;

@@ -16,6 +16,7 @@ use crate::catalog::Catalog;
 use crate::clock;
 use crate::endpoints::Endpoints;
 use crate::join::{Desk, Joined};
+use crate::logs::Logs;
 use crate::nodes::Nodes;
 use crate::publish::Publisher;
 
@@ -38,6 +39,8 @@ pub(crate) struct NodeService {
     pub nodes: Arc<Nodes>,
     /// Whether this replica alone has lost the store: then nodes are to go to another one.
     pub cut_off: watch::Receiver<bool>,
+    /// Who reads logs.
+    pub logs: Logs,
     /// Owns the sessions, and ends them.
     pub drain: Drain,
 }

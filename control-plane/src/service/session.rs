@@ -55,6 +55,7 @@ impl Drop for Present {
         self.service
             .endpoints
             .left(&self.connection.node, self.connection.stream);
+        self.service.logs.gone(&self.connection.node);
     }
 }
 
@@ -81,7 +82,7 @@ impl Session {
         }
         let scope = scope_of(&self.peer);
         let mut lane = Lane::new(&hello);
-        let present = self.welcome(&hello)?;
+        let mut present = self.welcome(&hello)?;
         let catalog = &self.service.catalog;
         if hello.revision > catalog.state().revision() {
             catalog.heard_of(hello.revision).await;
@@ -111,6 +112,7 @@ impl Session {
                     heard_by = Instant::now() + SILENCE_MAX;
                     self.hear(&present, &mut lane, message)?;
                 }
+                Some(order) = present.connection.orders.recv() => self.send(order).await?,
                 Ok(()) = states.changed() => {}
                 Ok(()) = table.changed(), if routes => self.route(&mut table).await?,
                 else => return Ok(()),
@@ -189,6 +191,7 @@ impl Session {
             }
             Some(Said::Heartbeat(beat)) => nodes.heartbeat(connection, beat.revision),
             Some(Said::ServerStatus(status)) => nodes.server_status(connection, status),
+            Some(Said::LogLines(lines)) => self.service.logs.heard(&connection.node, lines),
             Some(Said::Hello(_)) => {
                 return Err(Status::invalid_argument("hello is said once"));
             }

@@ -3,25 +3,47 @@
 
 use std::sync::Arc;
 
+use runtime::metrics::Metrics;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// What all calls under way at one listener may hold; where it is used up, calls are refused as `overloaded`.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Budget {
     /// A permit for each call.
     calls: Arc<Semaphore>,
+    calls_max: usize,
     /// A permit for each KiB of their messages.
     body_kib: Arc<Semaphore>,
+    body_kib_max: usize,
 }
 
 impl Budget {
     /// For so many calls, with so many bytes of messages in all.
     pub fn new(calls: usize, body_bytes: usize) -> Self {
-        let body_kib = (body_bytes / 1024).min(Semaphore::MAX_PERMITS);
+        let body_kib_max = (body_bytes / 1024).min(Semaphore::MAX_PERMITS);
+        let calls_max = calls.min(Semaphore::MAX_PERMITS);
         Self {
-            calls: Arc::new(Semaphore::new(calls.min(Semaphore::MAX_PERMITS))),
-            body_kib: Arc::new(Semaphore::new(body_kib)),
+            calls: Arc::new(Semaphore::new(calls_max)),
+            calls_max,
+            body_kib: Arc::new(Semaphore::new(body_kib_max)),
+            body_kib_max,
         }
+    }
+
+    /// Has what is taken of it shown among `metrics`.
+    pub fn show(&self, metrics: &Metrics) {
+        let budget = self.clone();
+        let calls = "Calls under way.";
+        let calls = metrics.gauge("gatehouse_calls_under_way", calls, &[]);
+        let bytes = "Bytes set aside for the messages of calls under way.";
+        let bytes = metrics.gauge("gatehouse_bodies_bytes", bytes, &[]);
+        metrics.ask(move |_| {
+            let taken = |all: usize, free: &Semaphore| {
+                i64::try_from(all.saturating_sub(free.available_permits())).unwrap_or(i64::MAX)
+            };
+            calls.set(taken(budget.calls_max, &budget.calls));
+            bytes.set(taken(budget.body_kib_max, &budget.body_kib).saturating_mul(1024));
+        });
     }
 
     /// Room for one call with a message of at most so many bytes.

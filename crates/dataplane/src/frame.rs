@@ -101,13 +101,57 @@ impl Default for AuditSettings {
 pub struct Trail {
     /// Where calls are recorded.
     pub log: Log,
-    exporters: Drain,
+    exporters: Vec<Exporter>,
+    drain: Drain,
 }
 
 impl Trail {
     /// Sends what is there, for a few seconds. What is left goes at the next start.
     pub async fn finish(self) {
-        self.exporters.finish(FLUSH).await;
+        self.drain.finish(FLUSH).await;
+    }
+
+    /// Has it shown among `metrics`.
+    pub fn show(&self, metrics: &Metrics) {
+        let (log, exporters) = (self.log.clone(), self.exporters.clone());
+        metrics.ask(move |metrics| {
+            let number = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+            let gauge = |name, help, n| metrics.gauge(name, help, &[]).set(number(n));
+            let (head, durable) = (log.head(), log.durable());
+            gauge("gatehouse_audit_log_bytes", "Size of the log of records on disk.", log.bytes());
+            gauge(
+                "gatehouse_audit_unsynced_records",
+                "Records that are not yet safe on disk.",
+                head.saturating_sub(durable),
+            );
+            for exporter in &exporters {
+                let labels = [("destination", exporter.name())];
+                let backlog = head.saturating_sub(exporter.taken_seq());
+                metrics
+                    .gauge(
+                        "gatehouse_audit_backlog_records",
+                        "Records that a destination does not have yet.",
+                        &labels,
+                    )
+                    .set(number(backlog));
+                let counter = |name, help, n| metrics.counter(name, help, &labels).set(n);
+                counter(
+                    "gatehouse_audit_sent_total",
+                    "Spans that a destination has taken.",
+                    exporter.sent(),
+                );
+                counter(
+                    "gatehouse_audit_dead_letters_total",
+                    "Spans that a destination refused for good: they are kept in its dead-letter file.",
+                    exporter.refused(),
+                );
+                counter(
+                    "gatehouse_audit_failed_tries_total",
+                    "Tries to send that failed and are made again.",
+                    exporter.failed_tries(),
+                );
+            }
+        });
     }
 }
 
@@ -138,11 +182,15 @@ pub fn open_audit(
             "calls that a crash cut off are closed on record"
         );
     }
-    let exporters = Drain::new();
-    for destination in destinations {
-        Exporter::spawn(&exporters, &log, destination)?;
-    }
-    Ok(Trail { log, exporters })
+    let drain = Drain::new();
+    let spawn = |destination| Exporter::spawn(&drain, &log, destination);
+    let exporters = destinations.into_iter().map(spawn);
+    let exporters = exporters.collect::<Result<_, _>>()?;
+    Ok(Trail {
+        log,
+        exporters,
+        drain,
+    })
 }
 
 /// Serves the admin port; answers with where it listens. `setting` is named where the address is taken.

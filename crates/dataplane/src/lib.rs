@@ -23,6 +23,7 @@ pub mod door;
 pub mod egress;
 pub mod frame;
 pub mod listen;
+pub mod meter;
 pub mod pipeline;
 pub mod refusal;
 pub mod stage;

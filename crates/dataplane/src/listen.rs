@@ -82,7 +82,9 @@ pub async fn serve<H: Hop>(
         };
         let (acceptor, shared) = (acceptor.clone(), shared.clone());
         let draining = drain.clone();
+        let open = shared.meter.connection();
         drain.spawn("connection", async move {
+            let _open = open;
             connection(tcp, acceptor, shared, draining).await;
             drop(permit);
         });

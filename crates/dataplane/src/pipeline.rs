@@ -30,6 +30,7 @@ use crate::call::{self, Accept, Call};
 use crate::config::live::{Config, Live};
 use crate::deliver::{Admitted, Connection, Hop};
 use crate::door::{self, Route};
+use crate::meter::Meter;
 use crate::refusal::{Fault, Refused};
 use crate::stage::authorize::authorize;
 use crate::stage::filter::Screen;
@@ -54,6 +55,8 @@ pub struct Shared<H> {
     pub guard: door::Guard,
     /// Largest message, in bytes.
     pub body_bytes_max: usize,
+    /// What calls add up to.
+    pub meter: Meter,
     /// What calls under way may hold.
     pub budget: Budget,
     /// The way to receivers that are asked about messages.
@@ -119,6 +122,7 @@ fn begin<H: Hop>(
         .and_then(|v| v.to_str().ok());
     let trace = call::trace(parent, id);
     let who = (&*admitted.principal, server);
+    let exists = config.engine.server(server.as_str()).is_some();
     Recording::begin(
         &shared.audit,
         H::HOP,
@@ -126,6 +130,7 @@ fn begin<H: Hop>(
         trace,
         who,
         config.engine.revision(),
+        shared.meter.of(exists.then_some(server)),
     )
 }
 

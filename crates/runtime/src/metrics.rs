@@ -4,7 +4,7 @@
 //! then. It does not know who asks, nor what is measured.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
@@ -20,10 +20,21 @@ pub const SECONDS: [f64; 16] = [
 ];
 
 /// All metrics of a process. Clones are the same.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Metrics {
     /// Held while a handle is made and while all are shown, never while one is used.
     families: Arc<Mutex<Families>>,
+    /// Asked whenever all are shown. Locked for a look.
+    asked: Arc<Mutex<Vec<Sampler>>>,
+}
+
+/// Sets what is only known when somebody asks.
+type Sampler = Arc<dyn Fn(&Metrics) + Send + Sync>;
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Metrics").field(&self.families).finish()
+    }
 }
 
 #[derive(Debug, Default)]
@@ -91,8 +102,18 @@ impl Metrics {
         }
     }
 
+    /// Has `sampler` called whenever all are shown: for numbers that somebody else keeps.
+    pub fn ask(&self, sampler: impl Fn(&Self) + Send + Sync + 'static) {
+        self.asked.lock().push(Arc::new(sampler));
+    }
+
     /// Everything, as Prometheus text (version 0.0.4).
     pub fn render(&self) -> String {
+        // Samplers may ask for more to be asked.
+        let asked = self.asked.lock().clone();
+        for sampler in asked {
+            sampler(self);
+        }
         let families = self.families.lock();
         let mut out = String::new();
         for (name, family) in &families.by_name {

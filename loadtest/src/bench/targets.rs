@@ -140,7 +140,7 @@ impl Sidecar<'_> {
         let one = |key: &str, value: toml::Value| toml::Table::from_iter([(key.to_owned(), value)]);
         own.insert(
             "audit".to_owned(),
-            one("store", self.records.clone().into()).into(),
+            one("store", vec![self.records.clone()].into()).into(),
         );
         own.insert(
             "egress".to_owned(),
@@ -178,7 +178,7 @@ mod tests {
             "control = [\"127.0.0.1:3\"]",
             "upstream_url = \"http://127.0.0.1:5/mcp\"",
             "[sidecar.audit]",
-            "store = \"127.0.0.1:4\"",
+            "store = [\"127.0.0.1:4\"]",
             "[sidecar.egress]",
             "allow_private = true",
         ] {

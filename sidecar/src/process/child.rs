@@ -15,6 +15,7 @@ use tokio::time::timeout;
 use super::command::Program;
 use super::shim;
 use super::stderr::Ring;
+use crate::logs::ServerLog;
 
 /// How long a server may take to end by itself once its standard input is closed.
 const CLOSE_GRACE: Duration = Duration::from_secs(2);
@@ -88,14 +89,14 @@ pub enum Exit {
 ///
 /// # Errors
 /// The shim cannot be started. A program that the shim can't start shows by its exit and its last words.
-pub fn spawn(launcher: &Launcher, program: &Program) -> Result<Child, Error> {
-    start(&launcher.0, program).map_err(|source| Error {
+pub fn spawn(launcher: &Launcher, program: &Program, log: &ServerLog) -> Result<Child, Error> {
+    start(&launcher.0, program, log).map_err(|source| Error {
         program: program.argv.join(" "),
         source,
     })
 }
 
-fn start(launcher: &Path, program: &Program) -> io::Result<Child> {
+fn start(launcher: &Path, program: &Program, log: &ServerLog) -> io::Result<Child> {
     let (near, far) = pipe_with(PipeFlags::CLOEXEC)?;
     let path = format!("/proc/{}/fd/{}", std::process::id(), near.as_raw_fd());
     let mut command = tokio::process::Command::from(shim::command(
@@ -116,7 +117,7 @@ fn start(launcher: &Path, program: &Program) -> io::Result<Child> {
     let lost = || io::Error::other("a pipe to it is missing");
     let stdin = shim.stdin.take().ok_or_else(lost)?;
     let stdout = shim.stdout.take().ok_or_else(lost)?;
-    let stderr = Ring::default();
+    let stderr = Ring::new(log);
     let mut reading = JoinSet::new();
     reading.spawn(stderr.clone().fill(shim.stderr.take().ok_or_else(lost)?));
     let pid = shim.id().unwrap_or_default();

@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use tokio::io::AsyncRead;
 
 use super::lines::{Line, Lines};
+use crate::logs::ServerLog;
 
 /// Lines that are kept; older ones go.
 const LINES_MAX: usize = 200;
@@ -18,9 +19,21 @@ const LINE_BYTES_MAX: usize = 4096;
 /// The last lines. Cheap to clone; the reading task writes, status and errors read, each for the time
 /// of a push or a copy.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Ring(Arc<Mutex<VecDeque<String>>>);
+pub(crate) struct Ring {
+    lines: Arc<Mutex<VecDeque<String>>>,
+    /// The log of the server over all its processes.
+    log: ServerLog,
+}
 
 impl Ring {
+    /// An empty one, whose lines go to `log` as well.
+    pub(super) fn new(log: &ServerLog) -> Self {
+        Self {
+            lines: Arc::default(),
+            log: log.clone(),
+        }
+    }
+
     /// Reads until the stream ends.
     pub(super) async fn fill(self, stream: impl AsyncRead + Unpin) {
         let mut lines = Lines::new(stream, LINE_BYTES_MAX);
@@ -35,13 +48,15 @@ impl Ring {
                 .filter(|c| !c.is_control() || *c == '\t')
                 .collect();
             tracing::debug!(target: "sidecar::server", "{clean}{cut}");
-            self.push(clean + cut);
+            let line = clean + cut;
+            self.log.server(line.clone());
+            self.push(line);
         }
     }
 
     /// The last `count` lines, oldest first.
     pub(crate) fn last(&self, count: usize) -> Vec<String> {
-        let lines = self.0.lock();
+        let lines = self.lines.lock();
         lines
             .iter()
             .skip(lines.len().saturating_sub(count))
@@ -50,7 +65,7 @@ impl Ring {
     }
 
     fn push(&self, line: String) {
-        let mut lines = self.0.lock();
+        let mut lines = self.lines.lock();
         if lines.len() == LINES_MAX {
             lines.pop_front();
         }

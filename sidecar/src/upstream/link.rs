@@ -204,6 +204,11 @@ impl Link {
         self.tell_if_idle();
     }
 
+    /// How many calls wait for an answer.
+    pub fn waiting(&self) -> usize {
+        self.0.table.lock().len()
+    }
+
     /// What the server said that was of no use.
     pub fn noise(&self) -> &Noise {
         &self.0.noise

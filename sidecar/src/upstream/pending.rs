@@ -77,6 +77,11 @@ impl Table {
             .collect()
     }
 
+    /// How many calls wait.
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     /// Whether nobody waits.
     pub(super) fn is_empty(&self) -> bool {
         self.entries.is_empty()

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mcp::revision::Era;
+use runtime::metrics::Metrics;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
@@ -72,6 +73,23 @@ impl Upstream {
     /// Where calls go now.
     pub fn route(&self) -> Route {
         self.0.borrow().clone()
+    }
+
+    /// Has shown among `metrics` how many calls wait for the server.
+    pub fn show(&self, metrics: &Metrics) {
+        let help = "Calls that wait for the server's answer.";
+        let gauge = metrics.gauge("gatehouse_server_calls_waiting", help, &[]);
+        let upstream = self.clone();
+        metrics.ask(move |_| {
+            let waiting = match upstream.route() {
+                Route::Ready(ready) => match &ready.target {
+                    Target::Process(link) => link.waiting(),
+                    Target::Http(server) => server.waiting(),
+                },
+                Route::Away(_) => 0,
+            };
+            gauge.set(i64::try_from(waiting).unwrap_or(i64::MAX));
+        });
     }
 
     /// Waits until it is not just being started any more.
@@ -248,6 +266,8 @@ impl Supervisor {
         tracing::info!(
             revision = %greeting.revision, info = %greeting.shown, "the server is ready"
         );
+        let (revision, shown) = (greeting.revision, &greeting.shown);
+        self.say(format!("ready: {shown}, MCP {revision}"));
         self.publish(None, |status| {
             status.enter(State::Ready, running.remark());
             running.observe(status);
@@ -279,6 +299,10 @@ impl Supervisor {
         let wait = self.backoff.after(up).min(longest(&serving.wanted));
         tracing::warn!(%exit, up_s = up.as_secs(), "the server has ended");
         let message = format!("the server {exit} after {} s", up.as_secs());
+        self.say(format!(
+            "{message}; it is started again in {} ms",
+            wait.as_millis()
+        ));
         self.publish(Some(wait), |status| {
             serving.running.observe(status);
             status.pid = 0;
@@ -292,6 +316,7 @@ impl Supervisor {
     async fn failed(&mut self, failed: Failed, up: Duration, wanted: &Wanted) -> Woken {
         let mut message = failed.error.to_string();
         tracing::warn!(error = %message, "the server did not start");
+        self.say(format!("not started: {message}"));
         if self.serving.is_some() {
             message.push_str("; as it was before the change, it goes on");
         }
@@ -348,6 +373,11 @@ impl Supervisor {
             () = ended => Woken::Ended,
             () = time => Woken::Time,
         }
+    }
+
+    /// Notes in the server's log what became of it.
+    fn say(&self, what: String) {
+        self.settings.log.sidecar(what);
     }
 
     /// Lets what serves finish its calls and end, in the background.

@@ -13,6 +13,7 @@ use super::running::Running;
 use super::status::State;
 use super::wanted::{Target, Wanted};
 use super::{http, stdio};
+use crate::logs::ServerLog;
 use crate::process::child::{self, Exit, Launcher};
 use crate::process::command::{self, Policy, Program};
 use crate::process::installed::Installed;
@@ -31,6 +32,8 @@ pub struct Settings {
     pub installed: Installed,
     /// Longest line that a server may write, bytes.
     pub line_bytes_max: usize,
+    /// What servers say, and what becomes of them.
+    pub log: ServerLog,
     /// The way to servers that the catalog names by URL.
     pub egress: Egress,
     /// The way to the server that the sidecar's own settings name by URL.
@@ -230,7 +233,7 @@ impl ProcessStart<'_> {
 
     /// `None`: it refused both questions.
     async fn attempt(&self, era: Era) -> Result<Option<(stdio::Running, Greeting)>, Failed> {
-        let child = child::spawn(&self.settings.launcher, &self.program)?;
+        let child = child::spawn(&self.settings.launcher, &self.program, &self.settings.log)?;
         let mut running = stdio::Running::new(child, self.settings.line_bytes_max);
         let link = running.link().clone();
         let limit = if self.fetches {

@@ -16,6 +16,7 @@ use engine::Engine;
 use model::name::ServerName;
 use model::server::{Limits, Runtime, Server, Tenancy};
 use model::snapshot::Snapshot;
+use sidecar::logs::ServerLog;
 use sidecar::process::child::Launcher;
 use sidecar::process::command::Policy;
 use sidecar::process::installed::Installed;
@@ -102,6 +103,7 @@ pub fn settings(directory: &Path) -> Settings {
         },
         installed: Installed::new(directory.join("installed")),
         line_bytes_max: 16 << 20,
+        log: ServerLog::default(),
         egress: egress(),
         own_egress: egress(),
     }

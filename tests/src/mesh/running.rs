@@ -49,6 +49,7 @@ pub struct Part {
 pub struct Running {
     process: Process,
     words: Vec<String>,
+    variables: Vec<(String, String)>,
     edges: Vec<String>,
     data: PathBuf,
     folder: TempDir,
@@ -62,9 +63,10 @@ impl Running {
         edges: &[String],
         data: PathBuf,
         folder: TempDir,
+        variables: Vec<(String, String)>,
         turn: Option<Turn>,
     ) -> Self {
-        let process = up(&words, folder.path());
+        let process = up(&words, &variables, folder.path());
         let edges = edges
             .iter()
             .map(|address| format!("http://{address}"))
@@ -72,6 +74,7 @@ impl Running {
         let mut running = Self {
             process,
             words,
+            variables,
             edges,
             data,
             folder,
@@ -304,7 +307,7 @@ impl Running {
 
     /// Starts it again on the same folder, as it was started before.
     pub fn restart(&mut self) {
-        self.process = up(&self.words, self.folder.path());
+        self.process = up(&self.words, &self.variables, self.folder.path());
         self.wait_until_ready();
     }
 
@@ -355,10 +358,11 @@ impl Drop for Running {
     }
 }
 
-fn up(words: &[String], folder: &Path) -> Process {
+fn up(words: &[String], variables: &[(String, String)], folder: &Path) -> Process {
     let mut command = Command::new(place::gatehouse());
     command
         .args(words)
+        .envs(variables.iter().cloned())
         .current_dir(place::repository())
         .env_remove("GATEHOUSE_CONTEXT");
     Process::start(&mut command, Some(folder))

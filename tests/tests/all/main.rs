@@ -5,6 +5,7 @@
 mod access;
 mod audit;
 mod away;
+mod certificates;
 mod check;
 mod cli;
 mod cluster;
@@ -18,7 +19,9 @@ mod faults;
 mod files;
 mod input;
 mod keys;
+mod metrics;
 mod nodes;
+mod outward;
 mod quickstart;
 mod readme;
 mod servers;

@@ -13,6 +13,8 @@ pub mod disk;
 pub mod endpoints;
 pub mod held;
 pub mod live;
+pub mod logs;
+mod meter;
 pub mod node;
 pub mod renew;
 pub mod watch;

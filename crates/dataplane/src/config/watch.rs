@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use model::name::ServerName;
 use proto::v1 as pb;
@@ -11,6 +11,7 @@ use proto::v1::node_client::NodeClient;
 use proto::v1::node_message::Kind;
 use runtime::backoff::Backoff;
 use runtime::drain::Drain;
+use runtime::metrics::Metrics;
 use runtime::net::ClientTls;
 use runtime::tls::{self, Identity, LiveIdentity};
 use tokio::sync::{mpsc, watch};
@@ -20,6 +21,8 @@ use super::disk::{self, Disk};
 use super::endpoints::Endpoints;
 use super::held::Held;
 use super::live::{Config, Live};
+use super::logs::{LogSource, Readers};
+use super::meter::ConfigMeter;
 use super::node::{PAUSES, control_plane_name};
 
 /// The node says that it lives so often; after three times it counts as silent.
@@ -47,6 +50,10 @@ pub struct Node {
     pub control: Vec<String>,
     /// Where its last good configuration lies.
     pub data_dir: PathBuf,
+    /// Where what becomes of pushes is shown.
+    pub metrics: Metrics,
+    /// The log of the server that a sidecar stands before.
+    pub logs: Option<Arc<dyn LogSource>>,
 }
 
 /// Takes a sidecar's status for the control plane. Only the latest one is kept.
@@ -79,8 +86,10 @@ pub fn start(node: Node, drain: &Drain) -> Result<(Live, StatusSender), tls::Err
     let live = Live::default();
     let (status, statuses) = watch::channel(None);
     let renewed = node.identity.changed();
+    let meter = ConfigMeter::new(&node.metrics, &live);
     let mut link = Link {
         node,
+        meter,
         tls,
         disk,
         live: live.clone(),
@@ -102,6 +111,7 @@ pub fn start(node: Node, drain: &Drain) -> Result<(Live, StatusSender), tls::Err
 /// The one task that takes pushes, and what it knows.
 struct Link {
     node: Node,
+    meter: ConfigMeter,
     tls: ClientTls,
     disk: Option<Arc<Disk>>,
     live: Live,
@@ -142,7 +152,9 @@ impl Link {
         let mut backoff = Backoff::new(PAUSES.0, PAUSES.1);
         let control = self.node.control.clone();
         for address in control.iter().cycle() {
-            match self.stream(address, &mut backoff).await {
+            let ended = self.stream(address, &mut backoff).await;
+            self.meter.went();
+            match ended {
                 Ok(()) => tracing::info!(%address, "the control plane closed the stream"),
                 Err(status) => {
                     tracing::warn!(%address, code = ?status.code(), message = status.message(),
@@ -164,6 +176,8 @@ impl Link {
             .await?
             .into_inner();
         tracing::info!(%address, "connected to the control plane");
+        self.meter.came();
+        let mut readers = Readers::new(self.node.logs.clone());
         let mut heartbeat = tokio::time::interval(HEARTBEAT);
         self.statuses.mark_changed();
         self.renewed.mark_unchanged();
@@ -172,7 +186,7 @@ impl Link {
                 message = inbox.message() => match message? {
                     Some(message) => {
                         backoff.reset();
-                        self.take(message, &outbox).await?;
+                        self.take(message, &mut readers, &outbox).await?;
                     }
                     None => return Ok(()),
                 },
@@ -217,6 +231,7 @@ impl Link {
     async fn take(
         &mut self,
         message: pb::ControlMessage,
+        readers: &mut Readers,
         outbox: &mpsc::Sender<pb::NodeMessage>,
     ) -> Result<(), tonic::Status> {
         match message.kind {
@@ -240,6 +255,10 @@ impl Link {
                 .await;
                 Ok(())
             }
+            Some(pb::control_message::Kind::LogRequest(request)) => {
+                readers.take(request, outbox);
+                Ok(())
+            }
             // A later control plane may say more than we know; what it must not say so is configuration.
             None => Ok(()),
         }
@@ -247,7 +266,7 @@ impl Link {
 
     /// Checks a push aside, puts it in force, keeps it on disk, and says so; or keeps what was and says why.
     async fn apply(&mut self, push: pb::ConfigPush) -> Kind {
-        let nonce = push.nonce;
+        let (nonce, began) = (push.nonce, Instant::now());
         match self.prepare(&push) {
             Ok((held, config)) => {
                 self.held = held;
@@ -257,6 +276,7 @@ impl Link {
                 let kept = self.held.to_push();
                 self.keep(move |disk| disk.save(CONFIG_FILE, revision.0, &kept))
                     .await;
+                self.meter.taken(began.elapsed());
                 tracing::info!(%revision, "configuration in force");
                 let sha256 = self.held.hash.map(|h| h.0.to_vec()).unwrap_or_default();
                 Kind::Ack(pb::Ack {
@@ -266,6 +286,7 @@ impl Link {
                 })
             }
             Err(faults) => {
+                self.meter.refused();
                 tracing::error!(revision = push.revision, ?faults, "configuration refused");
                 Kind::Nack(pb::Nack {
                     nonce,

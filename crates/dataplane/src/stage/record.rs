@@ -15,6 +15,7 @@ use runtime::audit::Log;
 use runtime::clock::now_unix_ns;
 
 use crate::budget::Permit;
+use crate::meter::ServerMeter;
 
 /// Longest name (tool, prompt, URI) that a record keeps, in bytes; a longer one is cut.
 const NAME_BYTES_MAX: usize = 512;
@@ -36,6 +37,7 @@ pub struct Recording {
     closed: bool,
     /// Given back when the reply is over.
     permit: Option<Permit>,
+    meter: Arc<ServerMeter>,
 }
 
 impl Recording {
@@ -47,6 +49,7 @@ impl Recording {
         trace: Trace,
         who: (&Principal, &ServerName),
         revision: Revision,
+        meter: Arc<ServerMeter>,
     ) -> Self {
         let nothing: Arc<str> = "".into();
         let (principal, server) = who;
@@ -86,6 +89,7 @@ impl Recording {
             opened: false,
             closed: false,
             permit: None,
+            meter,
         }
     }
 
@@ -200,6 +204,7 @@ impl Recording {
         }
         self.answered();
         self.record.duration_ns = nanos(self.began);
+        self.meter.count(&self.record);
         self.write(Phase::Close)
     }
 

@@ -26,6 +26,7 @@ use model::name::{FilterName, ServerName};
 use model::principal::Principal;
 use model::snapshot::Revision;
 use runtime::clock::now_unix_s;
+use runtime::metrics::{Histogram, Metrics, SECONDS};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::sync::Semaphore;
@@ -37,8 +38,8 @@ use crate::egress::Egress;
 
 /// Receivers that may be asked at one time; further questions are errors at once.
 const ASKED_MAX: usize = 2048;
-/// Filters whose breakers are kept. A full map is emptied: breakers close again.
-const BREAKERS_MAX: usize = 10_000;
+/// Filters whose receivers are kept. A full map is emptied: breakers close again.
+const RECEIVERS_MAX: usize = 10_000;
 /// What receivers see of us.
 const AGENT: &str = concat!("gatehouse/", env!("CARGO_PKG_VERSION"));
 
@@ -91,17 +92,27 @@ struct Inner {
     egress: Egress,
     /// One permit for each question under way.
     asked: Semaphore,
+    metrics: Metrics,
     /// By filter. Each is locked for a look and a change.
-    breakers: DashMap<FilterName, Breaker>,
+    receivers: DashMap<FilterName, Receiver>,
+}
+
+/// What is kept of one filter's receiver.
+#[derive(Debug)]
+struct Receiver {
+    breaker: Breaker,
+    /// How long it took to answer, or not to.
+    took: Histogram,
 }
 
 impl Webhooks {
-    /// Over a way out.
-    pub fn new(egress: Egress) -> Self {
+    /// Over a way out. What becomes of questions is shown among `metrics`.
+    pub fn new(egress: Egress, metrics: &Metrics) -> Self {
         Self(Arc::new(Inner {
             egress,
             asked: Semaphore::new(ASKED_MAX),
-            breakers: DashMap::new(),
+            metrics: metrics.clone(),
+            receivers: DashMap::new(),
         }))
     }
 
@@ -110,6 +121,24 @@ impl Webhooks {
     /// # Errors
     /// [`Error`]: there is no verdict.
     pub async fn ask(
+        &self,
+        filter: &FilterName,
+        hook: &Hook,
+        about: &About,
+        way: Direction,
+        message: &[u8],
+        deadline: Instant,
+    ) -> Result<Verdict, Error> {
+        let verdict = self.try_ask(filter, hook, about, way, message, deadline);
+        let verdict = verdict.await;
+        let labels = [("filter", filter.as_str()), ("outcome", outcome(&verdict))];
+        let help = "Messages that receivers were to be asked about, by what came of it.";
+        let name = "gatehouse_webhook_questions_total";
+        self.0.metrics.counter(name, help, &labels).add_one();
+        verdict
+    }
+
+    async fn try_ask(
         &self,
         filter: &FilterName,
         hook: &Hook,
@@ -131,20 +160,28 @@ impl Webhooks {
             Ok(verdict) => verdict,
             Err(_) => Err(Error::Late(until - now)),
         };
-        if let Some(mut breaker) = self.0.breakers.get_mut(filter) {
-            breaker.note(verdict.is_ok(), Instant::now());
+        if let Some(mut receiver) = self.0.receivers.get_mut(filter) {
+            receiver.breaker.note(verdict.is_ok(), Instant::now());
+            receiver.took.observe(now.elapsed());
         }
         verdict
     }
 
     fn may_ask(&self, filter: &FilterName, now: Instant) -> bool {
-        if let Some(mut breaker) = self.0.breakers.get_mut(filter) {
-            return breaker.may_ask(now);
+        if let Some(mut receiver) = self.0.receivers.get_mut(filter) {
+            return receiver.breaker.may_ask(now);
         }
-        if self.0.breakers.len() >= BREAKERS_MAX {
-            self.0.breakers.clear();
+        if self.0.receivers.len() >= RECEIVERS_MAX {
+            self.0.receivers.clear();
         }
-        self.0.breakers.entry(filter.clone()).or_default();
+        let name = "gatehouse_webhook_seconds";
+        let help = "How long receivers took to answer, or were waited for.";
+        let labels = [("filter", filter.as_str())];
+        let receiver = Receiver {
+            breaker: Breaker::default(),
+            took: self.0.metrics.histogram(name, help, &labels, &SECONDS),
+        };
+        self.0.receivers.entry(filter.clone()).or_insert(receiver);
         true
     }
 
@@ -166,6 +203,17 @@ impl Webhooks {
             Format::Standard => answer::standard(response, hook, &id).await,
             Format::Obot => Ok(answer::obot(&response)),
         }
+    }
+}
+
+fn outcome(verdict: &Result<Verdict, Error>) -> &'static str {
+    match verdict {
+        Ok(Verdict::Allow) => "allow",
+        Ok(Verdict::Deny(_)) => "deny",
+        Ok(Verdict::Change(_)) => "change",
+        Err(Error::Open | Error::Busy) => "not_asked",
+        Err(Error::Late(_)) => "late",
+        Err(_) => "error",
     }
 }
 

@@ -1,6 +1,7 @@
 //! One call over HTTP: sent in the session of its user, followed until its answer, its deadline or its end.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use ::http::{Response as HttpResponse, StatusCode};
 use bytes::Bytes;
@@ -43,6 +44,7 @@ impl HttpServer {
         message: Vec<u8>,
         ask: Ask,
     ) -> Result<Exchange, Error> {
+        self.0.waiting.fetch_add(1, Ordering::Relaxed);
         let mut exchange = Exchange {
             server: self.clone(),
             id,
@@ -177,6 +179,7 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
+        self.server.0.waiting.fetch_sub(1, Ordering::Relaxed);
         // Before 2026-07-28, a closed connection is no word: the server has to be told.
         if let Some(session) = self.under_way.take() {
             let message = cancelled(self.id);

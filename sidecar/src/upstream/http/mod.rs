@@ -15,7 +15,7 @@ mod running;
 mod sessions;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use ::http::{HeaderValue, Response};
 use bytes::Bytes;
@@ -46,6 +46,8 @@ struct Inner {
     upstream: Arc<Upstream>,
     sessions: Sessions,
     next_id: AtomicU64,
+    /// Calls that were sent and are not over.
+    waiting: AtomicUsize,
     /// Somebody was answered in a way that does not fit what is known of it.
     doubted: Notify,
     /// What is told to it when nobody waits; one task reads.
@@ -61,6 +63,7 @@ impl HttpServer {
             upstream,
             sessions: Sessions::default(),
             next_id: AtomicU64::new(1),
+            waiting: AtomicUsize::new(0),
             doubted: Notify::new(),
             chores,
         }));
@@ -80,6 +83,11 @@ impl HttpServer {
     /// An id for the next request, also good as its progress token: unique in this process.
     pub fn next_id(&self) -> u64 {
         self.0.next_id.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// How many calls wait for an answer. Those that go as they came are not among them.
+    pub fn waiting(&self) -> usize {
+        self.0.waiting.load(Ordering::Relaxed)
     }
 
     /// It could not be reached, or its answer contradicts what is known of it: it is asked again.

@@ -126,10 +126,11 @@ fn about() -> About {
 }
 
 fn webhooks() -> Webhooks {
-    Webhooks::new(Egress::new(&EgressSettings {
+    let settings = EgressSettings {
         allow_private: true,
         ca_file: None,
-    }))
+    };
+    Webhooks::new(Egress::new(&settings), &Metrics::new())
 }
 
 async fn ask(webhooks: &Webhooks, hook: &Hook) -> Result<Verdict, Error> {
@@ -253,7 +254,7 @@ async fn nobody_there_is_an_error_at_once() {
     let hook = hook("http://127.0.0.1:1/", Format::Standard);
     let error = ask(&webhooks(), &hook).await.unwrap_err();
     assert!(matches!(error, Error::Unreachable(_)), "{error}");
-    let refusing = Webhooks::new(Egress::new(&EgressSettings::default()));
+    let refusing = Webhooks::new(Egress::new(&EgressSettings::default()), &Metrics::new());
     let error = ask(&refusing, &hook).await.unwrap_err();
     assert!(
         error.to_string().contains("egress.allow_private"),
