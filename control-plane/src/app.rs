@@ -33,7 +33,7 @@ use crate::logs::Logs;
 use crate::nodes::Nodes;
 use crate::publish::Publisher;
 use crate::records::{self, Records};
-use crate::replicas::{Peers, Replicas};
+use crate::replicas::{Peers, Replicas, cut_off};
 use crate::service::admin::AdminService;
 use crate::service::audit::AuditService;
 use crate::service::node::NodeService;
@@ -230,6 +230,8 @@ impl Parts {
         drain.spawn("follow the head", head);
         let replicas = self.replicas.clone();
         drain.spawn("follow replicas", replicas.follow(drain.clone()));
+        let peers = self.peers.clone();
+        drain.spawn("cut off or not", cut_off::follow(peers, drain.clone()));
         drain.spawn(
             "renew certificate",
             self.serving.clone().renew(drain.clone()),
@@ -260,6 +262,7 @@ impl Parts {
             publisher: self.publisher.clone(),
             endpoints: self.endpoints.clone(),
             nodes: self.nodes.clone(),
+            cut_off: self.replicas.watch_cut_off(),
             logs: self.logs.clone(),
             drain: drain.clone(),
         })

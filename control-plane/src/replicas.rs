@@ -8,6 +8,7 @@
 //! Summaries are for what has to be known at once and of all (`apply --wait`); lists are asked for when somebody
 //! wants them. It does not know what is asked. Start from [`Replicas`].
 
+pub(crate) mod cut_off;
 mod peers;
 mod summary;
 #[cfg(test)]
@@ -17,9 +18,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use proto::v1 as pb;
 use runtime::drain::Drain;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 pub(crate) use peers::{Answers, Peer, Peers};
 #[cfg(test)]
@@ -65,6 +68,11 @@ pub(crate) struct Replicas {
     address: String,
     /// The others. Sent by [`Self::follow`] only; received by rollouts and whoever asks them.
     others: watch::Sender<Others>,
+    /// When our word got into the store last. Locked for a look or a change.
+    told: Mutex<Instant>,
+    /// Whether we alone have lost the store. Set by [`cut_off`], cleared by [`Self::follow`]; received by the streams
+    /// of nodes, which end while it is set.
+    cut_off: watch::Sender<bool>,
 }
 
 impl Replicas {
@@ -81,7 +89,32 @@ impl Replicas {
             name: name.to_owned(),
             address: address.to_owned(),
             others: watch::Sender::new(Arc::default()),
+            told: Mutex::new(Instant::now()),
+            cut_off: watch::Sender::new(false),
         })
+    }
+
+    /// Whether we alone have lost the store, now and after every change.
+    pub(crate) fn watch_cut_off(&self) -> watch::Receiver<bool> {
+        self.cut_off.subscribe()
+    }
+
+    /// Whether our word got into the store within this time.
+    fn told_within(&self, time: Duration) -> bool {
+        self.told.lock().elapsed() <= time
+    }
+
+    fn is_cut_off(&self, is: bool) {
+        let changed = self
+            .cut_off
+            .send_if_modified(|was| std::mem::replace(was, is) != is);
+        match (changed, is) {
+            (true, true) => {
+                tracing::warn!("cut off from the store: nodes are sent to the other replicas");
+            }
+            (true, false) => tracing::info!("the store is there again: nodes are taken again"),
+            (false, _) => {}
+        }
     }
 
     /// The others, now and after every change.
@@ -138,7 +171,7 @@ impl Replicas {
         let mut changed = self.nodes.watch();
         let mut backoff = Backoff::new(PAUSES.0, PAUSES.1);
         let mut told = None;
-        let mut told_at = tokio::time::Instant::now();
+        let mut told_at = Instant::now();
         loop {
             bell.mark_unchanged();
             changed.mark_unchanged();
@@ -157,9 +190,11 @@ impl Replicas {
             }
             backoff.reset();
             if due {
+                *self.told.lock() = Instant::now();
+                self.is_cut_off(false);
                 let nodes = u32::try_from(ours.nodes.len()).unwrap_or(u32::MAX);
                 told = Some(ours);
-                told_at = tokio::time::Instant::now();
+                told_at = Instant::now();
                 tokio::time::sleep(PAUSE.0 + PAUSE.1 * nodes).await;
             }
             tokio::select! {

@@ -209,6 +209,7 @@ pub async fn run(
         budget,
         meter: Meter::new(&metrics),
         webhooks: Webhooks::new(egress, &metrics),
+        drain: drain.clone(),
         pages: pages::page,
     });
     tracing::info!(%address, node = %name, "edge listens");

@@ -218,6 +218,7 @@ pub async fn run(
         budget,
         meter: Meter::new(&metrics),
         webhooks,
+        drain: calls.clone(),
         pages: page,
     });
     tracing::info!(%address, node = %name, "sidecar listens");

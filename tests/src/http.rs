@@ -15,8 +15,10 @@ use hyper::body::Frame;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
+mod pool;
 mod reply;
 
+pub use pool::{Lost, Pool};
 use reply::Driver;
 pub use reply::{Open, Response};
 

@@ -71,6 +71,13 @@ impl Family {
         family
     }
 
+    /// All of both.
+    #[must_use]
+    pub fn with(mut self, other: Self) -> Self {
+        self.0.extend(other.0);
+        self
+    }
+
     /// Adds the processes with these ids.
     #[must_use]
     pub fn and(mut self, pids: &[u32]) -> Self {

@@ -13,7 +13,9 @@
 //! Everything here fails by panicking with what is known, as it runs inside tests only.
 
 pub mod catalog;
+pub mod cluster;
 pub mod etcd;
+pub mod gate;
 pub mod http;
 pub mod leftovers;
 pub mod listener;
@@ -22,9 +24,11 @@ pub mod otlp;
 pub mod place;
 pub mod ports;
 pub mod process;
+mod relay;
 pub mod remote;
 pub mod report;
 pub mod rpc;
+pub mod scenes;
 pub mod sdk;
 pub mod shared;
 pub mod wait;

@@ -162,28 +162,37 @@ fn text(path: &Path) -> String {
     path.to_str().expect("paths of tests are text").to_owned()
 }
 
-/// The right to run a mesh, given back when dropped.
+/// The right to run a mesh, or a cluster, which takes the place of all; given back when dropped.
 #[derive(Debug)]
-struct Turn;
+pub(crate) struct Turn(usize);
 
-/// Meshes under way. Whoever gives a turn back wakes one who waits.
+/// Turns taken. Whoever gives one back wakes all who wait.
 static RUNNING: Mutex<usize> = Mutex::new(0);
 static GIVEN_BACK: Condvar = Condvar::new();
 
 impl Turn {
     fn take() -> Self {
+        Self::of(1)
+    }
+
+    /// Nobody else of this process runs meanwhile.
+    pub(crate) fn take_all() -> Self {
+        Self::of(AT_ONCE)
+    }
+
+    fn of(turns: usize) -> Self {
         let running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
         let mut running = GIVEN_BACK
-            .wait_while(running, |running| *running >= AT_ONCE)
+            .wait_while(running, |running| *running + turns > AT_ONCE)
             .unwrap_or_else(PoisonError::into_inner);
-        *running += 1;
-        Self
+        *running += turns;
+        Self(turns)
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        *RUNNING.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
-        GIVEN_BACK.notify_one();
+        *RUNNING.lock().unwrap_or_else(PoisonError::into_inner) -= self.0;
+        GIVEN_BACK.notify_all();
     }
 }

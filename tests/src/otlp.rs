@@ -1,104 +1,170 @@
-//! A foreign OTLP/gRPC receiver: what `--otlp` sends, as anybody's collector would get it.
+//! A foreign OTLP receiver, over gRPC or HTTP: what `--otlp` sends, as anybody's collector would get it, and as moody
+//! as any: away, too busy, refusing, taking a part.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
-    TraceService, TraceServiceServer,
-};
 use opentelemetry_proto::tonic::collector::trace::v1::{
-    ExportTraceServiceRequest, ExportTraceServiceResponse,
+    ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse,
 };
-use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value};
-use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
-use tonic::{Request, Response, Status};
+use tokio::task::JoinHandle;
 
+use crate::gate::Gate;
 use crate::http::runtime;
 use crate::ports;
 
+mod grpc;
+mod http;
+pub mod letters;
+mod span;
+
+pub use span::Span;
+
 /// Spans kept; more than any test sends.
-const SPANS_MAX: usize = 50_000;
+const SPANS_MAX: usize = 400_000;
+/// Requests whose time is kept.
+const REQUESTS_MAX: usize = 100_000;
 
-/// A span, as far as tests ask.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Span {
-    /// Its name.
-    pub name: String,
-    /// Whether it is a SERVER span.
-    pub is_server: bool,
-    /// The trace, hex.
-    pub trace_id: String,
-    /// Itself, hex.
-    pub span_id: String,
-    /// Its parent, hex; empty where there is none.
-    pub parent_id: String,
-    /// `service.name` of the process that sent it.
-    pub service: String,
-    /// Its attributes, as JSON.
-    pub attributes: BTreeMap<String, serde_json::Value>,
+/// How a receiver answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mood {
+    /// It takes everything.
+    Takes,
+    /// 429 with `Retry-After`; `RESOURCE_EXHAUSTED` with `RetryInfo`.
+    TooMany(Duration),
+    /// 503; `UNAVAILABLE`.
+    Unavailable,
+    /// It takes all of a request but its first span, and says so.
+    Partial,
 }
 
-impl Span {
-    /// An attribute as text; empty where there is none.
-    pub fn text(&self, key: &str) -> &str {
-        self.attributes
-            .get(key)
-            .and_then(serde_json::Value::as_str)
-            .unwrap_or_default()
-    }
-
-    /// An attribute as a number.
-    pub fn number(&self, key: &str) -> Option<i64> {
-        self.attributes.get(key).and_then(serde_json::Value::as_i64)
-    }
+/// A request that came.
+#[derive(Debug, Clone)]
+pub struct Came {
+    /// From which node.
+    pub node: String,
+    /// When.
+    pub at: Instant,
+    /// How it was answered.
+    pub mood: Mood,
 }
 
-/// A receiver that takes everything.
+/// A receiver. It takes everything until it is told otherwise.
 #[derive(Debug)]
 pub struct Receiver {
-    address: String,
-    spans: Arc<Mutex<Vec<Span>>>,
-    server: tokio::task::JoinHandle<()>,
+    gate: Gate,
+    wire: Wire,
+    inbox: Arc<Inbox>,
+    server: JoinHandle<()>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wire {
+    Grpc,
+    Http,
+}
+
+/// What has come. All locks are held for single operations only.
+#[derive(Debug)]
+struct Inbox {
+    mood: Mutex<Mood>,
+    spans: Mutex<Vec<Span>>,
+    came: Mutex<Vec<Came>>,
+    /// Attributes that are kept; all where there is none.
+    keeps: Vec<String>,
+}
+
+/// What a request is answered with.
+enum Answer {
+    Taken(ExportTraceServiceResponse),
+    TooMany(Duration),
+    Unavailable,
 }
 
 impl Receiver {
-    /// Starts one on a free port.
+    /// Starts one that speaks gRPC on a free port.
     pub fn start() -> Self {
+        Self::begin(Wire::Grpc, &[])
+    }
+
+    /// Starts one that speaks gRPC and keeps of each span no attributes but these: for loads.
+    pub fn keeping(attributes: &[&str]) -> Self {
+        Self::begin(Wire::Grpc, attributes)
+    }
+
+    /// The same over HTTP.
+    pub fn http_keeping(attributes: &[&str]) -> Self {
+        Self::begin(Wire::Http, attributes)
+    }
+
+    fn begin(wire: Wire, keeps: &[&str]) -> Self {
+        let inbox = Inbox {
+            mood: Mutex::new(Mood::Takes),
+            spans: Mutex::default(),
+            came: Mutex::default(),
+            keeps: keeps.iter().map(|&name| name.to_owned()).collect(),
+        };
+        let inbox = Arc::new(inbox);
         let address = ports::address();
-        let spans = Arc::new(Mutex::new(Vec::new()));
-        let service = TraceServiceServer::new(Taker(spans.clone()));
         let listener = std::net::TcpListener::bind(&address).expect("the port is free");
         listener
             .set_nonblocking(true)
             .expect("a listener can be made so");
+        let served = inbox.clone();
         let server = runtime().spawn(async move {
             let listener = tokio::net::TcpListener::from_std(listener).expect("it is non-blocking");
-            let incoming = tokio_stream::wrappers::TcpListenerStream::new(listener);
-            let served = tonic::transport::Server::builder()
-                .add_service(service)
-                .serve_with_incoming(incoming);
-            served
-                .await
-                .expect("the receiver goes on until it is dropped");
+            match wire {
+                Wire::Grpc => grpc::serve(listener, served).await,
+                Wire::Http => http::serve(listener, served).await,
+            }
         });
         Self {
-            address,
-            spans,
+            gate: Gate::start(&address),
+            wire,
+            inbox,
             server,
         }
     }
 
     /// What `--otlp` takes.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        match self.wire {
+            Wire::Grpc => format!("http://{}", self.gate.address()),
+            Wire::Http => format!("http://{}/v1/traces", self.gate.address()),
+        }
     }
 
-    /// All spans so far, in the order of coming.
+    /// All spans that it took so far, in the order of coming.
     pub fn spans(&self) -> Vec<Span> {
-        self.spans
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.inbox.spans().clone()
+    }
+
+    /// How many calls it has records of: by the ids of their requests.
+    pub fn calls(&self) -> usize {
+        let spans = self.inbox.spans();
+        let ids = spans.iter().map(|span| span.text("jsonrpc.request.id"));
+        ids.collect::<std::collections::BTreeSet<_>>().len()
+    }
+
+    /// All requests so far, in the order of coming.
+    pub fn came(&self) -> Vec<Came> {
+        lock(&self.inbox.came).clone()
+    }
+
+    /// From now on it answers like this.
+    pub fn set(&self, mood: Mood) {
+        *lock(&self.inbox.mood) = mood;
+    }
+
+    /// It goes away: nothing listens any more, and all connections are closed.
+    pub fn go_away(&self) {
+        self.gate.shut();
+    }
+
+    /// It is back at the same address.
+    pub fn come_back(&self) {
+        self.gate.open();
     }
 }
 
@@ -108,64 +174,54 @@ impl Drop for Receiver {
     }
 }
 
-struct Taker(Arc<Mutex<Vec<Span>>>);
+impl Inbox {
+    /// Takes a request as the mood is, and says how to answer.
+    fn take(&self, request: ExportTraceServiceRequest) -> Answer {
+        let mood = *lock(&self.mood);
+        self.note(&request, mood);
+        match mood {
+            Mood::TooMany(after) => return Answer::TooMany(after),
+            Mood::Unavailable => return Answer::Unavailable,
+            Mood::Takes | Mood::Partial => {}
+        }
+        let skipped = usize::from(mood == Mood::Partial);
+        let came = span::all(request, &self.keeps);
+        let mut spans = self.spans();
+        spans.extend(came.into_iter().skip(skipped));
+        assert!(spans.len() <= SPANS_MAX, "no test sends that much");
+        let partial_success = (mood == Mood::Partial).then(|| ExportTracePartialSuccess {
+            rejected_spans: 1,
+            error_message: "the first one is not wanted".to_owned(),
+        });
+        Answer::Taken(ExportTraceServiceResponse { partial_success })
+    }
 
-#[tonic::async_trait]
-impl TraceService for Taker {
-    async fn export(
-        &self,
-        request: Request<ExportTraceServiceRequest>,
-    ) -> Result<Response<ExportTraceServiceResponse>, Status> {
-        let mut spans = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for of_resource in request.into_inner().resource_spans {
-            let resource = attributes(of_resource.resource.unwrap_or_default().attributes);
-            let service = resource
-                .get("service.name")
-                .and_then(|name| name.as_str())
-                .unwrap_or_default()
-                .to_owned();
-            for span in of_resource
-                .scope_spans
-                .into_iter()
-                .flat_map(|scope| scope.spans)
-            {
-                spans.push(Span {
-                    is_server: span.kind == SpanKind::Server as i32,
-                    name: span.name,
-                    trace_id: hex::encode(span.trace_id),
-                    span_id: hex::encode(span.span_id),
-                    parent_id: hex::encode(span.parent_span_id),
-                    service: service.clone(),
-                    attributes: attributes(span.attributes),
-                });
-            }
+    fn note(&self, request: &ExportTraceServiceRequest, mood: Mood) {
+        let mut came = lock(&self.came);
+        if came.len() < REQUESTS_MAX {
+            came.push(Came {
+                node: span::node(request),
+                at: Instant::now(),
+                mood,
+            });
         }
-        if spans.len() > SPANS_MAX {
-            return Err(Status::resource_exhausted("no test sends that much"));
-        }
-        Ok(Response::new(ExportTraceServiceResponse::default()))
+    }
+
+    fn spans(&self) -> MutexGuard<'_, Vec<Span>> {
+        lock(&self.spans)
     }
 }
 
-fn attributes(pairs: Vec<KeyValue>) -> BTreeMap<String, serde_json::Value> {
-    pairs
-        .into_iter()
-        .map(|pair| (pair.key, json(pair.value)))
-        .collect()
+/// The requests of each node in a mood, in the order of coming.
+pub fn by_node(came: &[Came], is: impl Fn(Mood) -> bool) -> BTreeMap<&str, Vec<Instant>> {
+    let mut found: BTreeMap<&str, Vec<Instant>> = BTreeMap::new();
+    for each in came.iter().filter(|each| is(each.mood)) {
+        found.entry(&each.node).or_default().push(each.at);
+    }
+    found
 }
 
-fn json(value: Option<AnyValue>) -> serde_json::Value {
-    match value.and_then(|value| value.value) {
-        Some(Value::StringValue(text)) => text.into(),
-        Some(Value::BoolValue(flag)) => flag.into(),
-        Some(Value::IntValue(number)) => number.into(),
-        Some(Value::DoubleValue(number)) => number.into(),
-        Some(Value::ArrayValue(array)) => array
-            .values
-            .into_iter()
-            .map(|each| json(Some(each)))
-            .collect(),
-        Some(Value::BytesValue(bytes)) => hex::encode(bytes).into(),
-        _ => serde_json::Value::Null,
-    }
+/// A panic elsewhere leaves nothing half done here.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -42,28 +42,28 @@ pub struct Process {
 impl Process {
     /// Starts a process. `folder` is removed when the test ends without dropping this.
     pub fn start(command: &mut Command, folder: Option<&Path>) -> Self {
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        let mut child = command
-            .spawn()
-            .unwrap_or_else(|error| panic!("{command:?}: {error}"));
-        let stdout = gather(child.stdout.take());
-        let stderr = gather(child.stderr.take());
-        let watchdog = Command::new("sh")
-            .args(["-c", WATCHDOG, "watchdog", &child.id().to_string()])
-            .arg(folder.unwrap_or_else(|| Path::new("")))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("sh starts");
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = spawn(command);
         Self {
+            stdout: gather(child.stdout.take()),
+            stderr: gather(child.stderr.take()),
+            watchdog: watchdog(&child, folder),
             child,
-            stdout,
-            stderr,
-            watchdog,
+        }
+    }
+
+    /// Starts a process that says everything at the end of a file, where it stays when the process is gone.
+    pub fn start_into(command: &mut Command, log: &Path, folder: Option<&Path>) -> Self {
+        let open = || {
+            let opened = std::fs::File::options().create(true).append(true).open(log);
+            opened.unwrap_or_else(|error| panic!("{}: {error}", log.display()))
+        };
+        let child = spawn(command.stdout(open()).stderr(open()));
+        Self {
+            stdout: Lines::default(),
+            stderr: Lines::default(),
+            watchdog: watchdog(&child, folder),
+            child,
         }
     }
 
@@ -119,6 +119,24 @@ impl Drop for Process {
         let _ = self.watchdog.kill();
         let _ = self.watchdog.wait();
     }
+}
+
+fn spawn(command: &mut Command) -> Child {
+    command
+        .stdin(Stdio::null())
+        .spawn()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"))
+}
+
+fn watchdog(child: &Child, folder: Option<&Path>) -> Child {
+    Command::new("sh")
+        .args(["-c", WATCHDOG, "watchdog", &child.id().to_string()])
+        .arg(folder.unwrap_or_else(|| Path::new("")))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("sh starts")
 }
 
 /// Sends a signal; a process that is gone already is no fault.

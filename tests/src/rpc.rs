@@ -121,21 +121,29 @@ impl Session {
     #[track_caller]
     pub fn begin(url: &str, key: &str) -> Self {
         let response = Self::beginning(url, key).send().expect_status(200);
-        let revision = response.result()["protocolVersion"]
-            .as_str()
-            .unwrap_or_default()
-            .to_owned();
-        let id = response.header("mcp-session-id").to_owned();
-        assert!(!id.is_empty(), "no session id: {response}");
+        let session = Self::granted(url, key, &response)
+            .unwrap_or_else(|| panic!("no session was granted: {response}"));
+        session.initialized().send().expect_status(202);
+        session
+    }
+
+    /// The session that the answer to [`Self::beginning`] grants, if it does.
+    pub fn granted(url: &str, key: &str, response: &Response) -> Option<Self> {
+        let messages = response.try_messages().ok()?;
+        let revision = messages.last()?["result"]["protocolVersion"].as_str()?;
+        let id = response.header("mcp-session-id");
         let session = Self {
             url: url.to_owned(),
             key: key.to_owned(),
-            id,
-            revision,
+            id: id.to_owned(),
+            revision: revision.to_owned(),
         };
-        let initialized = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
-        session.post(&initialized).send().expect_status(202);
-        session
+        (!id.is_empty()).then_some(session)
+    }
+
+    /// What a client must say when it was granted a session.
+    pub fn initialized(&self) -> Request {
+        self.post(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}))
     }
 
     /// The same session, continued elsewhere.
@@ -169,11 +177,15 @@ impl Session {
         self.post(&json!({"jsonrpc": "2.0", "id": next_id(), "method": method, "params": params}))
     }
 
+    /// A tool call, not sent yet.
+    pub fn calling(&self, tool: &str, arguments: Value) -> Request {
+        self.request("tools/call", json!({"name": tool, "arguments": arguments}))
+    }
+
     /// Calls a tool.
     #[track_caller]
     pub fn call(&self, tool: &str, arguments: Value) -> Response {
-        self.request("tools/call", json!({"name": tool, "arguments": arguments}))
-            .send()
+        self.calling(tool, arguments).send()
     }
 
     /// The names of all tools.
@@ -200,8 +212,9 @@ fn post(url: &str, key: &str) -> Request {
     }
 }
 
+/// The names of the tools of an answer to `tools/list`.
 #[track_caller]
-fn names(response: &Response) -> Vec<String> {
+pub fn names(response: &Response) -> Vec<String> {
     let result = response.result();
     let tools = result["tools"]
         .as_array()

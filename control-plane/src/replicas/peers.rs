@@ -60,6 +60,11 @@ impl Peers {
         })
     }
 
+    /// What replicas know of each other.
+    pub(super) fn replicas(&self) -> &Replicas {
+        &self.replicas
+    }
+
     /// Whether there is anybody to ask.
     pub(crate) fn is_alone(&self) -> bool {
         self.replicas.others().is_empty()

@@ -6,7 +6,7 @@ use proto::v1 as pb;
 use proto::v1::node_server::Node;
 use runtime::drain::Drain;
 use runtime::tls::{Peer, not_after_of, peer_of};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Request, Response, Status, Streaming};
 
@@ -37,6 +37,8 @@ pub(crate) struct NodeService {
     pub endpoints: Arc<Endpoints>,
     /// What nodes say.
     pub nodes: Arc<Nodes>,
+    /// Whether this replica alone has lost the store: then nodes are to go to another one.
+    pub cut_off: watch::Receiver<bool>,
     /// Who reads logs.
     pub logs: Logs,
     /// Owns the sessions, and ends them.

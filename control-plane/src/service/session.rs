@@ -76,6 +76,10 @@ impl Session {
     async fn serve(&mut self) -> Result<(), Status> {
         let hello = self.hello().await?;
         check(&hello, &self.peer)?;
+        let mut cut_off = self.service.cut_off.clone();
+        if *cut_off.borrow() {
+            return Err(cut_off_from_store());
+        }
         let scope = scope_of(&self.peer);
         let mut lane = Lane::new(&hello);
         let mut present = self.welcome(&hello)?;
@@ -101,6 +105,7 @@ impl Session {
             tokio::select! {
                 () = self.service.drain.signaled() => return Err(draining()),
                 () = present.connection.replaced.cancelled() => return Err(replaced()),
+                () = is_true(&mut cut_off) => return Err(cut_off_from_store()),
                 () = sleep_until(certificate_ends) => return Err(certificate_over()),
                 message = timeout_at(heard_by, self.inbound.message()) => {
                     let Some(message) = message.map_err(|_| silent())?? else { return Ok(()) };
@@ -241,6 +246,14 @@ impl Session {
     }
 }
 
+/// Ends once it is true.
+async fn is_true(watched: &mut watch::Receiver<bool>) {
+    if watched.wait_for(|is| *is).await.is_err() {
+        // Nobody is left to say so.
+        std::future::pending().await
+    }
+}
+
 /// What a node says of itself must be what its certificate says, and within bounds.
 fn check(hello: &pb::Hello, peer: &Peer) -> Result<(), Status> {
     let (kind, server) = match peer {
@@ -281,6 +294,10 @@ fn scope_of(peer: &Peer) -> Scope {
 
 fn draining() -> Status {
     Status::unavailable("the control plane is ending")
+}
+
+fn cut_off_from_store() -> Status {
+    Status::unavailable("this replica is cut off from the store, and another one is not")
 }
 
 fn replaced() -> Status {

@@ -15,7 +15,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use runtime::drain::Drain;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio_rustls::TlsAcceptor;
 
 use self::stall::Stalling;
@@ -36,6 +36,11 @@ const H2_PING: Duration = Duration::from_secs(30);
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// Streams of one HTTP/2 connection.
 const H2_STREAMS_MAX: u32 = 100;
+/// How long a connection over which nothing has come yet waits for its first request when the drain starts: whoever
+/// has just made it is about to send one.
+const FIRST_REQUEST: Duration = Duration::from_secs(1);
+/// Connections that the kernel has already taken for us and that are served when the drain starts, at most.
+const LAST_CONNECTIONS_MAX: usize = 1024;
 /// How long to wait after a failed accept: the usual cause is too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -50,11 +55,20 @@ pub async fn serve<H: Hop>(
     let acceptor = tls.map(TlsAcceptor::from);
     // One permit for each open connection: taken before accept, given back when the connection ends.
     let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let mut last = LAST_CONNECTIONS_MAX;
     loop {
+        if drain.is_draining() {
+            let Some(left) = last.checked_sub(1) else {
+                break;
+            };
+            last = left;
+        }
         let Ok(permit) = permits.clone().acquire_owned().await else {
             return;
         };
         let accepted = tokio::select! {
+            // Whoever is connected by now may have sent already.
+            biased;
             accepted = listener.accept() => accepted,
             () = drain.signaled() => break,
         };
@@ -134,7 +148,11 @@ where
 {
     let io = TokioIo::new(Stalling::new(io));
     let leaving = drain.clone();
+    // Told of each request; remembers one until it is asked.
+    let begun = Arc::new(Notify::new());
+    let first = begun.clone();
     let service = service_fn(move |request| {
+        first.notify_one();
         let (shared, peer, leaving) = (shared.clone(), peer.clone(), leaving.clone());
         async move {
             let mut response = pipeline::handle(&shared, &peer, request).await;
@@ -173,7 +191,7 @@ where
         tokio::pin!(connection);
         tokio::select! {
             outcome = connection.as_mut() => outcome,
-            () = drain.signaled() => {
+            () = begun_or_late(&begun, &drain) => {
                 connection.as_mut().graceful_shutdown();
                 connection.await
             }
@@ -182,4 +200,11 @@ where
     if let Err(error) = outcome {
         tracing::debug!(%error, "a connection ended early");
     }
+}
+
+/// Ends once the drain has started, and a first request has come or is not to be awaited any longer.
+async fn begun_or_late(begun: &Notify, drain: &Drain) {
+    drain.signaled().await;
+    // Late or not: it is closed then.
+    let _ = tokio::time::timeout(FIRST_REQUEST, begun.notified()).await;
 }

@@ -20,6 +20,7 @@ use model::filter::Direction;
 use model::name::ServerName;
 use model::record::{CallId, Hop as HopKind};
 use runtime::audit::Log;
+use runtime::drain::Drain;
 
 use crate::answer;
 use crate::body;
@@ -60,14 +61,16 @@ pub struct Shared<H> {
     pub budget: Budget,
     /// The way to receivers that are asked about messages.
     pub webhooks: Webhooks,
+    /// Whether this process is on its way out.
+    pub drain: Drain,
     /// Answers what is no MCP call: health and metadata.
     pub pages: fn(&Shared<H>, &Route) -> Response<ReplyBody>,
 }
 
 impl<H> Shared<H> {
-    /// Whether there is a configuration to decide by.
+    /// Whether there is a configuration to decide by, and no others should be asked instead.
     pub fn is_ready(&self) -> bool {
-        self.live.load().is_some()
+        self.live.load().is_some() && !self.drain.is_leaving()
     }
 }
 

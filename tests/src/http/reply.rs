@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::Broken;
 
 /// Largest reply that is read.
-const REPLY_BYTES_MAX: usize = 64 << 20;
+pub(super) const REPLY_BYTES_MAX: usize = 64 << 20;
 
 /// A reply whose body is still coming. Dropping it closes the connection.
 #[derive(Debug)]
@@ -165,18 +165,24 @@ impl Response {
     /// All JSON-RPC messages of the reply, in order: the body, or the data of its events.
     #[track_caller]
     pub fn messages(&self) -> Vec<Value> {
+        self.try_messages()
+            .unwrap_or_else(|error| panic!("no JSON ({error}): {self}"))
+    }
+
+    /// All JSON-RPC messages of the reply, in order.
+    ///
+    /// # Errors
+    /// Where one is no JSON.
+    pub fn try_messages(&self) -> Result<Vec<Value>, serde_json::Error> {
         let text = self.text();
-        let parse = |json: &str| {
-            serde_json::from_str(json).unwrap_or_else(|error| panic!("no JSON ({error}): {self}"))
-        };
         if self.header("content-type").starts_with("text/event-stream") {
             text.replace("\r\n", "\n")
                 .split("\n\n")
                 .filter_map(data)
-                .map(|data| parse(&data))
+                .map(|data| serde_json::from_str(&data))
                 .collect()
         } else {
-            vec![parse(&text)]
+            Ok(vec![serde_json::from_str(&text)?])
         }
     }
 

@@ -13,7 +13,7 @@
 //! something may be allowed that is not any more.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
@@ -291,17 +291,25 @@ fn key(path: &Path) -> Result<Zeroizing<[u8; KEY_BYTES]>, Error> {
     Ok(key)
 }
 
+/// A file as a whole; `None` where there is none. Anything else in its place is not read: a pipe or a device might
+/// never end, a link may lead anywhere. We write files, so whoever put it there wants something else than we.
 fn read_file(path: &Path) -> Result<Option<Vec<u8>>, Error> {
     let fault = |source| Error::Io {
         path: path.to_owned(),
         source,
     };
-    match fs::metadata(path) {
-        Ok(meta) if meta.len() > FILE_BYTES_MAX => Err(Error::Format(path.to_owned())),
-        Ok(_) => fs::read(path).map(Some).map_err(fault),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(fault(error)),
+    match fs::symlink_metadata(path) {
+        Ok(meta) if meta.is_file() && meta.len() <= FILE_BYTES_MAX => {}
+        Ok(_) => return Err(Error::Format(path.to_owned())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(fault(error)),
     }
+    let mut bytes = Vec::new();
+    let file = fs::File::open(path).map_err(fault)?;
+    // It may be growing.
+    let whole = file.take(FILE_BYTES_MAX).read_to_end(&mut bytes);
+    whole.map_err(fault)?;
+    Ok(Some(bytes))
 }
 
 #[cfg(test)]

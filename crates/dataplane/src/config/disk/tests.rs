@@ -144,3 +144,39 @@ fn a_crash_between_any_two_steps_leaves_the_old_or_the_new() {
         loaded.refused
     );
 }
+
+#[test]
+fn what_is_no_file_is_refused_and_not_read() {
+    let (dir, disk) = kept();
+    let path = |number| dir.path().join(copy(NAME, number));
+    let good = fs::read(path(1)).unwrap();
+    let elsewhere = dir.path().join("elsewhere");
+    fs::write(&elsewhere, &good).unwrap();
+    let put: [fn(&Path, &Path); 5] = [
+        |path, _| fs::create_dir(path).unwrap(),
+        |path, elsewhere| std::os::unix::fs::symlink(elsewhere, path).unwrap(),
+        |path, _| std::os::unix::fs::symlink("/dev/zero", path).unwrap(),
+        |path, _| std::os::unix::fs::symlink(path, path).unwrap(),
+        |path, _| {
+            let made = std::process::Command::new("mkfifo").arg(path).status();
+            assert!(made.unwrap().success());
+        },
+    ];
+    for (index, put) in put.iter().enumerate() {
+        let refused = |disk: &Disk| {
+            let error = load(disk).unwrap_err();
+            assert!(matches!(error, Error::Format(_)), "{index}: {error}");
+        };
+        for number in COPIES {
+            fs::remove_file(path(number)).unwrap();
+            put(&path(number), &elsewhere);
+        }
+        refused(&disk);
+        for number in COPIES {
+            let gone = fs::remove_file(path(number)).or_else(|_| fs::remove_dir(path(number)));
+            gone.unwrap();
+            fs::write(path(number), &good).unwrap();
+        }
+        assert_eq!(load(&disk).unwrap().unwrap().revision, 7, "{index}");
+    }
+}
