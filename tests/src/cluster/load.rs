@@ -235,7 +235,7 @@ enum Way<'a> {
 
 impl Lane {
     fn way(&self, step: usize) -> Way<'_> {
-        if step % 2 == 0 {
+        if step.is_multiple_of(2) {
             Way::Modern
         } else if step % NEW_SESSION_EVERY == 1 {
             Way::NewSession

@@ -19,6 +19,9 @@ const NONCE: usize = 48;
 const SEALED: usize = 60;
 const TAG_BYTES: usize = 16;
 
+/// Which byte of a copy of so many bytes.
+type Place = fn(usize) -> usize;
+
 /// What an edge must make of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Expected {
@@ -132,7 +135,7 @@ fn both(name: &str, change: impl Fn(&Path, &[u8]) + 'static) -> Mutation {
 
 /// Single bits, in each region.
 fn flips() -> Vec<Mutation> {
-    let places: [(&str, fn(usize) -> usize); 15] = [
+    let places: [(&str, Place); 15] = [
         ("magic", |_| 0),
         ("last of magic", |_| VERSION - 1),
         ("version", |_| VERSION),
@@ -149,7 +152,7 @@ fn flips() -> Vec<Mutation> {
         ("tag", |len| len - TAG_BYTES),
         ("last of all", |len| len - 1),
     ];
-    let flip = |(name, at): (&str, fn(usize) -> usize), bit: u8| {
+    let flip = |(name, at): (&str, Place), bit: u8| {
         both(
             &format!("bit {bit:#04x} of the {name}"),
             move |path, was| {
@@ -195,7 +198,7 @@ fn with_sum(mut bytes: Vec<u8>) -> Vec<u8> {
 
 /// Cut short, at each border and inside of each region.
 fn cuts() -> Vec<Mutation> {
-    let lengths: [fn(usize) -> usize; 16] = [
+    let lengths: [Place; 16] = [
         |_| 0,
         |_| 1,
         |_| VERSION,
@@ -213,7 +216,7 @@ fn cuts() -> Vec<Mutation> {
         |len| len - TAG_BYTES,
         |len| len - 1,
     ];
-    let cut = |(index, length): (usize, fn(usize) -> usize)| {
+    let cut = |(index, length): (usize, Place)| {
         let deed = move |path: &Path, was: &[u8]| put(path, &was[..length(was.len())]);
         both(&format!("both copies cut short, way {index}"), deed)
     };
