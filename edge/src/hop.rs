@@ -18,6 +18,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
+use mcp::envelope::Kind;
 use mcp::error::RpcError;
 use mcp::headers::{MCP_METHOD, MCP_NAME, MCP_PARAM_PREFIX, MCP_PROTOCOL_VERSION, MCP_SESSION_ID};
 use mcp::method;
@@ -25,7 +26,7 @@ use model::name::ServerName;
 use model::record;
 use runtime::clock::now_unix_s;
 use runtime::tls::{self, Identity};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::route::Routes;
 use crate::waiting::Waiting;
@@ -138,7 +139,15 @@ impl Hop for Edge {
                 Way::Sidecar
             });
         }
-        let probed = self.eras.of(&self.egress, call.server, upstream).await?;
+        let server = call.config.engine.server(call.server.as_str());
+        let within = server.map_or(GRACE, |server| server.limits.call);
+        let asked = self.eras.of(&self.egress, call.server, upstream);
+        let Ok(probed) = timeout(within, asked).await else {
+            return Err(Fault::timeout(
+                "the server does not say in time what it speaks",
+            ));
+        };
+        let probed = probed?;
         Ok(if probed.era == call.revision.era() {
             Way::Direct(upstream.clone())
         } else {
@@ -199,10 +208,6 @@ impl Edge {
     }
 
     async fn to_sidecar(&self, call: &Call<'_>) -> Result<Reply, Fault> {
-        if call.message.kind == mcp::envelope::Kind::Response {
-            let error = RpcError::invalid_request("no request of ours awaits this response");
-            return Err(Fault::invalid(error));
-        }
         let Some(last) = self.try_all(call).await? else {
             return Err(Fault::unavailable(format!(
                 "{} is not running: no sidecar has joined for it",
@@ -285,7 +290,7 @@ impl Edge {
             .engine
             .server(call.server.as_str())
             .map_or(GRACE, |server| server.limits.call + GRACE);
-        match tokio::time::timeout(within, pool.send(request)).await {
+        match timeout(within, pool.send(request)).await {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error @ HopError::Connect { .. })) => Err(Sent::Nothing(error)),
             Ok(Err(error @ HopError::Broken { .. })) => {
@@ -302,8 +307,14 @@ impl Edge {
 
     /// The session's handle goes back sealed, so that any edge can open it.
     fn reply(&self, call: &Call<'_>, response: Response<Incoming>) -> Result<Reply, Fault> {
-        if call.message.kind == mcp::envelope::Kind::Notification {
-            return Ok(Reply::Accepted);
+        match call.message.kind {
+            Kind::Request => {}
+            Kind::Notification => return Ok(Reply::Accepted),
+            Kind::Response if response.status().is_success() => return Ok(Reply::Accepted),
+            Kind::Response => {
+                let error = RpcError::invalid_request("no request of ours awaits this response");
+                return Err(Fault::invalid(error));
+            }
         }
         if matches!(
             response.status(),

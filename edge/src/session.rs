@@ -4,6 +4,7 @@
 //! name — under keys that all edges share, bound to the user and the server. Possession proves nothing: a
 //! token opens only for the principal that it was made for, whose credential is checked on every request.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use dataplane::auth::seal::SessionKeys;
@@ -24,11 +25,14 @@ const SESSION_S_MAX: i64 = 7 * 24 * 3600;
 #[derive(Debug, Serialize, Deserialize)]
 struct Content<'a> {
     /// Revision of MCP; empty where only the server knows it.
-    r: &'a str,
-    /// The sidecar's handle.
-    h: &'a str,
+    #[serde(borrow)]
+    r: Cow<'a, str>,
+    /// The sidecar's handle. It may hold what JSON has to escape: then it is no part of the text.
+    #[serde(borrow)]
+    h: Cow<'a, str>,
     /// The client's name for itself.
-    c: &'a str,
+    #[serde(borrow)]
+    c: Cow<'a, str>,
     /// When it was made, Unix seconds.
     t: i64,
 }
@@ -43,9 +47,9 @@ pub fn seal(
 ) -> Option<String> {
     let client = &session.client[..session.client.floor_char_boundary(CLIENT_BYTES_MAX)];
     let content = Content {
-        r: session.revision.map_or("", Revision::as_str),
-        h: &session.handle,
-        c: client,
+        r: session.revision.map_or("", Revision::as_str).into(),
+        h: session.handle.as_str().into(),
+        c: client.into(),
         t: now_unix_s,
     };
     let plain = serde_json::to_vec(&content).ok()?;
@@ -81,9 +85,9 @@ pub fn open(
         return Err(Refused::session_ended());
     }
     Ok(Session {
-        revision: revision(content.r)?,
-        handle: content.h.to_owned(),
-        client: Arc::from(content.c),
+        revision: revision(&content.r)?,
+        handle: content.h.into_owned(),
+        client: Arc::from(content.c.as_ref()),
     })
 }
 
@@ -125,8 +129,9 @@ mod tests {
         let everything = ServerName::new("everything").unwrap();
         let session = Session {
             revision: Some(Revision::V2025_11_25),
-            handle: "node.abc".into(),
-            client: "cursor".into(),
+            // What JSON escapes must come back as it was.
+            handle: r#"node.a"b\c"#.into(),
+            client: r#"My "IDE""#.into(),
         };
         let now = 1_790_000_000;
         let token = seal(&a, &ana, &everything, &session, now).unwrap();

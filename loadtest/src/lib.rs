@@ -9,9 +9,9 @@
 //! bench ──▶ compare: rounds ABCABC… of Loads, with process::Usage around each ──▶ table, JSON
 //! ```
 //!
-//! It knows Gatehouse by its face: commands, addresses, wire formats. Of our own crates it uses `mcp` alone, to read
-//! messages cheaply and strictly; nothing but tests may depend on it. Start from [`Load`] to make calls, from
-//! [`mod@bench`] to compare.
+//! It knows Gatehouse by its face: commands, addresses, wire formats. Of our own crates it uses `mcp`, to read messages
+//! cheaply and strictly, and [`nodes`] alone uses what nodes are made of; nothing but tests may depend on it. Start from
+//! [`Load`] to make calls, from [`mod@bench`] to compare.
 
 pub mod bench;
 mod body;
@@ -24,6 +24,7 @@ pub mod floor;
 mod host;
 pub mod latency;
 pub mod load;
+pub mod nodes;
 mod pause;
 pub mod process;
 pub mod report;

@@ -36,7 +36,8 @@ pub(crate) async fn follow(peers: Arc<Peers>, drain: Drain) {
                 continue;
             }
             times += 1;
-            if times >= TIMES {
+            // Asking took its time: our word may have got in meanwhile.
+            if times >= TIMES && !replicas.told_within(LEASE) {
                 replicas.is_cut_off(true);
             }
         }

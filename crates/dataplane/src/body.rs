@@ -3,6 +3,7 @@
 mod events;
 mod forward;
 mod screened;
+mod stream;
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -17,6 +18,7 @@ use hyper::body::Incoming;
 pub use self::events::EventBody;
 pub use self::forward::ForwardedBody;
 pub use self::screened::{Checked, Screened};
+pub use self::stream::Patience;
 use crate::refusal::Refused;
 
 /// How long a client may take to send a message, once its headers are here.

@@ -51,16 +51,40 @@ impl Budget {
         let kib = u32::try_from(body_bytes_max.div_ceil(1024)).ok()?;
         Some(Permit {
             _call: self.calls.clone().try_acquire_owned().ok()?,
-            _body: self.body_kib.clone().try_acquire_many_owned(kib).ok()?,
+            body: self.body_kib.clone().try_acquire_many_owned(kib).ok()?,
+            reply_kib: 0,
         })
     }
 }
+
+/// So much of a reply is part of the call's own room, bytes: nearly all replies are smaller.
+const REPLY_FREE_BYTES: usize = 64 * 1024;
 
 /// Room that one call holds until its reply is over.
 #[derive(Debug)]
 pub struct Permit {
     _call: OwnedSemaphorePermit,
-    _body: OwnedSemaphorePermit,
+    body: OwnedSemaphorePermit,
+    /// How much of `body` is for the reply.
+    reply_kib: u32,
+}
+
+impl Permit {
+    /// Makes room for a reply of which so many bytes are held at one time. False: there is none.
+    pub fn hold_reply(&mut self, bytes: usize) -> bool {
+        let Ok(kib) = u32::try_from(bytes.saturating_sub(REPLY_FREE_BYTES).div_ceil(1024)) else {
+            return false;
+        };
+        let Some(more) = kib.checked_sub(self.reply_kib).filter(|more| *more > 0) else {
+            return true;
+        };
+        let Ok(room) = self.body.semaphore().clone().try_acquire_many_owned(more) else {
+            return false;
+        };
+        self.body.merge(room);
+        self.reply_kib = kib;
+        true
+    }
 }
 
 #[cfg(test)]
@@ -79,5 +103,21 @@ mod tests {
         drop(first);
         assert!(budget.take(4096).is_some());
         assert!(budget.take(5000).is_none(), "more than there ever is");
+    }
+
+    #[test]
+    fn a_large_reply_takes_its_room_from_the_others() {
+        let budget = Budget::new(2, 128 * 1024);
+        let Some(mut permit) = budget.take(1024) else {
+            panic!("there is room");
+        };
+        assert!(permit.hold_reply(REPLY_FREE_BYTES));
+        assert!(budget.take(127 * 1024).is_some(), "a small one takes none");
+        assert!(permit.hold_reply(REPLY_FREE_BYTES + 64 * 1024));
+        assert!(permit.hold_reply(REPLY_FREE_BYTES), "less is no more");
+        assert!(budget.take(64 * 1024).is_none());
+        assert!(!permit.hold_reply(REPLY_FREE_BYTES + 128 * 1024));
+        drop(permit);
+        assert!(budget.take(128 * 1024).is_some());
     }
 }

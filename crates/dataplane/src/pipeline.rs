@@ -17,7 +17,7 @@ use mcp::method;
 use mcp::revision::Revision;
 use model::decision::Decision;
 use model::filter::Direction;
-use model::name::ServerName;
+use model::name::{RuleName, ServerName};
 use model::record::{CallId, Hop as HopKind};
 use runtime::audit::Log;
 use runtime::drain::Drain;
@@ -32,13 +32,14 @@ use crate::deliver::{Admitted, Connection, Hop};
 use crate::door::{self, Route};
 use crate::meter::Meter;
 use crate::refusal::{Fault, Refused};
-use crate::stage::authorize::authorize;
+use crate::stage::authorize::{Denied, authorize};
 use crate::stage::filter::Screen;
 use crate::stage::record::Recording;
 use crate::stage::webhook::Webhooks;
 
 mod halt;
 mod reply;
+mod told;
 
 use self::halt::{Ended, Halt};
 
@@ -151,6 +152,14 @@ struct Stance<'a> {
     parent: Option<&'a str>,
 }
 
+/// The rule that decided.
+fn rule_of(decided: &Result<Option<RuleName>, Denied>) -> Option<&RuleName> {
+    match decided {
+        Ok(rule) => rule.as_ref(),
+        Err(denied) => denied.rule.as_ref(),
+    }
+}
+
 impl<H: Hop> Incall<'_, H> {
     async fn walk(
         &self,
@@ -214,11 +223,7 @@ impl<H: Hop> Incall<'_, H> {
         }
         let decided = authorize(call);
         if let Some(recording) = slot {
-            let rule = match &decided {
-                Ok(rule) => rule.as_ref(),
-                Err(denied) => denied.rule.as_ref(),
-            };
-            recording.rule(rule);
+            recording.rule(rule_of(&decided));
         }
         decided.map_err(|denied| Halt::denied(&denied, id))?;
         let way = self.shared.hop.way(call).await;
@@ -251,6 +256,7 @@ impl<H: Hop> Incall<'_, H> {
         if let Some(recording) = slot {
             recording.decide(Decision::Change, None);
             recording.describe(changed.method(), changed.target(), id);
+            recording.rule(rule_of(&decided));
         }
         decided.map_err(|denied| Halt::denied(&denied, id))?;
         self.go(&changed, way, id, slot, permit).await
@@ -312,51 +318,6 @@ impl<H: Hop> Incall<'_, H> {
         let shown = screen.show(call.body.clone()).await;
         let passed = shown.map_err(|rejected| Halt::rejected(&rejected, id))?;
         Ok(passed.changed.then_some(passed.message))
-    }
-
-    /// A notification is no call: it is passed on where it means something, and is not on record.
-    async fn notification(
-        &self,
-        call: &Call<'_>,
-        slot: &mut Option<Recording>,
-    ) -> Ended<Response<ReplyBody>> {
-        if !call.method().starts_with(method::NOTIFICATION_PREFIX) {
-            // Without an id nobody would be told whether it was allowed.
-            let error =
-                RpcError::invalid_request("a request must have an id: a string or an integer");
-            return Err(Halt::invalid(&error, None));
-        }
-        if let Some(recording) = slot.take() {
-            recording.forget();
-        }
-        if PASSED_ON.contains(&call.method()) && !call.is_modern() {
-            // A notification is taken as far as it goes: there is no answer that could say more.
-            if let Err(fault) = self.pass_on(call).await {
-                tracing::debug!(reason = %fault.reason, "a notification was not delivered");
-            }
-        }
-        Ok(accepted())
-    }
-
-    /// A legacy client's answer to a request of the server's: it goes where its session leads.
-    async fn response(
-        &self,
-        call: &Call<'_>,
-        slot: &mut Option<Recording>,
-    ) -> Ended<Response<ReplyBody>> {
-        if !call.is_modern() && call.session.is_some() && self.pass_on(call).await.is_ok() {
-            if let Some(recording) = slot.take() {
-                recording.forget();
-            }
-            return Ok(accepted());
-        }
-        let error = RpcError::invalid_request("no request of ours awaits this response");
-        Err(Halt::invalid(&error, None))
-    }
-
-    async fn pass_on(&self, call: &Call<'_>) -> Result<(), Fault> {
-        let way = self.shared.hop.way(call).await?;
-        self.shared.hop.deliver(call, &way).await.map(drop)
     }
 
     /// The era of the caller and, for a legacy one, its session (PROTOCOL 3.1).
@@ -429,14 +390,6 @@ impl<H: Hop> Incall<'_, H> {
         recording.current_trace()
     }
 }
-
-/// What a legacy client may tell a server without being asked.
-const PASSED_ON: [&str; 4] = [
-    method::INITIALIZED,
-    method::CANCELLED,
-    method::PROGRESS,
-    method::ROOTS_LIST_CHANGED,
-];
 
 fn accepted() -> Response<ReplyBody> {
     let mut response = Response::new(ReplyBody::full(Bytes::new()));

@@ -57,7 +57,7 @@ impl Refused {
 }
 
 /// A call that could not be delivered.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Fault {
     /// From the closed list.
     pub reason: Reason,

@@ -70,17 +70,10 @@ fn upstream(server: &Server, url: &str, snapshot: &Snapshot) -> Result<Upstream,
         })
     };
     let missing = |why| fault("spec.config", DANGLING, why);
-    let mut places = BTreeMap::new();
-    for (key, value) in &server.url_values {
-        places.insert(key.as_str(), resolve(value, snapshot).map_err(missing)?);
-    }
     let bad_url = |why: String| fault("spec.runtime.remote", BAD_VALUE, why);
-    let filled = template::fill(url, |key| places.get(key).map(|text| (*text).into()));
-    let filled = filled.map_err(bad_url)?;
-    let url = HttpUrl::parse(&filled).map_err(|why| {
-        bad_url(format!(
-            "with its values it is no URL that can be called: {why}"
-        ))
+    let url = fill(server, url, snapshot).map_err(|error| match error {
+        Unfilled::Missing(why) => missing(why),
+        Unfilled::Bad(why) => bad_url(why),
     })?;
     let mut headers = Vec::new();
     for (name, value) in &server.headers {
@@ -93,6 +86,45 @@ fn upstream(server: &Server, url: &str, snapshot: &Snapshot) -> Result<Upstream,
     }
     Ok(Upstream { url, headers })
 }
+
+/// Why a URL has not got its values.
+enum Unfilled {
+    /// A secret is not there.
+    Missing(String),
+    /// It is no URL then, or not one that may be.
+    Bad(String),
+}
+
+/// The URL with its values. Where a message is sent must not depend on a secret: addresses are told in errors, in
+/// states and in logs.
+fn fill(server: &Server, url: &str, snapshot: &Snapshot) -> Result<HttpUrl, Unfilled> {
+    let (mut shown, mut real) = (BTreeMap::new(), BTreeMap::new());
+    for (key, value) in &server.url_values {
+        let text = resolve(value, snapshot).map_err(Unfilled::Missing)?;
+        let is_secret = matches!(value, Value::Secret(_));
+        shown.insert(key.as_str(), if is_secret { MASK } else { text });
+        real.insert(key.as_str(), text);
+    }
+    let filled = |values: &BTreeMap<&str, &str>| {
+        template::fill(url, |key| values.get(key).map(|text| (*text).into())).map_err(Unfilled::Bad)
+    };
+    // First without secrets, as this error shows what it is about.
+    let shown = HttpUrl::parse(&filled(&shown)?).map_err(|why| {
+        Unfilled::Bad(format!(
+            "with its values it is no URL that can be called: {why}"
+        ))
+    })?;
+    let real = HttpUrl::parse(&filled(&real)?)
+        .map_err(|_| Unfilled::Bad("with its secret it is no URL that can be called".to_owned()))?;
+    if shown.authority() != real.authority() {
+        let why = "a secret may stand in its path and its query, not in its host or port";
+        return Err(Unfilled::Bad(why.to_owned()));
+    }
+    Ok(real)
+}
+
+/// Stands for a secret in a URL that is shown.
+const MASK: &str = "0";
 
 /// Visible ASCII, with blanks inside (RFC 9110, section 5.5).
 fn is_header_value(text: &str) -> bool {

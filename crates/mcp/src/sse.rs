@@ -160,6 +160,12 @@ impl Decoder {
         }
     }
 
+    /// Bytes that are held: of an event that is not whole yet, and of what was not read yet.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.buffer.len() - self.read + self.block.size()
+    }
+
     /// The next whole event, if there is one.
     ///
     /// # Errors

@@ -19,7 +19,7 @@ const TAIL_LINES: usize = 5;
 
 /// A process under way. Dropping it asks it to end, and after a while kills it.
 #[derive(Debug)]
-pub(super) struct Child {
+pub(crate) struct Child {
     name: String,
     process: Process,
     out: PathBuf,
@@ -32,7 +32,7 @@ impl Child {
     ///
     /// # Errors
     /// It cannot be started.
-    pub(super) fn start(
+    pub(crate) fn start(
         name: &str,
         command: &mut Command,
         folder: &Path,
@@ -57,7 +57,7 @@ impl Child {
     }
 
     /// Its id.
-    pub(super) fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.process.id()
     }
 
@@ -65,7 +65,7 @@ impl Child {
     ///
     /// # Errors
     /// It ends before, or says no such thing in time; with the last that it said.
-    pub(super) fn said<T>(
+    pub(crate) fn said<T>(
         &mut self,
         deadline: Duration,
         fits: impl Fn(&str) -> Option<T>,
@@ -92,7 +92,7 @@ impl Child {
     }
 
     /// The last lines of what it complained about, or else of what it said.
-    pub(super) fn last_words(&self) -> String {
+    pub(crate) fn last_words(&self) -> String {
         let complaint = tail(&text(&self.err));
         if complaint.is_empty() {
             tail(&text(&self.out))
@@ -102,7 +102,7 @@ impl Child {
     }
 
     /// How it ended; `None` while it runs.
-    pub(super) fn ended(&mut self) -> Option<ExitStatus> {
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
         self.process.try_wait().ok().flatten()
     }
 }
@@ -122,7 +122,7 @@ impl Drop for Child {
 ///
 /// # Errors
 /// It fails, with what it complained about.
-pub(super) fn output(command: &mut Command) -> anyhow::Result<String> {
+pub(crate) fn output(command: &mut Command) -> anyhow::Result<String> {
     let done = command.stdin(Stdio::null()).output()?;
     if done.status.success() {
         return Ok(String::from_utf8_lossy(&done.stdout).into_owned());

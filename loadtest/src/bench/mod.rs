@@ -7,17 +7,18 @@
 //! ```
 //! Start from [`run`]. It knows Gatehouse as a program with commands, and nothing of its insides.
 //!
-//! What is measured while nodes come and go (a rollout, say: how long until each of many nodes has a revision) is no
-//! comparison of targets and has no load: it will be a command of its own, `nodes`, in a module beside this one, and
-//! take `started` and `watchdog` from here. `docs/performance.md` has the plan.
+//! How long a revision takes to reach many nodes is no comparison of targets: see [`crate::nodes`], which takes its
+//! place and `gatehouse up` from here.
 
 mod child;
 mod gatehouse;
 mod machine;
 mod nginx;
+pub(crate) mod place;
 mod ports;
 mod started;
 mod targets;
+pub(crate) mod up;
 pub(crate) mod watchdog;
 
 use std::path::PathBuf;

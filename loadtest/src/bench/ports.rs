@@ -10,13 +10,13 @@ const COUNT: u16 = 18_000;
 
 /// Gives out each port once.
 #[derive(Debug)]
-pub(super) struct Ports {
+pub(crate) struct Ports {
     next: u16,
 }
 
 impl Ports {
     /// Two benches at once begin at different places.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let start = std::process::id().wrapping_mul(97) % u32::from(COUNT);
         Self {
             next: u16::try_from(start).unwrap_or(0),
@@ -27,7 +27,7 @@ impl Ports {
     ///
     /// # Errors
     /// There is none.
-    pub(super) fn free(&mut self) -> anyhow::Result<u16> {
+    pub(crate) fn free(&mut self) -> anyhow::Result<u16> {
         for _ in 0..COUNT {
             let port = FIRST + self.next;
             self.next = (self.next + 1) % COUNT;
@@ -42,7 +42,7 @@ impl Ports {
     ///
     /// # Errors
     /// As [`Self::free`].
-    pub(super) fn address(&mut self) -> anyhow::Result<SocketAddr> {
+    pub(crate) fn address(&mut self) -> anyhow::Result<SocketAddr> {
         Ok((Ipv4Addr::LOCALHOST, self.free()?).into())
     }
 }

@@ -1,16 +1,14 @@
 //! The targets of a bench, started: one server for all of them, and what stands before it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use tempfile::TempDir;
 
 use super::child::Child;
-use super::ports::Ports;
+use super::place::Place;
 use super::targets::{Description, Way};
-use super::watchdog::Watchdog;
 use super::{gatehouse, nginx};
 use crate::compare::{Candidate, Role};
 use crate::load::Load;
@@ -27,19 +25,15 @@ const FIRST_CALL: Duration = Duration::from_secs(5);
 /// How long is called between two looks whether a target answers.
 const TRY: Duration = Duration::from_millis(50);
 
-/// What all targets share: the server, a folder, ports. Dropping it ends what it started.
+/// What all targets share: the server, and a place. Dropping it ends what it started.
 #[derive(Debug)]
 pub(super) struct Bench {
-    /// The binary that is measured.
-    pub(super) gatehouse: PathBuf,
-    pub(super) ports: Ports,
     /// Where programs are looked for, as shells do.
     search_path: String,
     server: Child,
     server_url: String,
     // Behind the server, so that the folder goes when nothing runs in it any more.
-    folder: TempDir,
-    _watchdog: Watchdog,
+    pub(super) place: Place,
 }
 
 /// A target that answers calls. Dropping it ends its processes.
@@ -57,20 +51,16 @@ impl Bench {
     /// # Errors
     /// It does not start, or there is no folder to be had.
     pub(super) fn start(gatehouse: PathBuf, search_path: String) -> anyhow::Result<Self> {
-        let folder = TempDir::with_prefix("gatehouse-bench-")?;
-        let watchdog = Watchdog::start(folder.path()).context("the watchdog cannot be started")?;
+        let place = Place::new(gatehouse)?;
         let mut command = this_program()?;
         command.arg("fixture");
-        let mut server = Child::start("server", &mut command, folder.path(), folder.path())?;
+        let mut server = place.child("server", &mut command, place.folder())?;
         let server_url = server.said(LISTENS, |line| Some(line.to_owned()))?;
         Ok(Self {
-            gatehouse,
-            ports: Ports::new(),
             search_path,
             server,
             server_url,
-            folder,
-            _watchdog: watchdog,
+            place,
         })
     }
 
@@ -95,11 +85,6 @@ impl Bench {
         description.way != Way::Nginx || nginx::program(&self.search_path).is_some()
     }
 
-    /// The bench's folder.
-    pub(super) fn folder(&self) -> &Path {
-        self.folder.path()
-    }
-
     /// Where the server is called over HTTP.
     pub(super) fn server_url(&self) -> &str {
         &self.server_url
@@ -117,19 +102,6 @@ impl Bench {
         Watched::one("server", self.server.pid())
     }
 
-    /// Starts a process that ends with the bench.
-    ///
-    /// # Errors
-    /// It cannot be started.
-    pub(super) fn child(
-        &self,
-        name: &str,
-        command: &mut Command,
-        folder: &Path,
-    ) -> anyhow::Result<Child> {
-        Child::start(name, command, folder, self.folder())
-    }
-
     fn direct(&self) -> anyhow::Result<Started> {
         let target = Target::new([&self.server_url])?;
         let processes = vec![(Role::Server, self.server())];
@@ -139,22 +111,24 @@ impl Bench {
     fn floor(&self) -> anyhow::Result<Started> {
         let mut command = this_program()?;
         command.args(["floor", "--to", &self.server_url]);
-        let mut floor = self.child("floor", &mut command, self.folder())?;
+        let mut floor = self
+            .place
+            .child("floor", &mut command, self.place.folder())?;
         let url = floor.said(LISTENS, |line| Some(line.to_owned()))?;
         self.before_server("floor", &url, floor)
     }
 
     fn nginx(&mut self) -> anyhow::Result<Started> {
         let program = nginx::program(&self.search_path).context("nginx is not installed")?;
-        let listen = self.ports.address()?;
+        let listen = self.place.ports.address()?;
         let server = Target::new([&self.server_url])?;
-        let folder = self.folder().join("nginx");
+        let folder = self.place.folder().join("nginx");
         std::fs::create_dir(&folder)?;
         let file = folder.join("nginx.conf");
         let upstream = server.urls[0].address;
         std::fs::write(&file, nginx::configuration(listen, upstream))?;
         let mut command = nginx::command(&program, &folder, &file);
-        let nginx = self.child("nginx", &mut command, &folder)?;
+        let nginx = self.place.child("nginx", &mut command, &folder)?;
         self.before_server("nginx", &format!("http://{listen}/mcp"), nginx)
     }
 

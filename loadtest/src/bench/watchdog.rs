@@ -35,14 +35,14 @@ pub(crate) struct Args {
 
 /// The bench's hold on it. Dropping this lets the watchdog do its work, and waits for that.
 #[derive(Debug)]
-pub(super) struct Watchdog(Child);
+pub(crate) struct Watchdog(Child);
 
 impl Watchdog {
     /// Starts it, from this very binary.
     ///
     /// # Errors
     /// It does not start.
-    pub(super) fn start(folder: &Path) -> io::Result<Self> {
+    pub(crate) fn start(folder: &Path) -> io::Result<Self> {
         let child = Command::new(std::env::current_exe()?)
             .arg(WORD)
             .arg(folder)
@@ -63,7 +63,7 @@ impl Drop for Watchdog {
 }
 
 /// Gives the process that a command starts the mark of a bench.
-pub(super) fn mark(command: &mut Command, folder: &Path) {
+pub(crate) fn mark(command: &mut Command, folder: &Path) {
     command.env(MARK, folder);
 }
 

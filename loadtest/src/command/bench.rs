@@ -1,13 +1,13 @@
 //! `gatehouse-loadtest bench`: all targets, compared.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
+use serde::Serialize;
 
-use super::{exit, line, seconds};
+use super::{exit, line, seconds, tell};
 use crate::bench::{self, Settings};
 use crate::compare::{Plan, ROUNDS_MAX};
 use crate::load::Pace;
@@ -110,9 +110,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         },
         search_path: args.search_path.clone(),
     };
-    let outcome = bench::run(&settings, |what| {
-        let _ = writeln!(std::io::stderr(), "bench: {what}");
-    })?;
+    let outcome = bench::run(&settings, |what| tell("bench", what))?;
     line(outcome.table())?;
     if let Some(file) = &args.json {
         write_json(file, &outcome)?;
@@ -120,7 +118,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(exit(outcome.is_good()))
 }
 
-fn write_json(file: &Path, outcome: &bench::Outcome) -> anyhow::Result<()> {
+/// Writes all figures to a file.
+pub(super) fn write_json(file: &Path, outcome: &impl Serialize) -> anyhow::Result<()> {
     let json = serde_json::to_vec_pretty(outcome)?;
     if let Some(folder) = file.parent() {
         std::fs::create_dir_all(folder)?;
@@ -128,7 +127,8 @@ fn write_json(file: &Path, outcome: &bench::Outcome) -> anyhow::Result<()> {
     std::fs::write(file, json).with_context(|| format!("{}", file.display()))
 }
 
-fn beside_this() -> anyhow::Result<PathBuf> {
+/// The binary of Gatehouse beside this program.
+pub(super) fn beside_this() -> anyhow::Result<PathBuf> {
     let file = std::env::current_exe()?.with_file_name("gatehouse");
     anyhow::ensure!(
         file.is_file(),

@@ -4,6 +4,7 @@ mod bench;
 mod compare;
 mod fixture;
 mod floor;
+mod nodes;
 mod run;
 
 use std::ffi::OsString;
@@ -37,6 +38,8 @@ struct Cli {
 enum Command {
     /// Compare all targets
     Bench(bench::Args),
+    /// Tell how long a change takes to reach many nodes
+    Nodes(nodes::Args),
     /// Compare targets that run already
     Compare(compare::Args),
     /// Put one target under load
@@ -62,6 +65,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let done = match cli.command {
         Command::Bench(args) => bench::run(&args),
+        Command::Nodes(args) => nodes::run(&args),
         Command::Compare(args) => compare::run(&args),
         Command::Run(args) => run::run(&args),
         Command::Fixture(args) => fixture::run(&args),
@@ -84,6 +88,12 @@ fn line(text: impl std::fmt::Display) -> anyhow::Result<()> {
     // Whoever waits for an address reads it from a pipe or a file.
     out.flush()?;
     Ok(())
+}
+
+/// What a long command is at, on standard error.
+fn tell(command: &str, what: &str) {
+    // Nobody is left to read it: no reason not to measure.
+    let _ = writeln!(std::io::stderr(), "{command}: {what}");
 }
 
 /// Longest time that a flag may name.

@@ -13,7 +13,6 @@
 //! [`session::Upstream`].
 
 pub mod backoff;
-mod deadline;
 pub mod greeting;
 pub mod handshake;
 pub mod http;

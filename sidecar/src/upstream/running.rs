@@ -58,7 +58,7 @@ impl Running {
         match self {
             Self::Process(running) => running.retire(within).await.to_string(),
             Self::Http(running) => {
-                running.retire().await;
+                running.retire(within).await;
                 "is left alone".to_owned()
             }
         }

@@ -309,6 +309,8 @@ impl Supervisor {
             status.last_exit.clone_from(&exit);
             status.enter(State::Backoff, message);
         });
+        // What was begun with somebody else's server is not left behind there.
+        serving.running.retire(Duration::ZERO).await;
         self.wait(Some(wait)).await
     }
 

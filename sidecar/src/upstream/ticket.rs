@@ -7,9 +7,9 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep_until;
 
 use super::Error;
-use super::deadline::Deadline;
 use super::link::Link;
 use super::response::{Progress, Response};
+use dataplane::deliver::deadline::Deadline;
 
 /// What a caller asks for besides its request.
 #[derive(Debug, Clone, Copy)]

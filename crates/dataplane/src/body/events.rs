@@ -13,36 +13,30 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body::{Body, Frame};
+use http_body::Frame;
 use hyper::body::Incoming;
-use mcp::envelope::{self, Kind, Limits};
+use mcp::envelope::{IdKey, Kind};
 use mcp::sse;
-use model::decision::{Decision, Reason};
+use model::decision::Decision;
 use tokio::time::{Instant, Sleep};
 
 use super::Error;
 use super::screened::{Check, Checked, Screened};
+use super::stream::{Patience, Stream};
+use crate::answer;
+use crate::deliver::direct::ANSWER_BYTES_MAX;
 use crate::deliver::{Events, Message};
+use crate::refusal::Fault;
 use crate::stage::record::Recording;
 
 /// How long the stream may be quiet before a comment is sent.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
-/// How long another hop, or a remote server, may be silent in mid-reply. Those that are well send keep-alives.
-pub(super) const SILENCE: Duration = Duration::from_secs(60);
-
 /// Where the messages of a reply come from.
 enum Source {
     /// From our own server's pipe.
     Messages(Events),
     /// From an event stream of somebody else's.
     Stream(Stream),
-}
-
-/// An event stream that is being read.
-struct Stream {
-    incoming: Incoming,
-    decoder: sse::Decoder,
-    silence: Pin<Box<Sleep>>,
 }
 
 /// A reply in several events.
@@ -75,13 +69,22 @@ impl EventBody {
         body
     }
 
-    /// Passes the events of `incoming` on and closes `recording` before the response.
-    pub fn of_stream(incoming: Incoming, screened: Screened, recording: Recording) -> Self {
-        let stream = Stream {
-            incoming,
-            decoder: sse::Decoder::default(),
-            silence: Box::pin(tokio::time::sleep(SILENCE)),
-        };
+    /// Passes the events of another hop on, and closes `recording` before the response.
+    pub fn of_hop(incoming: Incoming, screened: Screened, recording: Recording) -> Self {
+        let stream = Stream::new(incoming, sse::EVENT_BYTES_MAX, Patience::KeepAlives, None);
+        Self::new(Source::Stream(stream), screened, recording)
+    }
+
+    /// Passes the events of a server's own stream on, and closes `recording` before the response, which must be to the
+    /// request `asked`.
+    pub fn of_server(
+        incoming: Incoming,
+        patience: Patience,
+        asked: Option<IdKey>,
+        screened: Screened,
+        recording: Recording,
+    ) -> Self {
+        let stream = Stream::new(incoming, ANSWER_BYTES_MAX, patience, asked);
         Self::new(Source::Stream(stream), screened, recording)
     }
 
@@ -139,16 +142,23 @@ impl EventBody {
         let came = match &mut self.source {
             Some(Source::Messages(events)) => ready!(events.rest.poll_recv(cx))
                 .map(|message| vec![message])
-                .ok_or_else(|| "the server went away".to_owned()),
-            Some(Source::Stream(stream)) => ready!(stream.poll(cx)),
-            None => Err("it is over".to_owned()),
+                .ok_or_else(|| Fault::unavailable("the server went away")),
+            Some(Source::Stream(stream)) => {
+                let recording = &mut self.recording;
+                let mut room = |bytes| {
+                    let recording = recording.as_mut();
+                    recording.is_none_or(|recording| recording.hold_reply(bytes))
+                };
+                ready!(stream.poll(cx, &mut room))
+            }
+            None => Err(Fault::unavailable("it is over")),
         };
         Poll::Ready(match came {
             Ok(messages) => {
                 self.waiting.extend(messages);
                 Ok(())
             }
-            Err(why) => Err(self.broken(why)),
+            Err(fault) => self.broken(&fault),
         })
     }
 
@@ -177,62 +187,18 @@ impl EventBody {
         self.keep_alive.as_mut().reset(Instant::now() + KEEP_ALIVE);
     }
 
-    /// The other side ended without a response, or with something that is none.
-    fn broken(&mut self, why: String) -> Error {
+    /// The other side ended without a response, or with something that is none: the client gets an error in its place.
+    fn broken(&mut self, fault: &Fault) -> Result<(), Error> {
         self.source = None;
-        if let Some(mut recording) = self.recording.take() {
-            recording.decide(Decision::Error, Some(Reason::Unavailable));
-            if recording.close().is_err() {
-                return Error::Unrecorded;
-            }
-        }
-        Error::Broken(why)
-    }
-}
-
-impl Stream {
-    /// The next messages, at least one; or why there are no more.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Vec<Message>, String>> {
-        loop {
-            let frame = match Pin::new(&mut self.incoming).poll_frame(cx) {
-                Poll::Ready(frame) => frame,
-                Poll::Pending => {
-                    ready!(self.silence.as_mut().poll(cx));
-                    return Poll::Ready(Err("it fell silent".to_owned()));
-                }
-            };
-            self.silence.as_mut().reset(Instant::now() + SILENCE);
-            let data = match frame {
-                Some(Ok(frame)) => frame.into_data().unwrap_or_default(),
-                Some(Err(error)) => return Poll::Ready(Err(error.to_string())),
-                None => return Poll::Ready(Err("it ended before the response".to_owned())),
-            };
-            self.decoder.push(&data);
-            let messages = self.messages();
-            if !matches!(&messages, Ok(messages) if messages.is_empty()) {
-                return Poll::Ready(messages);
-            }
-        }
-    }
-
-    fn messages(&mut self) -> Result<Vec<Message>, String> {
-        let mut messages = Vec::new();
-        while let Some(event) = self.decoder.next_event() {
-            let event = event.map_err(|error| error.to_string())?;
-            if event.data.is_empty() {
-                continue;
-            }
-            let data: &[u8] = event.data.as_ref();
-            let read = envelope::scan(data, &Limits::RESPONSE).map_err(|e| e.to_string())?;
-            messages.push(Message {
-                kind: read.kind,
-                error_code: read.error_code.unwrap_or_default(),
-                tool_error: read.is_error,
-                status: 200,
-                session: None,
-                body: Bytes::copy_from_slice(data),
-            });
-        }
-        Ok(messages)
+        let Some(mut recording) = self.recording.take() else {
+            return Ok(());
+        };
+        let error = answer::rpc_of(fault);
+        recording.decide(Decision::Error, Some(fault.reason));
+        recording.outcome(200, error.code, false);
+        recording.close().map_err(|_| Error::Unrecorded)?;
+        let error = error.body(Some(&self.screened.id));
+        self.ready.push_back(sse::encode(&error));
+        Ok(())
     }
 }

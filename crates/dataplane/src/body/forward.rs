@@ -11,7 +11,7 @@ use model::decision::{Decision, Reason};
 use tokio::time::{Instant, Sleep};
 
 use super::Error;
-use super::events::SILENCE;
+use super::stream::SILENCE;
 use crate::stage::record::Recording;
 
 /// A whole answer, passed on frame by frame.

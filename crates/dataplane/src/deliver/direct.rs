@@ -8,16 +8,17 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use engine::upstream::Upstream;
-use http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
+use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use mcp::envelope::Kind;
+use mcp::error::RpcError;
 use mcp::headers::{
     MCP_METHOD, MCP_NAME, MCP_PARAM_PREFIX, MCP_PROTOCOL_VERSION, MCP_SESSION_ID, encode_value,
     wants_name,
 };
-use mcp::method;
+use mcp::{method, walk};
 
 use super::{Forwarded, Reply};
 use crate::call::{self, Call, TRACEPARENT};
@@ -26,6 +27,8 @@ use crate::refusal::Fault;
 
 /// What servers see of us.
 const AGENT: &str = concat!("gatehouse/", env!("CARGO_PKG_VERSION"));
+/// Longest message of a server, bytes.
+pub const ANSWER_BYTES_MAX: usize = 16 << 20;
 /// Longest session id of a server that is carried.
 pub const SESSION_BYTES_MAX: usize = 256;
 
@@ -40,6 +43,7 @@ pub async fn send(
     call: &Call<'_>,
     session: Option<&str>,
 ) -> Result<Reply, Fault> {
+    served(call)?;
     let request = request(upstream, call, session)?;
     let server = call.config.engine.server(call.server.as_str());
     let within = server.map_or(Duration::from_secs(60), |server| server.limits.call);
@@ -49,6 +53,32 @@ pub async fn send(
         Ok(Err(error)) => Err(unreachable(call, &error)),
         Err(_) => Err(Fault::timeout("the server did not answer in time")),
     }
+}
+
+/// What would show one user another one's: to the server, all of them are us.
+fn served(call: &Call<'_>) -> Result<(), Fault> {
+    match call.method() {
+        method::TASKS_GET
+        | method::TASKS_RESULT
+        | method::TASKS_LIST
+        | method::TASKS_CANCEL
+        | method::TASKS_UPDATE => Err(Fault::invalid(RpcError::method_not_found(
+            call.method(),
+            call.revision.era(),
+        ))),
+        method::SUBSCRIPTIONS_LISTEN if names_tasks(call) => Err(Fault::not_bridgeable(
+            "tasks are not bound to their users yet, so that nobody may listen for them",
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn names_tasks(call: &Call<'_>) -> bool {
+    let member = |object, key| walk::find(call.body, object, key);
+    let wanted = call.message.params.and_then(|p| member(p, "notifications"));
+    wanted
+        .and_then(|wanted| member(wanted, "taskIds"))
+        .is_some()
 }
 
 /// Why a server cannot be reached, for its caller: not where it is.
@@ -165,6 +195,11 @@ fn answered(call: &Call<'_>, response: Response<Incoming>) -> Result<Reply, Faul
         return Err(Fault::unavailable(format!(
             "the server answers HTTP {status} with what is neither JSON nor an event stream"
         )));
+    }
+    if response.headers().contains_key(CONTENT_ENCODING) {
+        return Err(Fault::unavailable(
+            "the server encodes its answer, which it was not asked to",
+        ));
     }
     let begins = call.method() == method::INITIALIZE && !call.is_modern();
     let session = if begins && status.is_success() {

@@ -3,6 +3,7 @@
 //! Two real implementations: the edge (API keys, sealed sessions, on to a sidecar) and the sidecar
 //! (statements, on to the server).
 
+pub mod deadline;
 pub mod direct;
 pub mod http;
 pub mod messages;

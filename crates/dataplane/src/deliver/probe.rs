@@ -34,6 +34,8 @@ pub const CLIENT_VERSION: &str = env!("CARGO_PKG_VERSION");
 const FRESH: Duration = Duration::from_secs(300);
 /// How soon a contradiction is believed: a client that sends rubbish must not have a server asked each time.
 const SETTLED: Duration = Duration::from_secs(5);
+/// How long a question that got no answer counts: whoever waited for it is told the same, and so is whoever comes next.
+const FAILED: Duration = Duration::from_secs(2);
 /// How long the question may take.
 const PROBE: Duration = Duration::from_secs(10);
 /// Most bytes of the answer.
@@ -64,10 +66,21 @@ pub struct Eras {
 struct Entry {
     /// The entry is of this server, as the catalog had it.
     upstream: Arc<Upstream>,
-    /// What it said, and when. Locked for a look.
-    known: Mutex<Option<(Arc<Probed>, Instant)>>,
+    /// What is known. Locked for a look.
+    known: Mutex<Known>,
     /// Held by the one who asks, over its question; others wait for the same answer.
     asking: tokio::sync::Mutex<()>,
+}
+
+/// What is known of a server.
+#[derive(Debug, Default)]
+struct Known {
+    /// What it said, and when.
+    said: Option<(Arc<Probed>, Instant)>,
+    /// An answer contradicted that.
+    doubted: bool,
+    /// Why it said nothing when it was asked last, and when that was.
+    failed: Option<(Fault, Instant)>,
 }
 
 impl Eras {
@@ -82,17 +95,18 @@ impl Eras {
         upstream: &Arc<Upstream>,
     ) -> Result<Arc<Probed>, Fault> {
         let entry = self.entry(server, upstream);
-        if let Some(known) = entry.fresh() {
-            return Ok(known);
+        if let Some(known) = entry.known() {
+            return known;
         }
         let _asking = entry.asking.lock().await;
-        if let Some(known) = entry.fresh() {
-            return Ok(known);
+        if let Some(known) = entry.known() {
+            return known;
         }
-        let probed = Arc::new(probe(egress, upstream).await?);
-        tracing::info!(%server, era = ?probed.era, "a remote server was asked what it speaks");
-        *entry.known.lock() = Some((probed.clone(), Instant::now()));
-        Ok(probed)
+        let probed = probe(egress, upstream).await.map(Arc::new);
+        if let Ok(probed) = &probed {
+            tracing::info!(%server, era = ?probed.era, "a remote server was asked what it speaks");
+        }
+        entry.note(probed)
     }
 
     /// An answer of the server contradicts what was known: it is asked again with the next call.
@@ -101,9 +115,8 @@ impl Eras {
             return;
         };
         let mut known = entry.known.lock();
-        if known.as_ref().is_some_and(|(_, at)| at.elapsed() > SETTLED) {
-            *known = None;
-        }
+        let settled = known.said.as_ref();
+        known.doubted |= settled.is_some_and(|(_, at)| at.elapsed() > SETTLED);
     }
 
     fn entry(&self, server: &ServerName, upstream: &Arc<Upstream>) -> Arc<Entry> {
@@ -117,7 +130,7 @@ impl Eras {
         }
         let entry = Arc::new(Entry {
             upstream: upstream.clone(),
-            known: Mutex::new(None),
+            known: Mutex::default(),
             asking: tokio::sync::Mutex::new(()),
         });
         self.servers.insert(server.clone(), entry.clone());
@@ -126,10 +139,40 @@ impl Eras {
 }
 
 impl Entry {
-    fn fresh(&self) -> Option<Arc<Probed>> {
+    /// What counts without asking. `None`: it has to be asked.
+    fn known(&self) -> Option<Result<Arc<Probed>, Fault>> {
         let known = self.known.lock();
-        let (probed, at) = known.as_ref()?;
-        (at.elapsed() < FRESH).then(|| probed.clone())
+        let failed = known.failed.as_ref();
+        if let Some((fault, _)) = failed.filter(|(_, at)| at.elapsed() < FAILED) {
+            return Some(known.said().ok_or_else(|| fault.clone()));
+        }
+        let (probed, at) = known.said.as_ref()?;
+        let is_fresh = at.elapsed() < FRESH && !known.doubted;
+        is_fresh.then(|| Ok(probed.clone()))
+    }
+
+    /// Keeps what came of asking. A server that says nothing now most likely speaks what it spoke.
+    fn note(&self, probed: Result<Arc<Probed>, Fault>) -> Result<Arc<Probed>, Fault> {
+        let mut known = self.known.lock();
+        match probed {
+            Ok(probed) => {
+                *known = Known {
+                    said: Some((probed.clone(), Instant::now())),
+                    ..Known::default()
+                };
+                Ok(probed)
+            }
+            Err(fault) => {
+                known.failed = Some((fault.clone(), Instant::now()));
+                known.said().ok_or(fault)
+            }
+        }
+    }
+}
+
+impl Known {
+    fn said(&self) -> Option<Arc<Probed>> {
+        self.said.as_ref().map(|(probed, _)| probed.clone())
     }
 }
 
@@ -224,4 +267,49 @@ async fn answer(response: Response<Incoming>) -> Option<Bytes> {
         }
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use super::*;
+
+    fn entry() -> Entry {
+        let url = model::url::HttpUrl::parse("http://127.0.0.1:1/mcp").unwrap();
+        let headers = Vec::new();
+        Entry {
+            upstream: Arc::new(Upstream { url, headers }),
+            known: Mutex::default(),
+            asking: tokio::sync::Mutex::new(()),
+        }
+    }
+
+    fn legacy() -> Arc<Probed> {
+        Arc::new(Probed {
+            era: Era::Legacy,
+            discovered: None,
+        })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failure_counts_for_a_moment_so_that_nobody_waits_for_the_next_one() {
+        let entry = entry();
+        assert!(entry.known().is_none(), "nobody has asked");
+        entry.note(Err(Fault::timeout("hung"))).unwrap_err();
+        assert!(entry.known().unwrap().is_err());
+        tokio::time::advance(FAILED).await;
+        assert!(entry.known().is_none(), "it is asked again");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_server_spoke_counts_where_it_says_nothing_now() {
+        let entry = entry();
+        entry.note(Ok(legacy())).unwrap();
+        tokio::time::advance(FRESH).await;
+        assert!(entry.known().is_none(), "it is asked again");
+        assert_eq!(entry.note(Err(Fault::timeout("hung"))).unwrap(), legacy());
+        assert_eq!(entry.known().unwrap().unwrap(), legacy());
+        tokio::time::advance(FAILED).await;
+        assert!(entry.known().is_none(), "and again");
+    }
 }

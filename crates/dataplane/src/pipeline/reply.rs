@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
-use http_body_util::{BodyExt, Limited};
+use http_body_util::BodyExt;
+use hyper::body::{Body, Incoming};
 use mcp::envelope::{self, Kind, Limits};
 use mcp::method::ListKind;
 use mcp::sse;
@@ -128,9 +129,9 @@ async fn forward(
         // Filters have seen it where it came from the server.
         let unscreened = Screened {
             screen: None,
-            id: Vec::new(),
+            id: id.unwrap_or(b"null").to_vec(),
         };
-        event_stream(EventBody::of_stream(incoming, unscreened, recording))
+        event_stream(EventBody::of_hop(incoming, unscreened, recording))
     } else {
         passed_on(ForwardedBody::new(Bytes::new(), incoming, recording))
     };
@@ -149,7 +150,7 @@ async fn forward_list(
     call: &Call<'_>,
     id: Option<&[u8]>,
     kind: ListKind,
-    incoming: hyper::body::Incoming,
+    incoming: Incoming,
     is_stream: bool,
     mut recording: Recording,
 ) -> Response<ReplyBody> {
@@ -157,12 +158,12 @@ async fn forward_list(
         let fault = Fault::unavailable(format!("the server's list cannot be shown: {why}"));
         Halt::fault(&fault, id).end(Some(recording))
     };
-    let whole = Limited::new(incoming, Limits::RESPONSE.bytes).collect();
+    let whole = collect(incoming, Limits::RESPONSE.bytes, &mut recording);
     let collected = tokio::time::timeout(LIST, whole).await;
     recording.answered();
     let body = match collected {
-        Ok(Ok(collected)) => collected.to_bytes(),
-        Ok(Err(error)) => return broken(&error.to_string(), recording),
+        Ok(Ok(collected)) => collected,
+        Ok(Err(why)) => return broken(&why, recording),
         Err(_) => return broken("it took too long", recording),
     };
     let body = if is_stream {
@@ -181,6 +182,33 @@ async fn forward_list(
         return Halt::unrecorded(id).into_response();
     }
     answer::json(StatusCode::OK, body)
+}
+
+/// Reads a whole reply of at most `bytes_max`, with room for it from what all calls under way may hold.
+async fn collect(
+    mut incoming: Incoming,
+    bytes_max: usize,
+    recording: &mut Recording,
+) -> Result<Bytes, String> {
+    let mut whole = BytesMut::new();
+    while let Some(frame) = incoming.frame().await {
+        let frame = frame.map_err(|error| error.to_string())?;
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
+        if whole.is_empty() && incoming.is_end_stream() {
+            // The usual case: one frame, not copied.
+            return Ok(data);
+        }
+        if whole.len() + data.len() > bytes_max {
+            return Err(format!("it is longer than {bytes_max} bytes"));
+        }
+        if !recording.hold_reply(whole.len() + data.len()) {
+            return Err("too much is under way to hold it".to_owned());
+        }
+        whole.extend_from_slice(&data);
+    }
+    Ok(whole.freeze())
 }
 
 /// The response among the events of a finished stream.

@@ -3,6 +3,7 @@
 use engine::Action;
 use mcp::error::{RefusedBy, RpcError};
 use mcp::method::{self, Target};
+use mcp::walk;
 use model::decision::{Decision, Reason};
 use model::name::RuleName;
 
@@ -33,7 +34,38 @@ pub fn authorize(call: &Call<'_>) -> Result<Option<RuleName>, Denied> {
         };
         decide(call, &Action::of(used, call.target()))?;
     }
+    if call.method() == method::SUBSCRIPTIONS_LISTEN {
+        listened_to(call)?;
+    }
     Ok(allowed)
+}
+
+/// Who wants to hear of a resource has to be allowed to read it.
+fn listened_to(call: &Call<'_>) -> Result<(), Denied> {
+    let member = |object, key| walk::find(call.body, object, key);
+    let wanted = call.message.params.and_then(|p| member(p, "notifications"));
+    let Some(uris) = wanted.and_then(|wanted| member(wanted, "resourceSubscriptions")) else {
+        return Ok(());
+    };
+    for raw in walk::elements(call.body, uris) {
+        // What is no text is no resource: the server says so.
+        let Some(uri) = walk::text(raw.of(call.body)) else {
+            continue;
+        };
+        let read = Action::of(method::RESOURCES_READ, Some(&uri));
+        let verdict = call
+            .config
+            .engine
+            .decide(call.principal, call.server, &read);
+        if !verdict.is_allowed() {
+            return Err(Denied {
+                error: RpcError::unknown_target(Target::Resource, &uri, call.revision.era()),
+                reason: verdict.reason.unwrap_or(Reason::NoRule),
+                rule: verdict.rule.cloned(),
+            });
+        }
+    }
+    Ok(())
 }
 
 fn decide(call: &Call<'_>, action: &Action<'_>) -> Result<Option<RuleName>, Denied> {

@@ -19,6 +19,13 @@ use crate::call::Call;
 /// How long all filters of one message may take together.
 const SUM_MAX: Duration = Duration::from_secs(10);
 
+/// What servers ask of legacy clients.
+const ASKED_OF_CLIENTS: [&str; 3] = [
+    mcp::method::SAMPLING_CREATE_MESSAGE,
+    mcp::method::ELICITATION_CREATE,
+    mcp::method::ROOTS_LIST,
+];
+
 /// A message that a filter refused, or that one could not be asked about.
 #[derive(Debug)]
 pub struct Rejected {
@@ -54,7 +61,12 @@ impl Screen {
             .then(|| call.target())
             .flatten();
         let filters = call.config.engine.filters();
-        let selection = filters.select(call.server, call.method(), tool, way);
+        let selection = if call.message.kind == Kind::Response {
+            // Which of the server's requests it answers is not known here.
+            filters.select_any(call.server, &ASKED_OF_CLIENTS, None, way)
+        } else {
+            filters.select(call.server, call.method(), tool, way)
+        };
         (!selection.is_empty()).then(|| Self {
             selection,
             way,
@@ -177,6 +189,10 @@ fn check_change(before: &[u8], after: &[u8]) -> Result<(), &'static str> {
     }
     if is.method != was.method {
         return Err("what it makes of the message has another method");
+    }
+    if was.kind == Kind::Request && is.target != was.target {
+        // Which filters see a message was settled by what it is aimed at.
+        return Err("what it makes of the message is aimed at another tool, prompt or resource");
     }
     Ok(())
 }

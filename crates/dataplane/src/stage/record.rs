@@ -103,6 +103,12 @@ impl Recording {
         self.record.trace
     }
 
+    /// Makes room for a reply of which so many bytes are held at one time. False: there is none.
+    pub fn hold_reply(&mut self, bytes: usize) -> bool {
+        let permit = self.permit.as_mut();
+        permit.is_none_or(|permit| permit.hold_reply(bytes))
+    }
+
     /// Keeps the call's permit for as long as the reply lasts.
     pub fn hold(&mut self, permit: Permit) {
         self.permit = Some(permit);

@@ -38,6 +38,8 @@ use crate::egress::Egress;
 
 /// Receivers that may be asked at one time; further questions are errors at once.
 const ASKED_MAX: usize = 2048;
+/// … of one filter, so that a slow one takes nothing from the others.
+const ASKED_OF_ONE_MAX: usize = 256;
 /// Filters whose receivers are kept. A full map is emptied: breakers close again.
 const RECEIVERS_MAX: usize = 10_000;
 /// What receivers see of us.
@@ -101,6 +103,8 @@ struct Inner {
 #[derive(Debug)]
 struct Receiver {
     breaker: Breaker,
+    /// One permit for each question under way.
+    asked: Arc<Semaphore>,
     /// How long it took to answer, or not to.
     took: Histogram,
 }
@@ -151,9 +155,10 @@ impl Webhooks {
         let Ok(_permit) = self.0.asked.try_acquire() else {
             return Err(Error::Busy);
         };
-        if !self.may_ask(filter, now) {
-            return Err(Error::Open);
-        }
+        let asked = self.may_ask(filter, now).ok_or(Error::Open)?;
+        let Ok(_permit_of_one) = asked.try_acquire() else {
+            return Err(Error::Busy);
+        };
         let until = deadline.min(now + hook.timeout);
         let asked = timeout_at(until, self.exchange(hook, about, way, message));
         let verdict = match asked.await {
@@ -167,9 +172,11 @@ impl Webhooks {
         verdict
     }
 
-    fn may_ask(&self, filter: &FilterName, now: Instant) -> bool {
+    /// The permits for questions to the receiver of `filter`. `None`: it is not to be asked for a moment.
+    fn may_ask(&self, filter: &FilterName, now: Instant) -> Option<Arc<Semaphore>> {
         if let Some(mut receiver) = self.0.receivers.get_mut(filter) {
-            return receiver.breaker.may_ask(now);
+            let may = receiver.breaker.may_ask(now);
+            return may.then(|| receiver.asked.clone());
         }
         if self.0.receivers.len() >= RECEIVERS_MAX {
             self.0.receivers.clear();
@@ -179,10 +186,11 @@ impl Webhooks {
         let labels = [("filter", filter.as_str())];
         let receiver = Receiver {
             breaker: Breaker::default(),
+            asked: Arc::new(Semaphore::new(ASKED_OF_ONE_MAX)),
             took: self.0.metrics.histogram(name, help, &labels, &SECONDS),
         };
-        self.0.receivers.entry(filter.clone()).or_insert(receiver);
-        true
+        let receiver = self.0.receivers.entry(filter.clone()).or_insert(receiver);
+        Some(receiver.asked.clone())
     }
 
     async fn exchange(

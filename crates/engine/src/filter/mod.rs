@@ -93,6 +93,18 @@ impl Chain {
         tool: Option<&str>,
         way: Direction,
     ) -> Selection {
+        self.select_any(server, &[method], tool, way)
+    }
+
+    /// The filters that look at a message of which only is known that it belongs to one of these methods, otherwise as
+    /// [`Self::select`].
+    pub fn select_any(
+        &self,
+        server: &ServerName,
+        methods: &[&str],
+        tool: Option<&str>,
+        way: Direction,
+    ) -> Selection {
         let literal = self
             .by_server
             .get(server.as_str())
@@ -100,7 +112,8 @@ impl Chain {
             .unwrap_or_default();
         let mut selected = Vec::new();
         for compiled in literal.iter().chain(&self.anywhere) {
-            if compiled.sees(server, method, tool, way) {
+            let sees = |method: &&str| compiled.sees(server, method, tool, way);
+            if methods.iter().any(sees) {
                 selected.push(Arc::clone(compiled));
             }
         }

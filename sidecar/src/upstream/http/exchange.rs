@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 
 use ::http::{Response as HttpResponse, StatusCode};
 use bytes::Bytes;
+use dataplane::deliver::deadline::Deadline;
 use dataplane::deliver::messages::Messages;
 use hyper::body::Incoming;
 use mcp::envelope::{self, Envelope, Kind, Limits};
@@ -13,10 +14,9 @@ use mcp::method;
 use mcp::revision::Era;
 use tokio::time::{timeout, timeout_at};
 
-use super::sessions::Session;
+use super::sessions::{Session, Slot};
 use super::{Chore, HttpServer, MESSAGE_BYTES_MAX};
 use crate::upstream::Error;
-use crate::upstream::deadline::Deadline;
 use crate::upstream::response::{Progress, Response};
 use crate::upstream::ticket::{Abandoned, Ask, Event};
 
@@ -29,6 +29,8 @@ pub struct Exchange {
     deadline: Deadline,
     /// `None` until the server can know of it, and once it is over.
     under_way: Option<Arc<Session>>,
+    /// The place of its session, which is in use as long as this lives.
+    slot: Option<Arc<Slot>>,
     messages: Option<Messages>,
 }
 
@@ -51,6 +53,7 @@ impl HttpServer {
             deadline: Deadline::new(ask.limit),
             ask,
             under_way: None,
+            slot: None,
             messages: None,
         };
         let begun = timeout(ask.limit, exchange.begin(user, message.into())).await;
@@ -65,6 +68,7 @@ impl Exchange {
         loop {
             let (slot, session) = self.server.session(user).await?;
             self.under_way = Some(session.clone());
+            self.slot = Some(slot.clone());
             let sent = self.server.post(message.clone(), Some(&session)).await;
             // Where nothing came back, whether it has begun is not known: it is told to stop.
             let response = sent?;
@@ -179,7 +183,12 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        self.server.0.waiting.fetch_sub(1, Ordering::Relaxed);
+        if let Some(slot) = &self.slot {
+            slot.touch();
+        }
+        if self.server.0.waiting.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.server.0.rests.notify_waiters();
+        }
         // Before 2026-07-28, a closed connection is no word: the server has to be told.
         if let Some(session) = self.under_way.take() {
             let message = cancelled(self.id);

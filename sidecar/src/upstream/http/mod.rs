@@ -48,6 +48,8 @@ struct Inner {
     next_id: AtomicU64,
     /// Calls that were sent and are not over.
     waiting: AtomicUsize,
+    /// None of them is left.
+    rests: Notify,
     /// Somebody was answered in a way that does not fit what is known of it.
     doubted: Notify,
     /// What is told to it when nobody waits; one task reads.
@@ -64,6 +66,7 @@ impl HttpServer {
             sessions: Sessions::default(),
             next_id: AtomicU64::new(1),
             waiting: AtomicUsize::new(0),
+            rests: Notify::new(),
             doubted: Notify::new(),
             chores,
         }));
@@ -88,6 +91,20 @@ impl HttpServer {
     /// How many calls wait for an answer. Those that go as they came are not among them.
     pub fn waiting(&self) -> usize {
         self.0.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Waits until no call waits for an answer.
+    async fn at_rest(&self) {
+        loop {
+            let rests = self.0.rests.notified();
+            tokio::pin!(rests);
+            // Before the look, so that nothing is missed after it.
+            rests.as_mut().enable();
+            if self.waiting() == 0 {
+                return;
+            }
+            rests.await;
+        }
     }
 
     /// It could not be reached, or its answer contradicts what is known of it: it is asked again.

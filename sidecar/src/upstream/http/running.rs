@@ -15,6 +15,9 @@ use crate::upstream::greeting::Greeting;
 
 /// How often a server that nobody doubts is asked whether it still speaks what it spoke.
 const ASKED_EVERY: Duration = Duration::from_secs(60);
+/// So many questions in a row without a good answer, and it is of no use: one may be an accident, or a limit on how often
+/// it may be asked.
+const FAILURES_MAX: u32 = 3;
 /// How soon a doubt is looked into, after the last time that it was asked.
 const ASKED_AFTER: Duration = Duration::from_secs(5);
 
@@ -24,6 +27,8 @@ pub struct Running {
     server: HttpServer,
     era: Era,
     asked: Instant,
+    /// How often in a row it gave no good answer.
+    failures: u32,
     /// Owns the task of chores; it ends with this.
     _tasks: JoinSet<()>,
 }
@@ -50,6 +55,7 @@ impl Running {
             server,
             era: greeting.revision.era(),
             asked: Instant::now(),
+            failures: 0,
             _tasks: tasks,
         };
         Ok((running, greeting))
@@ -64,7 +70,12 @@ impl Running {
     /// dropped while it waits.
     pub async fn ended(&mut self) -> String {
         loop {
-            let at_last = self.asked + ASKED_EVERY;
+            let pause = if self.failures == 0 {
+                ASKED_EVERY
+            } else {
+                ASKED_AFTER
+            };
+            let at_last = self.asked + pause;
             tokio::select! {
                 () = self.server.0.doubted.notified() => sleep_until(self.asked + ASKED_AFTER).await,
                 () = sleep_until(at_last) => {}
@@ -73,15 +84,24 @@ impl Running {
             let probed = probe(&inner.egress, &inner.upstream).await;
             self.asked = Instant::now();
             match probed {
-                Ok(probed) if probed.era == self.era => {}
+                Ok(probed) if probed.era == self.era => self.failures = 0,
                 Ok(_) => return "speaks another era of MCP now".to_owned(),
-                Err(fault) => return format!("is of no use now: {}", fault.message),
+                Err(fault) => {
+                    self.failures += 1;
+                    if self.failures >= FAILURES_MAX {
+                        return format!("is of no use now: {}", fault.message);
+                    }
+                    tracing::warn!(why = fault.message, "the server gives no good answer");
+                }
             }
         }
     }
 
-    /// Ends what was begun with it.
-    pub async fn retire(self) {
+    /// Lets calls finish for at most `within`, then ends what was begun with it.
+    pub async fn retire(self, within: Duration) {
+        if timeout(within, self.server.at_rest()).await.is_err() {
+            tracing::warn!(calls = self.server.waiting(), "calls are under way still");
+        }
         self.server.close_sessions().await;
     }
 }

@@ -33,8 +33,20 @@ pub(super) struct Session {
 #[derive(Debug)]
 pub(super) struct Slot {
     pub(super) session: OnceCell<Arc<Session>>,
-    /// Written with each use.
+    /// Written with each use, at its end as well.
     used: Mutex<Instant>,
+}
+
+impl Slot {
+    /// It was in use until now.
+    pub(super) fn touch(&self) {
+        *self.used.lock() = Instant::now();
+    }
+
+    /// Whether a call is under way in it. Calls hold their place; the map holds it, too.
+    fn is_in_use(slot: &Arc<Self>) -> bool {
+        Arc::strong_count(slot) > 1
+    }
 }
 
 /// All sessions, by user.
@@ -52,7 +64,7 @@ impl Sessions {
         gone: &mut Vec<Arc<Session>>,
     ) -> Result<Arc<Slot>, Error> {
         if let Some(slot) = self.0.get(user) {
-            *slot.used.lock() = Instant::now();
+            slot.touch();
             return Ok(slot.clone());
         }
         if self.0.len() >= SESSIONS_MAX {
@@ -82,15 +94,19 @@ impl Sessions {
         self.unused_for(IDLE)
     }
 
-    /// Takes out all.
+    /// Takes out all, in use or not.
     pub(super) fn all(&self) -> Vec<Arc<Session>> {
-        self.unused_for(Duration::ZERO)
+        self.take(|_| true)
     }
 
     fn unused_for(&self, time: Duration) -> Vec<Arc<Session>> {
+        self.take(|slot| !Slot::is_in_use(slot) && slot.used.lock().elapsed() >= time)
+    }
+
+    fn take(&self, goes: impl Fn(&Arc<Slot>) -> bool) -> Vec<Arc<Session>> {
         let mut gone = Vec::new();
         self.0.retain(|_, slot| {
-            let stays = slot.used.lock().elapsed() < time;
+            let stays = !goes(slot);
             if !stays && let Some(session) = slot.session.get() {
                 gone.push(session.clone());
             }
@@ -120,12 +136,21 @@ mod tests {
         let sessions = Sessions::default();
         let ana = begin(&sessions, "ana");
         begin(&sessions, "ben");
+        let eve = begin(&sessions, "eve");
         tokio::time::advance(IDLE - Duration::from_secs(1)).await;
         let again = sessions.slot("ana", &mut Vec::new()).unwrap();
         assert!(Arc::ptr_eq(&ana, &again));
+        drop(again);
+        let names = |gone: &[Arc<Session>]| gone.iter().map(|s| s.id.clone()).collect::<Vec<_>>();
         tokio::time::advance(Duration::from_secs(1)).await;
-        let gone = sessions.idle();
-        assert_eq!(gone.iter().map(|s| &s.id).collect::<Vec<_>>(), ["ben"]);
+        assert_eq!(names(&sessions.idle()), ["ben"], "eve's is in use");
+        eve.touch();
+        drop(eve);
+        assert!(sessions.idle().is_empty(), "it was in use until now");
+        tokio::time::advance(IDLE - Duration::from_secs(1)).await;
+        assert!(sessions.idle().is_empty(), "ana's place is held");
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(names(&sessions.idle()), ["eve"]);
         sessions.forget("ana", &ana);
         assert!(sessions.all().is_empty());
     }

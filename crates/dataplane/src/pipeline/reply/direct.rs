@@ -7,14 +7,19 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{Response, StatusCode};
-use http_body_util::{BodyExt, Limited};
-use hyper::body::Incoming;
+use http_body_util::BodyExt;
+use hyper::body::{Body, Incoming};
 use mcp::envelope::{self, Kind, Limits};
+use mcp::method;
 
-use super::{Forwarded, Halt, event_stream, is_event_stream, last_response, passed_on, whole};
-use crate::body::{EventBody, ForwardedBody, ReplyBody, Screened};
+use super::{
+    Forwarded, Halt, collect, event_stream, is_event_stream, last_response, passed_on, whole,
+};
+use crate::body::{EventBody, ForwardedBody, Patience, ReplyBody, Screened};
 use crate::call::Call;
 use crate::deliver::Message;
+use crate::deliver::deadline::Deadline;
+use crate::deliver::direct::ANSWER_BYTES_MAX;
 use crate::refusal::Fault;
 use crate::stage::record::Recording;
 
@@ -38,16 +43,23 @@ pub(super) async fn finish(
     mut recording: Recording,
 ) -> Response<ReplyBody> {
     let (parts, incoming) = forwarded.response.into_parts();
-    let is_list = mcp::method::is_list(call.method()).is_some();
+    let is_list = method::is_list(call.method()).is_some();
     let is_stream = is_event_stream(&parts.headers);
     if is_stream && !is_list {
-        let mut response = event_stream(EventBody::of_stream(incoming, screened, recording));
+        let patience = if call.method() == method::SUBSCRIPTIONS_LISTEN {
+            Patience::Endless
+        } else {
+            Patience::Call(Deadline::new(time(call)))
+        };
+        let asked = call.message.id.as_ref().map(envelope::Id::key);
+        let body = EventBody::of_server(incoming, patience, asked, screened, recording);
+        let mut response = event_stream(body);
         super::begin_session(&mut response, forwarded.session.as_deref());
         return response;
     }
     let must_see = is_list || is_stream || screened.screen.is_some();
     let within = time(call);
-    let read = tokio::time::timeout(within, read(incoming, must_see)).await;
+    let read = tokio::time::timeout(within, read(incoming, must_see, &mut recording)).await;
     recording.answered();
     let fail = |why: String, recording| {
         let fault = Fault::unavailable(format!("the server's answer cannot be used: {why}"));
@@ -86,14 +98,14 @@ fn time(call: &Call<'_>) -> Duration {
 }
 
 /// Reads an answer: all of it, unless it is large and nobody has to see it whole.
-async fn read(mut incoming: Incoming, must_see: bool) -> Result<Read, String> {
+async fn read(
+    mut incoming: Incoming,
+    must_see: bool,
+    recording: &mut Recording,
+) -> Result<Read, String> {
     if must_see {
-        let whole = Limited::new(incoming, Limits::RESPONSE.bytes)
-            .collect()
-            .await;
-        return whole
-            .map(|body| Read::Whole(body.to_bytes()))
-            .map_err(|error| error.to_string());
+        let whole = collect(incoming, ANSWER_BYTES_MAX, recording).await?;
+        return Ok(Read::Whole(whole));
     }
     let mut begun = BytesMut::new();
     while let Some(frame) = incoming.frame().await {
@@ -101,7 +113,7 @@ async fn read(mut incoming: Incoming, must_see: bool) -> Result<Read, String> {
         let Ok(data) = frame.into_data() else {
             continue;
         };
-        if begun.is_empty() && hyper::body::Body::is_end_stream(&incoming) {
+        if begun.is_empty() && incoming.is_end_stream() {
             // The usual case: one frame, not copied.
             return Ok(Read::Whole(data));
         }

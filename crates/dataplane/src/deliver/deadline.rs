@@ -9,7 +9,7 @@ const LIMIT_TIMES_MAX: u32 = 10;
 
 /// The time of one call.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Deadline {
+pub struct Deadline {
     limit: Duration,
     at: Instant,
     latest: Instant,
@@ -17,7 +17,7 @@ pub(super) struct Deadline {
 
 impl Deadline {
     /// `limit` from now.
-    pub(super) fn new(limit: Duration) -> Self {
+    pub fn new(limit: Duration) -> Self {
         let now = Instant::now();
         Self {
             limit,
@@ -27,12 +27,12 @@ impl Deadline {
     }
 
     /// When its time is over.
-    pub(super) fn at(&self) -> Instant {
+    pub fn at(&self) -> Instant {
         self.at
     }
 
     /// Gives it its limit anew. False: also a server that never stops telling of progress has to come to an end.
-    pub(super) fn renew(&mut self) -> bool {
+    pub fn renew(&mut self) -> bool {
         let now = Instant::now();
         self.at = (now + self.limit).min(self.latest);
         now < self.latest
