@@ -25,8 +25,11 @@ use runtime::backoff::Backoff;
 /// Longest that a call takes, tries and pauses included: whoever waits for a write learns soon that the
 /// store is away.
 const CALL_MAX: Duration = Duration::from_secs(5);
-/// Longest that one try takes, so that a member that hangs leaves time for another.
-const TRY_MAX: Duration = Duration::from_secs(2);
+/// Longest that one try takes, so that a member that hangs leaves time for another: one that has just lost its leader
+/// answers only after seconds.
+const TRY_MAX: Duration = Duration::from_secs(1);
+/// … for a page of a list, which may be large.
+const PAGE_TRY_MAX: Duration = Duration::from_secs(3);
 /// First and longest pause between tries.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(25), Duration::from_millis(400));
 /// Longest that making a connection takes.
@@ -90,6 +93,18 @@ impl Etcd {
     where
         F: StdFuture<Output = Result<T, etcd_client::Error>>,
     {
+        self.call_in(TRY_MAX, ask).await
+    }
+
+    /// [`Self::call`], with this much time for each try.
+    async fn call_in<T, F>(
+        &self,
+        try_max: Duration,
+        ask: impl Fn(KvClient) -> F,
+    ) -> Result<T, Error>
+    where
+        F: StdFuture<Output = Result<T, etcd_client::Error>>,
+    {
         let deadline = Instant::now() + CALL_MAX;
         let mut backoff = Backoff::new(PAUSES.0, PAUSES.1);
         loop {
@@ -98,10 +113,10 @@ impl Etcd {
                 .kv_client()
                 .max_decoding_message_size(ANSWER_BYTES_MAX);
             let left = deadline.saturating_duration_since(Instant::now());
-            let error = match timeout(TRY_MAX.min(left), ask(kv)).await {
+            let error = match timeout(try_max.min(left), ask(kv)).await {
                 Ok(Ok(answer)) => return Ok(answer),
                 Ok(Err(error)) => error_of(&error),
-                Err(_) => Error::Away(format!("no answer from etcd within {TRY_MAX:?}")),
+                Err(_) => Error::Away(format!("no answer from etcd within {try_max:?}")),
             };
             let pause = backoff.pause();
             if !error.may_be_retried() || Instant::now() + pause >= deadline {
@@ -168,7 +183,7 @@ impl Etcd {
         let mut found = Vec::new();
         let (mut from, mut revision) = (prefix.as_bytes().to_vec(), 0);
         loop {
-            let answer = self.call(|mut kv| {
+            let answer = self.call_in(PAGE_TRY_MAX, |mut kv| {
                 let mut options = GetOptions::new()
                     .with_range(end.clone())
                     .with_limit(PAGE_KEYS)

@@ -22,10 +22,12 @@ use super::bells::Bells;
 use super::{Error, etcd, key};
 use runtime::backoff::Backoff;
 
-/// First and longest pause before watching again.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
-/// Longest that beginning to watch takes.
-const BEGIN_MAX: Duration = Duration::from_secs(5);
+/// First and longest pause before watching again. Short to the end: while nothing is watched nodes get nothing new, and
+/// members that elect a leader refuse some tries before one of them takes a watch.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(500));
+/// Longest that beginning to watch takes, so that a member that hangs leaves time for another: one without a leader
+/// answers a read only after seconds.
+const BEGIN_MAX: Duration = Duration::from_secs(2);
 
 /// Watches until `drain` starts.
 pub(super) async fn follow(client: Client, bells: Arc<Bells>, drain: Drain) {

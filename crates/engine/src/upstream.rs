@@ -202,4 +202,28 @@ mod tests {
         ));
         assert_eq!(leads_away.unwrap_err()[0].path, "spec.runtime.remote");
     }
+
+    #[test]
+    fn where_a_message_is_sent_does_not_depend_on_a_secret() {
+        let with = |url: &str, value: &str| {
+            let mut snapshot = snapshot(url, Value::Plain("v".to_owned()), value);
+            let server = snapshot.servers.values_mut().next().unwrap();
+            let values = &mut Arc::get_mut(server).unwrap().url_values;
+            values.insert("KEY".to_owned(), secret("token"));
+            compile(&snapshot)
+        };
+        let upstreams = with("https://x/${KEY}?k=${KEY}", "sk-1").unwrap();
+        let upstream = upstreams.values().next().unwrap();
+        assert_eq!(upstream.url.to_string(), "https://x/sk-1?k=sk-1");
+        for (url, value) in [
+            ("https://${KEY}.x/", "sk-1"),
+            ("https://${KEY}-.x/", "sk-1"),
+            ("https://x:${KEY}/", "sk-1"),
+            ("https://x:${KEY}/", "8443"),
+        ] {
+            let fault = with(url, value).unwrap_err();
+            assert_eq!(fault[0].path, "spec.runtime.remote", "{url}");
+            assert!(!fault[0].message.contains(value), "{}", fault[0].message);
+        }
+    }
 }

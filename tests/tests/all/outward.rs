@@ -25,6 +25,7 @@ struct Outside {
     old: Listener,
     new: Listener,
     rotating: Listener,
+    worded: Listener,
     receiver: Listener,
     wrong: Listener,
 }
@@ -35,6 +36,7 @@ fn outside() -> &'static Outside {
         old: remote::legacy(),
         new: remote::modern(),
         rotating: remote::legacy(),
+        worded: remote::legacy(),
         receiver: Listener::start(|_| allow()),
         wrong: Listener::start(|_| allow()),
     })
@@ -63,6 +65,9 @@ fn border() -> Guest {
         lax["spec"]["onError"] = json!("allow");
         let mut obot = wrong("obot", &["obot"]);
         obot["spec"]["webhook"]["format"] = json!("obot");
+        let mut worded = catalog::words("worded", &["hacking"]);
+        worded["spec"]["match"]["servers"] = json!(["worded"]);
+        worded["spec"]["match"]["methods"] = json!(["*"]);
         let resources = [
             catalog::secret("token", "t0ken"),
             catalog::secret("key", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
@@ -76,11 +81,13 @@ fn border() -> Guest {
             catalog::named_fixture("strict", "slow", &[]),
             catalog::remote("lax", &outside.old.url("/mcp")),
             catalog::remote("obot", &outside.new.url("/mcp")),
+            catalog::remote("worded", &outside.worded.url("/mcp")),
             catalog::allow("engineers", "engineering", &["*"]),
             seeing,
             wrong("strict", &["strict"]),
             lax,
             obot,
+            worded,
         ];
         Mesh::new().with(&resources).edges(2).start_shared()
     })
@@ -409,4 +416,43 @@ fn a_receiver_that_was_made_for_obot_works() {
         "{refused}"
     );
     let _ = outside;
+}
+
+#[test]
+fn what_all_users_would_share_at_a_remote_server_is_refused() {
+    let mesh = border();
+    let key = ana(&mesh);
+    let session = Session::begin(&mesh.url(0, "old"), &key);
+    for method in ["tasks/list", "tasks/result", "tasks/cancel"] {
+        let response = session.request(method, json!({"taskId": "1"})).send();
+        assert_eq!(response.error()["code"], -32601, "{method}: {response}");
+    }
+    let modern = Modern::new(&mesh.url(0, "new"), &key);
+    let wanted = json!({"notifications": {"taskIds": ["1"]}});
+    let response = modern.request("subscriptions/listen", wanted).send();
+    assert_eq!(response.refusal().1, "not_bridgeable", "{response}");
+}
+
+#[test]
+fn what_a_client_answers_to_a_server_passes_the_filters() {
+    let (mesh, outside) = (border(), outside());
+    let session = Session::begin(&mesh.url(0, "worded"), &ana(&mesh));
+    let answer = |text: &str| {
+        let result = json!({"action": "accept", "content": {"name": text}});
+        session.post(&json!({"jsonrpc": "2.0", "id": "asked", "result": result}))
+    };
+    let heard = |text: &str| {
+        let all = outside.worded.take();
+        let holds = |heard: &Heard| heard.json().to_string().contains(text);
+        all.iter().any(holds)
+    };
+    answer("a harmless name").send().expect_status(202);
+    assert!(heard("a harmless name"), "it goes on");
+    let refused = answer("hacking").send();
+    assert_eq!(
+        refused.refusal(),
+        (-31010, "filter".to_owned()),
+        "{refused}"
+    );
+    assert!(!heard("hacking"), "it does not");
 }
