@@ -61,7 +61,7 @@ class Call:
         return await self.ctx.session.send_request(request, answer, metadata=here)
 
     async def log(self, level: str, text: str) -> None:
-        """Tells the client, if it wants to know: the SDK looks into the request (modern), we at the session (legacy)."""
+        """Tells the client, if it wants to know: the SDK looks at the request (modern), we at the session (legacy)."""
         wanted = self.ctx.lifespan_context.levels.get(session_of(self.ctx), "debug")
         if self.modern or LEVELS.index(level) >= LEVELS.index(wanted):
             await self.ctx.session.send_log_message(level, text, "fixture", related_request_id=self.ctx.request_id)

@@ -11,16 +11,13 @@ Start reading at surface.py; what a server of one era refuses is in eras.py.
 import argparse
 import asyncio
 import socket
-import sys
 import warnings
+from contextlib import suppress
 
 import uvicorn
 from mcp.server.runner import serve_loop
 from mcp.server.stdio import stdio_server
 from mcp.shared.exceptions import MCPDeprecationWarning
-
-# Half of what a fixture of two eras shows is deprecated in the newer one, on purpose.
-warnings.simplefilter("ignore", MCPDeprecationWarning)
 
 from eras import Era, LegacyDoor, ModernDoor, without_handshake
 from events import EventLog
@@ -31,6 +28,8 @@ RETRY_MS = 100  # what a client is told to wait before it takes a closed stream 
 
 
 def main() -> None:
+    # Half of what a fixture of two eras shows is deprecated in the newer one, on purpose.
+    warnings.simplefilter("ignore", MCPDeprecationWarning)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--era", choices=[era.value for era in Era], default=Era.DUAL.value)
     transports = parser.add_subparsers(dest="transport", required=True)
@@ -39,10 +38,8 @@ def main() -> None:
     args = parser.parse_args()
     era = Era(args.era)
     serve = http(era, args.port) if args.transport == "http" else stdio(era)
-    try:
+    with suppress(KeyboardInterrupt):
         asyncio.run(serve)
-    except KeyboardInterrupt:
-        pass
 
 
 async def http(era: Era, port: int) -> None:
@@ -88,4 +85,4 @@ async def stdio(era: Era) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -150,9 +150,7 @@ async def list_tools(ctx: ServerRequestContext, _: PaginatedRequestParams | None
     return ListToolsResult(tools=[entry.tool for entry in tools_for(ctx).values()])
 
 
-async def call_tool(
-    ctx: ServerRequestContext, params: CallToolRequestParams
-) -> CallToolResult | InputRequiredResult:
+async def call_tool(ctx: ServerRequestContext, params: CallToolRequestParams) -> CallToolResult | InputRequiredResult:
     entry = tools_for(ctx).get(params.name)
     if entry is None:
         raise MCPError(INVALID_PARAMS, f"Unknown tool: {params.name}")
