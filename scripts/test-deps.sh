@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # What checks and tests need beyond a build. One argument says how much:
 #   check   cargo-deny
-#   test    cargo-deny, etcd, the Python and TypeScript clients, what hosted servers need  (default)
+#   test    cargo-deny, etcd, the Python and TypeScript clients, what hosted servers need, the conformance
+#           suite and its fixtures  (default)
 #   e2e     test, and the clients of the long run
 # Idempotent, and quick when nothing is to do.
 set -euo pipefail
@@ -19,6 +20,12 @@ npm_ci() {
     say "installing the packages of $1 (npm ci)"
     (cd "$dir" && npm ci --no-audit --no-fund --loglevel=error) >&2 || die "npm ci failed in $1"
     printf '%s\n' "$mark" >"$dir/node_modules/.lock-sum"
+}
+
+# foreign FOLDER   builds a Rust program that is no part of our workspace, into a target folder of its own.
+# Cargo itself knows whether there is anything to do.
+foreign() {
+    cargo build --quiet --locked --manifest-path "$root/$1/Cargo.toml" --target-dir "$root/target/clients"
 }
 
 # warm NAME VERSION COMMAND...   runs COMMAND once for each version, so that the first start of a
@@ -44,13 +51,15 @@ hash -r # what it linked is found from here on
 { have etcd && have etcdctl; } || install etcd "etcd-server etcd-client" etcd \
     "install etcd and etcdctl 3.4 or later, from your distribution or github.com/etcd-io/etcd/releases"
 
+# One venv for clients and servers, which pin the same SDK.
 # shellcheck disable=SC2046  # one package a line, on purpose
-venv venv $(grep -v '^ *\(#\|$\)' "$root/tests/clients/python/requirements.txt")
+venv venv $(grep -hv '^ *\(#\|$\)' "$root"/tests/{clients,servers}/python/requirements.txt | sort -u)
 npm_ci tests/clients/ts
+npm_ci tests/conformance
+foreign tests/servers/rmcp
 if [ "$what" = e2e ]; then
     npm_ci tests/clients/ts2
-    # Cargo itself knows whether there is anything to do; its own target folder, as it is not our workspace.
-    cargo build --quiet --locked --manifest-path "$root/tests/clients/rmcp/Cargo.toml" --target-dir "$root/target/clients"
+    foreign tests/clients/rmcp
 fi
 
 # The quick start's servers, as deploy/quickstart/servers.yaml pins them.

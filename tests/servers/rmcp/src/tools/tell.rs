@@ -1,0 +1,96 @@
+//! Tools that tell something while they run.
+
+use std::time::Duration;
+
+use rmcp::model::{CallToolResponse, LoggingLevel};
+use tokio::time::sleep;
+
+use super::{NOTHING, Row, row};
+use crate::call::{Call, text};
+use crate::resources::WATCHED;
+
+/// Between two notifications, so that they are seen one by one.
+const STEP: Duration = Duration::from_millis(50);
+
+pub const TOOLS: &[Row] = &[
+    row("test_tool_with_logging", "Logs three lines", NOTHING),
+    row(
+        "test_tool_with_progress",
+        "Tells its progress three times",
+        NOTHING,
+    ),
+    row(
+        "test_logging_tool",
+        "Logs a line in each of three levels",
+        NOTHING,
+    ),
+    row(
+        "test_trigger_tool_change",
+        "Says that tools changed",
+        NOTHING,
+    ),
+    row(
+        "test_trigger_prompt_change",
+        "Says that prompts changed",
+        NOTHING,
+    ),
+    row(
+        "test_trigger_resource_update",
+        "Says that test://watched-resource changed",
+        NOTHING,
+    ),
+];
+
+pub async fn call(call: &Call<'_>) -> CallToolResponse {
+    let (peer, changes) = (&call.cx.peer, &call.fixture.shared.changes);
+    text(match call.target {
+        "test_tool_with_logging" => {
+            for line in [
+                "Tool execution started",
+                "Tool processing data",
+                "Tool execution completed",
+            ] {
+                call.log(LoggingLevel::Info, line).await;
+                sleep(STEP).await;
+            }
+            "Three lines logged"
+        }
+        "test_tool_with_progress" => {
+            for done in [0.0, 50.0, 100.0] {
+                call.progress(done, 100.0).await;
+                sleep(STEP).await;
+            }
+            "Progress told three times"
+        }
+        "test_logging_tool" => {
+            for level in [
+                LoggingLevel::Debug,
+                LoggingLevel::Info,
+                LoggingLevel::Warning,
+            ] {
+                call.log(level, "A line of this level").await;
+            }
+            "Three levels logged"
+        }
+        "test_trigger_tool_change" => {
+            if call.modern() {
+                changes.tools_changed().await;
+            } else {
+                let _ = peer.notify_tool_list_changed().await;
+            }
+            "Said that tools changed"
+        }
+        "test_trigger_prompt_change" => {
+            if call.modern() {
+                changes.prompts_changed().await;
+            } else {
+                let _ = peer.notify_prompt_list_changed().await;
+            }
+            "Said that prompts changed"
+        }
+        _ => {
+            changes.resource_changed(WATCHED).await;
+            "Said that test://watched-resource changed"
+        }
+    })
+}
