@@ -48,6 +48,11 @@ test: build-deps test-deps ## Run all tests but the long ones
 	cargo build --workspace --bins --tests --locked
 	cargo test --workspace --locked --no-fail-fast
 
+.PHONY: conformance
+conformance: build-deps test-deps ## Run the official conformance suite of MCP through edge and sidecar
+	cargo build --workspace --bins --tests --locked
+	cargo test -p tests --test all --locked conformance -- --nocapture
+
 .PHONY: e2e
 e2e: build-deps e2e-deps ## Run the long tests: more clients, more time
 	cargo build --workspace --bins --tests --locked

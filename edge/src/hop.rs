@@ -9,6 +9,7 @@ use dataplane::call::{self, CALL_HEADER, Call, TRACEPARENT};
 use dataplane::config::live::{Config, Live};
 use dataplane::deliver::http::{Error as HopError, Upstream as Pool};
 use dataplane::deliver::probe::Eras;
+use dataplane::deliver::standing::{self, Standing, Stood};
 use dataplane::deliver::{Admitted, Connection, Forwarded, Hop, Reply, Session, direct};
 use dataplane::egress::Egress;
 use dataplane::refusal::{Fault, Refused};
@@ -23,7 +24,10 @@ use mcp::error::RpcError;
 use mcp::headers::{MCP_METHOD, MCP_NAME, MCP_PARAM_PREFIX, MCP_PROTOCOL_VERSION, MCP_SESSION_ID};
 use mcp::method;
 use model::name::ServerName;
+use model::principal::Principal;
 use model::record;
+use model::record::CallId;
+use runtime::backoff::Backoff;
 use runtime::clock::now_unix_s;
 use runtime::tls::{self, Identity};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -34,6 +38,10 @@ use crate::{authenticate, session};
 
 /// On top of a server's own time for a call: the way there and back, and the sidecar's say when it is over.
 const GRACE: Duration = Duration::from_secs(5);
+/// First and longest pause before a call that waits tries a sidecar again which was reachable and did not take it.
+const TRIES: (Duration, Duration) = (Duration::from_millis(25), Duration::from_secs(1));
+/// How long a sidecar may take to begin a stream, which it asks a server for in turn.
+const STAND: Duration = Duration::from_secs(35);
 
 /// What this hop adds to the pipeline.
 #[derive(Debug)]
@@ -141,14 +149,17 @@ impl Hop for Edge {
         }
         let server = call.config.engine.server(call.server.as_str());
         let within = server.map_or(GRACE, |server| server.limits.call);
-        let asked = self.eras.of(&self.egress, call.server, upstream);
-        let Ok(probed) = timeout(within, asked).await else {
+        let asked = async {
+            let probed = self.eras.of(&self.egress, call.server, upstream).await?;
+            let era = call.revision.era();
+            probed.speaks(era, &self.egress, upstream).await
+        };
+        let Ok(speaks) = timeout(within, asked).await else {
             return Err(Fault::timeout(
                 "the server does not say in time what it speaks",
             ));
         };
-        let probed = probed?;
-        Ok(if probed.era == call.revision.era() {
+        Ok(if speaks? {
             Way::Direct(upstream.clone())
         } else {
             Way::Sidecar
@@ -164,6 +175,19 @@ impl Hop for Edge {
             Way::Direct(upstream) => self.direct(call, upstream).await,
             Way::Sidecar => self.to_sidecar(call).await,
         }
+    }
+
+    async fn stand(&self, standing: &Standing<'_>) -> Result<Stood, Refused> {
+        let Some(session) = standing.session.strip_prefix(DIRECT) else {
+            return self.stand_at_sidecar(standing).await;
+        };
+        // A session is over with the server that it was begun with.
+        let upstream = standing.config.engine.upstream(standing.server);
+        let upstream = upstream.ok_or_else(Refused::session_ended)?;
+        Ok(Stood {
+            response: standing::send(&self.egress, upstream, standing, session).await?,
+            is_servers: true,
+        })
     }
 }
 
@@ -205,6 +229,44 @@ impl Edge {
             forwarded.session = Some(seal(call, &session)?);
         }
         Ok(Reply::Direct(forwarded))
+    }
+
+    /// To the sidecar that the session names: no other knows it.
+    async fn stand_at_sidecar(&self, standing: &Standing<'_>) -> Result<Stood, Refused> {
+        let away = || {
+            let message = format!("no sidecar of {} can be reached", standing.server);
+            Refused::new(StatusCode::SERVICE_UNAVAILABLE, message)
+        };
+        let endpoints = self.live.endpoints();
+        let outbound = self.outbound.load_full();
+        let session = Some(standing.session);
+        let routes = &outbound.routes;
+        let endpoint = routes
+            .candidates(&endpoints, standing.server, session)
+            .into_iter()
+            .next();
+        let pool = endpoint.and_then(|endpoint| routes.pool(standing.server, endpoint));
+        let pool = pool.ok_or_else(away)?;
+        let request = standing_request(standing, &outbound.signer).map_err(|_| away())?;
+        let sent = timeout(STAND, pool.send(request))
+            .await
+            .map_err(|_| away())?;
+        let response = sent.map_err(|error| {
+            tracing::warn!(%error, server = %standing.server, "no sidecar can be reached");
+            away()
+        })?;
+        match response.status() {
+            StatusCode::NOT_FOUND => Err(Refused::session_ended()),
+            StatusCode::METHOD_NOT_ALLOWED => Err(standing::not_offered(standing.method)),
+            status if status.is_success() => Ok(Stood {
+                response,
+                is_servers: false,
+            }),
+            status => {
+                let message = format!("the server's sidecar answers HTTP {status}");
+                Err(Refused::new(StatusCode::BAD_GATEWAY, message))
+            }
+        }
     }
 
     async fn to_sidecar(&self, call: &Call<'_>) -> Result<Reply, Fault> {
@@ -265,11 +327,18 @@ impl Edge {
         });
         let deadline = Instant::now() + limit;
         let mut last = error;
+        // A sidecar that is reachable and takes no calls all the same is not knocked at by all who wait, again and again.
+        let mut backoff = Backoff::new(TRIES.0, TRIES.1);
+        let mut pause = Duration::ZERO;
         loop {
-            let reachable = self.waiting.until_reachable(&self.live, call.server);
+            let reachable = async {
+                tokio::time::sleep(pause).await;
+                self.waiting.until_reachable(&self.live, call.server).await;
+            };
             if timeout_at(deadline, reachable).await.is_err() {
                 return Err(unreachable(last));
             }
+            pause = backoff.pause();
             match self.try_all(call).await? {
                 Some(Tried::Answered(reply)) => return Ok(*reply),
                 Some(Tried::Unreachable(error)) => last = error,
@@ -356,22 +425,10 @@ fn seal(call: &Call<'_>, session: &Session) -> Result<String, Fault> {
 /// The call as the sidecar gets it: the client's own message and revision, our statement of who calls,
 /// and no header that the client could have made up.
 fn request(call: &Call<'_>, signer: &Signer) -> Result<Request<Full<bytes::Bytes>>, Fault> {
-    let lost = |_| Fault::unavailable("who calls could not be stated");
-    let statement = signer
-        .state(call.principal, call.server, now_unix_s())
-        .map_err(lost)?;
-    let host = format!("{}.sidecar.gatehouse.internal", call.server);
-    let uri = format!("https://{host}/mcp/{}", call.server);
-    let mut request = Request::new(Full::new(call.body.clone()));
+    let mut request = hop_request(signer, call.principal, call.server, call.id)?;
     *request.method_mut() = Method::POST;
-    *request.uri_mut() = uri
-        .parse()
-        .map_err(|_| Fault::unavailable("the server's name is no host name"))?;
+    *request.body_mut() = Full::new(call.body.clone());
     let headers = request.headers_mut();
-    let text = |text: &str| {
-        HeaderValue::from_str(text).map_err(|_| Fault::unavailable("a header is not text"))
-    };
-    headers.insert(HOST, text(&host)?);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(
         ACCEPT,
@@ -381,8 +438,6 @@ fn request(call: &Call<'_>, signer: &Signer) -> Result<Request<Full<bytes::Bytes
             "application/json"
         }),
     );
-    headers.insert(statement::HEADER, statement);
-    headers.insert(CALL_HEADER, text(&call.id.to_string())?);
     headers.insert(TRACEPARENT, text(&call::traceparent(&call.trace))?);
     if let Some(handle) = call.session {
         headers.insert(MCP_SESSION_ID, text(handle)?);
@@ -395,6 +450,50 @@ fn request(call: &Call<'_>, signer: &Signer) -> Result<Request<Full<bytes::Bytes
         mirror(call.headers, headers);
     }
     Ok(request)
+}
+
+/// … and a request of a session without a message.
+fn standing_request(
+    standing: &Standing<'_>,
+    signer: &Signer,
+) -> Result<Request<Full<bytes::Bytes>>, Fault> {
+    let mut request = hop_request(signer, standing.principal, standing.server, standing.id)?;
+    request.method_mut().clone_from(standing.method);
+    let headers = request.headers_mut();
+    headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
+    headers.insert(MCP_SESSION_ID, text(standing.session)?);
+    if let Some(version) = standing.headers.get(MCP_PROTOCOL_VERSION) {
+        headers.insert(MCP_PROTOCOL_VERSION, version.clone());
+    }
+    Ok(request)
+}
+
+/// What every request to a sidecar has.
+fn hop_request(
+    signer: &Signer,
+    principal: &Arc<Principal>,
+    server: &ServerName,
+    id: CallId,
+) -> Result<Request<Full<bytes::Bytes>>, Fault> {
+    let lost = |_| Fault::unavailable("who calls could not be stated");
+    let statement = signer
+        .state(principal, server, now_unix_s())
+        .map_err(lost)?;
+    let host = format!("{server}.sidecar.gatehouse.internal");
+    let uri = format!("https://{host}/mcp/{server}");
+    let mut request = Request::new(Full::default());
+    *request.uri_mut() = uri
+        .parse()
+        .map_err(|_| Fault::unavailable("the server's name is no host name"))?;
+    let headers = request.headers_mut();
+    headers.insert(HOST, text(&host)?);
+    headers.insert(statement::HEADER, statement);
+    headers.insert(CALL_HEADER, text(&id.to_string())?);
+    Ok(request)
+}
+
+fn text(text: &str) -> Result<HeaderValue, Fault> {
+    HeaderValue::from_str(text).map_err(|_| Fault::unavailable("a header is not text"))
 }
 
 /// Copies the headers that mirror the body; they were compared with it at the door.

@@ -11,10 +11,12 @@ use dataplane::answer;
 use dataplane::auth::statement::Verifier;
 use dataplane::call::Call;
 use dataplane::config::live::Config;
+use dataplane::deliver::standing::{self, Standing, Stood};
 use dataplane::deliver::{
     Admitted, Connection, Events, Forwarded, Hop, Message, Reply, Session, direct,
 };
 use dataplane::refusal::{Fault, Refused};
+use http::StatusCode;
 use http::request::Parts;
 use mcp::envelope::Kind;
 use mcp::error::RpcError;
@@ -115,7 +117,7 @@ impl Hop for Sidecar {
         }
         let ready = self.ready(call).await?;
         if let Target::Http(server) = &ready.target
-            && ready.greeting.revision.era() == call.revision.era()
+            && (direct_session(call.session).is_some() || server.speaks(call).await?)
         {
             return self.direct(call, server).await;
         }
@@ -142,6 +144,25 @@ impl Hop for Sidecar {
             None => self.forward(call, &ready).await,
         }
     }
+
+    /// A session with a server over HTTP is the client's own; the shared one of a process has no stream to give, and no
+    /// end.
+    async fn stand(&self, standing: &Standing<'_>) -> Result<Stood, Refused> {
+        let Route::Ready(ready) = self.upstream.route() else {
+            let message = format!("{} is not running", self.server);
+            return Err(Refused::new(StatusCode::SERVICE_UNAVAILABLE, message));
+        };
+        let (server, session) = match (&ready.target, direct_session(Some(standing.session))) {
+            (Target::Http(server), Some(session)) => (server, session),
+            (Target::Process(_), Some(_)) => return Err(Refused::session_ended()),
+            (_, None) => return Err(standing::not_offered(standing.method)),
+        };
+        let sent = standing::send(server.egress(), server.upstream(), standing, session);
+        Ok(Stood {
+            response: sent.await?,
+            is_servers: true,
+        })
+    }
 }
 
 impl Sidecar {
@@ -152,7 +173,7 @@ impl Sidecar {
             return Ok(Reply::Accepted);
         };
         let link = match &ready.target {
-            Target::Http(server) if self.direct_session(call).is_some() => {
+            Target::Http(server) if direct_session(call.session).is_some() => {
                 return self.direct(call, server).await;
             }
             Target::Http(_) => return Ok(Reply::Accepted),
@@ -172,15 +193,9 @@ impl Sidecar {
         Ok(Reply::Accepted)
     }
 
-    /// The server's own session id, where the handle carries one.
-    fn direct_session<'c>(&self, call: &Call<'c>) -> Option<&'c str> {
-        let (_, rest) = call.session?.split_once('.')?;
-        rest.strip_prefix(DIRECT)
-    }
-
     /// As it came, to a server of the client's own era.
     async fn direct(&self, call: &Call<'_>, server: &HttpServer) -> Result<Reply, Fault> {
-        let session = self.direct_session(call);
+        let session = direct_session(call.session);
         if session.is_none() && call.session.is_some() {
             // It was begun with another upstream, which has been replaced.
             return Err(Fault::session_ended());
@@ -279,6 +294,12 @@ impl Sidecar {
         rand::fill(&mut random).map_err(|_| Fault::unavailable("there is no randomness"))?;
         Ok(format!("{}.{}", self.node, URL_SAFE_NO_PAD.encode(random)))
     }
+}
+
+/// The server's own session id, where the handle carries one.
+fn direct_session(handle: Option<&str>) -> Option<&str> {
+    let (_, rest) = handle?.split_once('.')?;
+    rest.strip_prefix(DIRECT)
 }
 
 async fn ask_process(

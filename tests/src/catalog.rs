@@ -95,6 +95,11 @@ pub fn remote(name: &str, url: &str) -> Value {
     )
 }
 
+/// A server that runs elsewhere, with sidecars of its own.
+pub fn external(name: &str) -> Value {
+    resource("Server", name, &json!({"runtime": {"external": {}}}))
+}
+
 /// A filter that asks a receiver about all messages of some servers' calls, signed with a secret.
 pub fn webhook(name: &str, servers: &[&str], url: &str, secret: &str) -> Value {
     let spec = json!({

@@ -12,9 +12,11 @@
 //!
 //! Everything here fails by panicking with what is known, as it runs inside tests only.
 
+pub mod by_hand;
 pub mod catalog;
 pub mod cluster;
 pub mod etcd;
+pub mod fixture_server;
 pub mod gate;
 pub mod http;
 pub mod leftovers;

@@ -3,6 +3,7 @@
 mod events;
 mod forward;
 mod screened;
+mod standing;
 mod stream;
 
 use std::pin::Pin;
@@ -18,6 +19,7 @@ use hyper::body::Incoming;
 pub use self::events::EventBody;
 pub use self::forward::ForwardedBody;
 pub use self::screened::{Checked, Screened};
+pub use self::standing::{Judge, StandingBody, Verdict};
 pub use self::stream::Patience;
 use crate::refusal::Refused;
 
@@ -44,6 +46,8 @@ pub enum ReplyBody {
     Forwarded(Box<ForwardedBody>),
     /// An event stream, each event written anew.
     Events(Box<EventBody>),
+    /// A stream of what belongs to no call.
+    Standing(Box<StandingBody>),
 }
 
 impl ReplyBody {
@@ -65,6 +69,7 @@ impl Body for ReplyBody {
             Self::Full(bytes) => Poll::Ready(bytes.take().map(|b| Ok(Frame::data(b)))),
             Self::Forwarded(body) => body.poll(cx),
             Self::Events(body) => body.poll(cx),
+            Self::Standing(body) => body.poll(cx),
         }
     }
 
@@ -72,7 +77,7 @@ impl Body for ReplyBody {
         match self {
             Self::Full(bytes) => bytes.is_none(),
             Self::Forwarded(body) => body.is_done(),
-            Self::Events(_) => false,
+            Self::Events(_) | Self::Standing(_) => false,
         }
     }
 
@@ -80,7 +85,7 @@ impl Body for ReplyBody {
         match self {
             Self::Full(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
             Self::Forwarded(body) => body.size_hint(),
-            Self::Events(_) => SizeHint::default(),
+            Self::Events(_) | Self::Standing(_) => SizeHint::default(),
         }
     }
 }

@@ -28,7 +28,7 @@ pub struct Guard {
 /// Where a request wants to go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Route {
-    /// `/mcp/{server}`, with POST.
+    /// `/mcp/{server}`, with POST, GET or DELETE.
     Mcp(ServerName),
     /// `/.well-known/oauth-protected-resource/mcp/{server}`.
     ResourceMetadata(ServerName),
@@ -61,7 +61,7 @@ pub fn route(parts: &Parts, guard: &Guard, peer: &Connection) -> Result<Route, R
         },
     };
     let allowed = match route {
-        Route::Mcp(_) => parts.method == Method::POST,
+        Route::Mcp(_) => matches!(parts.method, Method::POST | Method::GET | Method::DELETE),
         _ => parts.method == Method::GET || parts.method == Method::HEAD,
     };
     if !allowed {
@@ -284,8 +284,9 @@ mod tests {
         ] {
             assert_eq!(status(host(post(path)), false), 404, "{path}");
         }
-        assert_eq!(status(host(Request::get("/mcp/a")), false), 405);
-        assert_eq!(status(host(Request::delete("/mcp/a")), false), 405);
+        assert_eq!(status(host(Request::get("/mcp/a")), false), 200);
+        assert_eq!(status(host(Request::delete("/mcp/a")), false), 200);
+        assert_eq!(status(host(Request::put("/mcp/a")), false), 405);
         assert_eq!(status(host(Request::get("/livez")), false), 200);
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderValue, Request, Response, StatusCode};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::{Body, Incoming};
 use mcp::envelope::{self, Envelope, Kind, Limits};
 use mcp::era::{self, Caller};
@@ -39,6 +39,7 @@ use crate::stage::webhook::Webhooks;
 
 mod halt;
 mod reply;
+mod standing;
 mod told;
 
 use self::halt::{Ended, Halt};
@@ -95,7 +96,6 @@ pub async fn handle<H: Hop>(
         Ok(admitted) => admitted,
         Err(refused) => return answer::refused(&refused),
     };
-    let mut recording = Some(begin::<H>(shared, &config, &admitted, &server, &parts));
     let request = Incall {
         shared,
         peer,
@@ -103,6 +103,10 @@ pub async fn handle<H: Hop>(
         admitted: &admitted,
         server: &server,
     };
+    if parts.method != Method::POST {
+        return request.stand(&parts).await;
+    }
+    let mut recording = Some(begin::<H>(shared, &config, &admitted, &server, &parts));
     match request.walk(&parts, body, &mut recording).await {
         Ok(response) => response,
         Err(halt) => halt.end(recording),

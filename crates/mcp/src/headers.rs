@@ -94,7 +94,8 @@ pub fn single<'h>(
 }
 
 /// The text that a value of `Mcp-Name` or `Mcp-Param-*` stands for: as it is, or out of `=?base64?…?=`, decoded
-/// once. `None` if it looks like a wrapper but is not exactly one: canonical Base64 of UTF-8.
+/// once. What lacks one of the two markers is no wrapper and stands for itself. `None` if it has both but is not exactly
+/// a wrapper: lowercase markers, canonical Base64 of UTF-8.
 #[must_use]
 pub fn decode_value(value: &str) -> Option<Cow<'_, str>> {
     let Some(start) = value
@@ -107,9 +108,9 @@ pub fn decode_value(value: &str) -> Option<Cow<'_, str>> {
     if start != WRAPPER_START {
         return None;
     }
-    let encoded = value
-        .get(WRAPPER_START.len()..)?
-        .strip_suffix(WRAPPER_END)?;
+    let Some(encoded) = value.get(WRAPPER_START.len()..)?.strip_suffix(WRAPPER_END) else {
+        return Some(Cow::Borrowed(value));
+    };
     let decoded = STANDARD.decode(encoded).ok()?;
     String::from_utf8(decoded).ok().map(Cow::Owned)
 }

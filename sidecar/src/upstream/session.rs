@@ -268,21 +268,28 @@ impl Supervisor {
         );
         let (revision, shown) = (greeting.revision, &greeting.shown);
         self.say(format!("ready: {shown}, MCP {revision}"));
-        self.publish(None, |status| {
-            status.enter(State::Ready, running.remark());
-            running.observe(status);
-            status.introduce(&greeting);
-        });
-        let ready = Ready {
+        let ready = Arc::new(Ready {
             target: running.target(),
             greeting,
-        };
+        });
         self.serving = Some(Serving {
             running,
             wanted,
             since: Instant::now(),
         });
-        self.route.send_replace(Route::Ready(Arc::new(ready)));
+        // Before anything else is said: a call that waits for the start must not find it over and no way to go.
+        self.route.send_replace(Route::Ready(ready.clone()));
+        let running = self.serving.as_ref().map(|serving| &serving.running);
+        self.publish(None, |status| {
+            status.enter(
+                State::Ready,
+                running.map_or_else(String::new, Running::remark),
+            );
+            if let Some(running) = running {
+                running.observe(status);
+            }
+            status.introduce(&ready.greeting);
+        });
     }
 
     /// Watches over what serves, until it ends or something else is wanted.

@@ -79,7 +79,7 @@ fn what_is_no_json_message_by_its_headers_is_not_read() {
 }
 
 #[test]
-fn get_and_delete_are_405_for_now_and_other_paths_404() {
+fn get_and_delete_without_a_session_are_405_and_other_paths_404() {
     let mesh = stage::workshop();
     let (url, key) = (mesh.url(0, "slow"), stage::ana(&mesh));
     for method in [http::Method::GET, http::Method::DELETE] {

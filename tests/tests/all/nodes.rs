@@ -3,13 +3,13 @@
 use std::process::Command;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::json;
+use tests::by_hand::ByHand;
 use tests::catalog;
 use tests::http::Request;
-use tests::mesh::{Mesh, Running};
+use tests::mesh::Mesh;
 use tests::place;
-use tests::ports;
-use tests::process::{self, Process};
+use tests::process;
 use tests::rpc::{Modern, Session};
 use tests::wait;
 
@@ -17,57 +17,6 @@ use crate::stage;
 
 /// How long a node may take to join and serve, or to say why it cannot.
 const JOIN: Duration = Duration::from_secs(30);
-
-/// An edge that is started by hand beside those of `up`.
-struct ByHand {
-    process: Process,
-    url: String,
-}
-
-impl ByHand {
-    fn start(mesh: &Running, name: &str, token: &str) -> Self {
-        let context =
-            std::fs::read_to_string(mesh.data().join("client.toml")).expect("up has written it");
-        let context: toml::Table = context.parse().expect("it is TOML");
-        let control = context["address"]
-            .as_str()
-            .expect("it is text")
-            .trim_start_matches("https://")
-            .to_owned();
-        let (listen, admin) = (ports::address(), ports::address());
-        // The canonical URL is the same on all edges.
-        let settings = json!({"edge": {
-            "listen": listen, "admin_listen": admin, "public_urls": [mesh.edge(0), format!("http://{listen}")],
-            "control": [control], "control_ca": mesh.data().join("control-plane/ca.pem"),
-            "data_dir": mesh.folder().join(name), "audit": {"store": [otlp(mesh)]},
-        }});
-        let settings = toml::to_string(&settings).expect("it can be written as TOML");
-        let (settings, token) = (
-            mesh.file(&format!("{name}.toml"), &settings),
-            mesh.file(&format!("{name}.token"), token),
-        );
-        let mut command = Command::new(place::gatehouse());
-        command.args([
-            "edge",
-            "--config",
-            &settings,
-            "--join",
-            &format!("@{token}"),
-        ]);
-        let process = Process::start(&mut command, None);
-        Self {
-            process,
-            url: format!("http://{listen}/mcp/slow"),
-        }
-    }
-}
-
-/// Where the control plane takes records.
-fn otlp(mesh: &Running) -> String {
-    let memory = std::fs::read(mesh.data().join("up.json")).expect("up has written it");
-    let memory: Value = serde_json::from_slice(&memory).expect("it is JSON");
-    format!("127.0.0.1:{}", memory["ports"]["control-plane.otlp"])
-}
 
 #[test]
 fn an_edge_joins_by_its_token_and_takes_over_sessions_but_a_token_is_good_once() {
@@ -85,8 +34,8 @@ fn an_edge_joins_by_its_token_and_takes_over_sessions_but_a_token_is_good_once()
         .as_str()
         .unwrap_or_else(|| panic!("no token: {made}"));
 
-    let second = ByHand::start(&mesh, "second", token);
-    let call = Modern::new(&second.url, &key).calling("sleep", json!({"seconds": 0}));
+    let second = ByHand::edge(&mesh, "second", token);
+    let call = Modern::new(&second.url("slow"), &key).calling("sleep", json!({"seconds": 0}));
     wait::until("the new edge to serve", JOIN, || {
         let answer = call
             .try_send()
@@ -98,7 +47,10 @@ fn an_edge_joins_by_its_token_and_takes_over_sessions_but_a_token_is_good_once()
         }
     });
     let session = Session::begin(&mesh.url(0, "slow"), &key);
-    assert_eq!(session.at(&second.url).tools(), ["sleep", "cancelled"]);
+    assert_eq!(
+        session.at(&second.url("slow")).tools(),
+        ["sleep", "cancelled"]
+    );
     let nodes = mesh.gatehouse(&["nodes", "-o", "json"]).good().items();
     assert_eq!(
         nodes.iter().filter(|node| node["kind"] == "edge").count(),
@@ -112,12 +64,12 @@ fn an_edge_joins_by_its_token_and_takes_over_sessions_but_a_token_is_good_once()
         "cancelled",
     )]);
     assert_eq!(
-        Modern::new(&second.url, &key).tools(),
+        Modern::new(&second.url("slow"), &key).tools(),
         ["sleep"],
         "`--wait` waits for it, too"
     );
 
-    let third = ByHand::start(&mesh, "third", token);
+    let third = ByHand::edge(&mesh, "third", token);
     wait::until("the token to be refused", JOIN, || {
         let said = third.process.stderr() + &third.process.stdout();
         if said.contains("token") {
@@ -127,7 +79,7 @@ fn an_edge_joins_by_its_token_and_takes_over_sessions_but_a_token_is_good_once()
         }
     });
     let served = call
-        .to(&third.url)
+        .to(&third.url("slow"))
         .try_send()
         .is_ok_and(|answer| answer.status == 200);
     assert!(!served, "it serves nobody");
@@ -140,7 +92,7 @@ fn a_token_for_a_sidecar_makes_no_edge() {
         "node", "token", "create", "--kind", "sidecar", "--server", "slow", "-o", "json",
     ];
     let made = mesh.gatehouse(&words).good().json();
-    let edge = ByHand::start(
+    let edge = ByHand::edge(
         &mesh,
         "no-edge",
         made["token"].as_str().expect("it is text"),

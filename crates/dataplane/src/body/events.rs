@@ -30,7 +30,7 @@ use crate::refusal::Fault;
 use crate::stage::record::Recording;
 
 /// How long the stream may be quiet before a comment is sent.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
+pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// Where the messages of a reply come from.
 enum Source {
     /// From our own server's pipe.

@@ -8,6 +8,7 @@ pub mod direct;
 pub mod http;
 pub mod messages;
 pub mod probe;
+pub mod standing;
 
 use std::fmt;
 use std::future::Future;
@@ -26,6 +27,7 @@ use model::record::CallId;
 use runtime::tls::Peer;
 use tokio::sync::mpsc;
 
+use self::standing::{Standing, Stood};
 use crate::call::Call;
 use crate::config::live::Config;
 use crate::refusal::{Fault, Refused};
@@ -70,6 +72,10 @@ pub trait Hop: Send + Sync + 'static {
         call: &Call<'_>,
         way: &Self::Way,
     ) -> impl Future<Output = Result<Reply, Fault>> + Send;
+
+    /// Does what a legacy client asks of its session without a message.
+    fn stand(&self, standing: &Standing<'_>)
+    -> impl Future<Output = Result<Stood, Refused>> + Send;
 }
 
 /// Where a request came from.

@@ -1,7 +1,8 @@
 //! Which era a server speaks over HTTP: asked once by `server/discover`, kept for a while, asked again when an answer
 //! contradicts it (PROTOCOL 3.2; 2026-07-28, basic/transports/streamable-http, "Backward Compatibility").
 //!
-//! Only `server/discover` is ever sent to find out: some servers act on other methods whatever the era.
+//! Only `server/discover` is sent to find out, and `initialize` where a legacy client needs to know: some servers act on
+//! other methods whatever the era.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,16 +10,18 @@ use std::time::Duration;
 use bytes::Bytes;
 use dashmap::DashMap;
 use engine::upstream::Upstream;
-use http::{HeaderValue, Response, StatusCode};
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Method, Response, StatusCode};
 use hyper::body::Incoming;
-use mcp::bridge::handshake::discover_request;
+use mcp::bridge::handshake::{discover_request, initialize_request};
 use mcp::envelope::{self, Kind, Limits};
-use mcp::headers::{MCP_METHOD, MCP_PROTOCOL_VERSION};
+use mcp::headers::{MCP_METHOD, MCP_PROTOCOL_VERSION, MCP_SESSION_ID};
 use mcp::method;
 use mcp::revision::{Era, Revision};
 use mcp::walk;
 use model::name::ServerName;
 use parking_lot::Mutex;
+use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
 use super::direct;
@@ -54,6 +57,39 @@ pub struct Probed {
     pub era: Era,
     /// Its raw `DiscoverResult`, where it gave one.
     pub discovered: Option<Bytes>,
+    /// Whether a server of the modern era speaks the legacy one as well. Empty until a legacy client asks for it.
+    legacy: OnceCell<bool>,
+}
+
+impl Probed {
+    fn new(era: Era, discovered: Option<Bytes>) -> Self {
+        Self {
+            era,
+            discovered,
+            legacy: OnceCell::new(),
+        }
+    }
+
+    /// Whether the server speaks `era`. What it says of its revisions does not tell: some name the modern ones alone and
+    /// speak both. Only for a legacy client is it asked by `initialize`, which a modern server refuses.
+    ///
+    /// # Errors
+    /// It cannot be reached, or refuses us.
+    pub async fn speaks(
+        &self,
+        era: Era,
+        egress: &Egress,
+        upstream: &Upstream,
+    ) -> Result<bool, Fault> {
+        if self.era == era {
+            return Ok(true);
+        }
+        if era == Era::Modern {
+            return Ok(false);
+        }
+        let asked = self.legacy.get_or_try_init(|| begins(egress, upstream));
+        asked.await.copied()
+    }
 }
 
 /// The eras of remote servers.
@@ -206,10 +242,7 @@ pub async fn probe(egress: &Egress, upstream: &Upstream) -> Result<Probed, Fault
 }
 
 async fn judge(response: Response<Incoming>) -> Result<Probed, Fault> {
-    let legacy = Probed {
-        era: Era::Legacy,
-        discovered: None,
-    };
+    let legacy = Probed::new(Era::Legacy, None);
     let status = response.status();
     match status.as_u16() {
         // A refusal says nothing about the era.
@@ -245,16 +278,74 @@ async fn judge(response: Response<Incoming>) -> Result<Probed, Fault> {
         .result
         .filter(|result| walk::find(&answer, *result, "supportedVersions").is_some());
     Ok(match result {
-        Some(result) => Probed {
-            era: Era::Modern,
-            discovered: Some(Bytes::copy_from_slice(result.of(&answer))),
-        },
-        None if modern_code => Probed {
-            era: Era::Modern,
-            discovered: None,
-        },
+        Some(result) => {
+            let discovered = Bytes::copy_from_slice(result.of(&answer));
+            Probed::new(Era::Modern, Some(discovered))
+        }
+        None if modern_code => Probed::new(Era::Modern, None),
         None => legacy,
     })
+}
+
+/// Whether a server lets a legacy session begin; one that was begun so is ended again.
+async fn begins(egress: &Egress, upstream: &Upstream) -> Result<bool, Fault> {
+    let revision = Revision::LATEST_LEGACY;
+    let question = initialize_request(b"\"era\"", revision, CLIENT_NAME, CLIENT_VERSION);
+    let request = direct::post(upstream, Bytes::from(question))?;
+    let asked = async {
+        let sent = egress.send(&upstream.url, request).await;
+        let response = sent.map_err(|error| {
+            tracing::warn!(%error, "a remote server cannot be asked what it speaks");
+            Fault::unavailable("the server cannot be reached").retry_after(2)
+        })?;
+        let status = response.status();
+        if matches!(status.as_u16(), 401 | 403 | 429 | 500..) {
+            return Err(Fault::unavailable(format!(
+                "the server answers HTTP {status}"
+            )));
+        }
+        let session = direct::session_of(&response)?;
+        let Some(answer) = answer(response).await else {
+            return Ok(false);
+        };
+        let begun = status.is_success() && agrees(&answer);
+        if begun && !session.is_empty() {
+            end(egress, upstream, &session).await;
+        }
+        Ok(begun)
+    };
+    match tokio::time::timeout(PROBE, asked).await {
+        Ok(begins) => begins,
+        Err(_) => Err(Fault::timeout(
+            "the server does not say in time what it speaks",
+        )),
+    }
+}
+
+/// Whether an answer to `initialize` agrees on a revision that has sessions.
+fn agrees(answer: &[u8]) -> bool {
+    let read = envelope::scan(answer, &Limits::RESPONSE);
+    let result = read.ok().and_then(|read| read.result);
+    let version = result.and_then(|result| walk::find(answer, result, "protocolVersion"));
+    let version = version.and_then(|version| walk::text(version.of(answer)));
+    let revision = version.and_then(|version| Revision::parse(&version));
+    revision.is_some_and(|revision| revision.era() == Era::Legacy)
+}
+
+/// Ends a session that nobody needs. A server may refuse.
+async fn end(egress: &Egress, upstream: &Upstream, session: &str) {
+    let (Ok(mut request), Ok(id)) = (
+        direct::post(upstream, Bytes::new()),
+        HeaderValue::from_str(session),
+    ) else {
+        return;
+    };
+    *request.method_mut() = Method::DELETE;
+    request.headers_mut().remove(CONTENT_TYPE);
+    request.headers_mut().insert(MCP_SESSION_ID, id);
+    if let Err(error) = egress.send(&upstream.url, request).await {
+        tracing::debug!(%error, "a session with a server was not ended");
+    }
 }
 
 /// The response in an answer.
@@ -285,10 +376,17 @@ mod tests {
     }
 
     fn legacy() -> Arc<Probed> {
-        Arc::new(Probed {
-            era: Era::Legacy,
-            discovered: None,
-        })
+        Arc::new(Probed::new(Era::Legacy, None))
+    }
+
+    #[test]
+    fn only_who_agrees_on_a_revision_with_sessions_speaks_the_legacy_era() {
+        let answer = |result: &str| format!(r#"{{"jsonrpc":"2.0","id":"era",{result}}}"#);
+        let agrees = |result: &str| agrees(answer(result).as_bytes());
+        assert!(agrees(r#""result":{"protocolVersion":"2025-06-18"}"#));
+        assert!(!agrees(r#""result":{"protocolVersion":"2026-07-28"}"#));
+        assert!(!agrees(r#""result":{"content":[]}"#));
+        assert!(!agrees(r#""error":{"code":-32022,"message":"no"}"#));
     }
 
     #[tokio::test(start_paused = true)]

@@ -27,7 +27,7 @@ use crate::stage::list;
 use crate::stage::record::Recording;
 
 /// Tells proxies on the way not to hold events back (PROTOCOL 2.6).
-const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+pub(super) const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// How long the rest of a list may take, once its head is here.
 const LIST: Duration = Duration::from_secs(60);

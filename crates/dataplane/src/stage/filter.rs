@@ -10,11 +10,13 @@ use mcp::envelope::{self, Kind, Limits};
 use mcp::error::{RefusedBy, RpcError};
 use model::decision::{Decision, Reason};
 use model::filter::{Direction, OnError};
-use model::name::FilterName;
+use model::name::{FilterName, ServerName};
+use model::principal::Principal;
 use tokio::time::Instant;
 
 use super::webhook::{About, Verdict, Webhooks};
 use crate::call::Call;
+use crate::config::live::Config;
 
 /// How long all filters of one message may take together.
 const SUM_MAX: Duration = Duration::from_secs(10);
@@ -67,17 +69,49 @@ impl Screen {
         } else {
             filters.select(call.server, call.method(), tool, way)
         };
+        let about = || About {
+            principal: call.principal.clone(),
+            client: call.client.into(),
+            server: call.server.clone(),
+            method: call.method().into(),
+            name: call.target().unwrap_or_default().into(),
+            revision: call.config.engine.revision(),
+        };
+        Self::new(selection, way, about, webhooks)
+    }
+
+    /// The screen for a message of a server's own that belongs to no call, which is selected for by its own method. `to`:
+    /// who hears it, by which client, of which server; `what`: its method and target.
+    pub fn of_server_message(
+        config: &Config,
+        to: (&Arc<Principal>, &str, &ServerName),
+        what: (&str, Option<&str>),
+        webhooks: &Webhooks,
+    ) -> Option<Self> {
+        let ((principal, client, server), (method, target)) = (to, what);
+        let way = Direction::Response;
+        let selection = config.engine.filters().select(server, method, None, way);
+        let about = || About {
+            principal: principal.clone(),
+            client: client.into(),
+            server: server.clone(),
+            method: method.into(),
+            name: target.unwrap_or_default().into(),
+            revision: config.engine.revision(),
+        };
+        Self::new(selection, way, about, webhooks)
+    }
+
+    fn new(
+        selection: Selection,
+        way: Direction,
+        about: impl FnOnce() -> About,
+        webhooks: &Webhooks,
+    ) -> Option<Self> {
         (!selection.is_empty()).then(|| Self {
             selection,
             way,
-            about: Arc::new(About {
-                principal: call.principal.clone(),
-                client: call.client.into(),
-                server: call.server.clone(),
-                method: call.method().into(),
-                name: call.target().unwrap_or_default().into(),
-                revision: call.config.engine.revision(),
-            }),
+            about: Arc::new(about()),
             webhooks: webhooks.clone(),
         })
     }

@@ -111,16 +111,13 @@ fn each_disagreement_is_refused() {
 #[test]
 fn a_wrapper_is_exact_or_refused() {
     for value in [
-        "=?base64?ZWNobw==",
         "=?base64?ZWNobw?=",
         "=?base64?ZWNobx==?=",
-        "=?base64?ZWNobw==?==",
         "=?base64?ZWNo bw==?=",
         "=?base64?ZW?=Nobw==?=",
         "=?base64?/w==?=",
         "=?BASE64?ZWNobw==?=",
         "=?Base64?ZWNobw==?=",
-        "=?base64?",
         "=?base64?_-__?=",
     ] {
         assert_eq!(decode_value(value), None, "{value}");
@@ -130,6 +127,16 @@ fn a_wrapper_is_exact_or_refused() {
                 check("tools/call", r#""name":"echo","#, &pairs),
                 Err(HeaderFault::Encoding { .. })
             ),
+            "{value}"
+        );
+    }
+    // Without its end it is no wrapper, whatever it begins with; so it is not the name that it seems to hold.
+    for value in ["=?base64?ZWNobw==", "=?base64?ZWNobw==?==", "=?base64?"] {
+        assert_eq!(decode_value(value).as_deref(), Some(value));
+        let pairs = [VERSION, METHOD, ("mcp-name", value)];
+        let checked = check("tools/call", r#""name":"echo","#, &pairs);
+        assert!(
+            matches!(checked, Err(HeaderFault::Unequal { .. })),
             "{value}"
         );
     }

@@ -29,6 +29,8 @@ impl HttpServer {
     pub(super) async fn greet(&self) -> Result<Greeting, String> {
         let probed = probe(&self.0.egress, &self.0.upstream).await;
         let probed = probed.map_err(|fault| fault.message)?;
+        // It is greeted once.
+        let probed = self.0.probed.get_or_init(|| probed);
         if probed.era == Era::Modern {
             let result = probed.discovered.as_deref().ok_or_else(|| {
                 "the server speaks the modern era of MCP, and does not answer server/discover"

@@ -14,13 +14,16 @@ mod greet;
 mod running;
 mod sessions;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use ::http::{HeaderValue, Response};
 use bytes::Bytes;
+use dataplane::call::Call;
 use dataplane::deliver::direct;
+use dataplane::deliver::probe::Probed;
 use dataplane::egress::Egress;
+use dataplane::refusal::Fault;
 use engine::upstream::Upstream;
 use hyper::body::Incoming;
 use mcp::headers::{MCP_PROTOCOL_VERSION, MCP_SESSION_ID};
@@ -44,6 +47,8 @@ pub struct HttpServer(Arc<Inner>);
 struct Inner {
     egress: Egress,
     upstream: Arc<Upstream>,
+    /// What it said when it was greeted.
+    probed: OnceLock<Probed>,
     sessions: Sessions,
     next_id: AtomicU64,
     /// Calls that were sent and are not over.
@@ -63,6 +68,7 @@ impl HttpServer {
         let server = Self(Arc::new(Inner {
             egress,
             upstream,
+            probed: OnceLock::new(),
             sessions: Sessions::default(),
             next_id: AtomicU64::new(1),
             waiting: AtomicUsize::new(0),
@@ -81,6 +87,19 @@ impl HttpServer {
     /// Where it is.
     pub fn upstream(&self) -> &Upstream {
         &self.0.upstream
+    }
+
+    /// Whether it speaks the caller's era.
+    ///
+    /// # Errors
+    /// It cannot be asked.
+    pub async fn speaks(&self, call: &Call<'_>) -> Result<bool, Fault> {
+        let Some(probed) = self.0.probed.get() else {
+            return Ok(false);
+        };
+        let era = call.revision.era();
+        let (egress, upstream) = (&self.0.egress, &self.0.upstream);
+        probed.speaks(era, egress, upstream).await
     }
 
     /// An id for the next request, also good as its progress token: unique in this process.

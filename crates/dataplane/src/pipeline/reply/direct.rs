@@ -9,8 +9,11 @@ use bytes::{Bytes, BytesMut};
 use http::{Response, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
+use mcp::edit::{self, Edits};
+use mcp::envelope::Span;
 use mcp::envelope::{self, Kind, Limits};
-use mcp::method;
+use mcp::revision::Revision;
+use mcp::{method, walk};
 
 use super::{
     Forwarded, Halt, collect, event_stream, is_event_stream, last_response, passed_on, whole,
@@ -43,9 +46,11 @@ pub(super) async fn finish(
     mut recording: Recording,
 ) -> Response<ReplyBody> {
     let (parts, incoming) = forwarded.response.into_parts();
+    // Lists are cut, and what is discovered is said anew.
     let is_list = method::is_list(call.method()).is_some();
+    let is_whole = is_list || call.method() == method::SERVER_DISCOVER;
     let is_stream = is_event_stream(&parts.headers);
-    if is_stream && !is_list {
+    if is_stream && !is_whole {
         let patience = if call.method() == method::SUBSCRIPTIONS_LISTEN {
             Patience::Endless
         } else {
@@ -57,7 +62,7 @@ pub(super) async fn finish(
         super::begin_session(&mut response, forwarded.session.as_deref());
         return response;
     }
-    let must_see = is_list || is_stream || screened.screen.is_some();
+    let must_see = is_whole || is_stream || screened.screen.is_some();
     let within = time(call);
     let read = tokio::time::timeout(within, read(incoming, must_see, &mut recording)).await;
     recording.answered();
@@ -140,6 +145,12 @@ fn message(
     if read.id.as_ref().map(envelope::Id::key) != asked {
         return Err("it answers another request".to_owned());
     }
+    let body = match read.result {
+        Some(result) if call.method() == method::SERVER_DISCOVER => {
+            ours(&body, result).map_err(|error| error.to_string())?
+        }
+        _ => body.clone(),
+    };
     Ok(Message {
         kind: Kind::Response,
         error_code: read.error_code.unwrap_or_default(),
@@ -148,4 +159,19 @@ fn message(
         session,
         body,
     })
+}
+
+/// A `DiscoverResult` that names the revisions which clients may speak here, whatever the server speaks: the same as an
+/// error names that refuses another one (PROTOCOL 4.1).
+fn ours(body: &Bytes, result: Span) -> Result<Bytes, edit::Error> {
+    let Some(versions) = walk::find(body, result, "supportedVersions") else {
+        return Ok(body.clone());
+    };
+    let names: Vec<_> = Revision::ALL
+        .iter()
+        .map(|revision| format!("\"{revision}\""))
+        .collect();
+    let mut edits = Edits::new(body);
+    edits.replace(versions, format!("[{}]", names.join(",")).into_bytes());
+    edits.apply().map(Bytes::from)
 }

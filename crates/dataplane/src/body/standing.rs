@@ -1,0 +1,148 @@
+//! The stream of a legacy session on which a server says what belongs to no call.
+//!
+//! Each message is judged by itself, by the configuration in force then. Events are written anew, without ids: the stream
+//! cannot be resumed, and a response never comes on it, as nobody could tell here which rules and filters it is under.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::Frame;
+use hyper::body::Incoming;
+use mcp::sse;
+use tokio::time::{Instant, Sleep};
+
+use super::Error;
+use super::events::KEEP_ALIVE;
+use super::stream::{Patience, Stream};
+use crate::budget::Permit;
+use crate::deliver::Message;
+use crate::deliver::direct::ANSWER_BYTES_MAX;
+
+/// What becomes of a message.
+pub enum Verdict {
+    /// It goes to the client.
+    Pass(Bytes),
+    /// It does not.
+    Drop,
+    /// Filters are being asked. `None`: it does not go.
+    Ask(Pin<Box<dyn Future<Output = Option<Bytes>> + Send>>),
+}
+
+impl std::fmt::Debug for Verdict {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Pass(_) => "Pass",
+            Self::Drop => "Drop",
+            Self::Ask(_) => "Ask",
+        })
+    }
+}
+
+/// Who decides what goes to the client.
+pub trait Judge: Send {
+    /// Whether the client may still have the stream.
+    fn may_go_on(&self) -> bool;
+    /// What becomes of a message of the server's.
+    fn judge(&self, message: Message) -> Verdict;
+}
+
+/// A stream without an end of its own.
+pub struct StandingBody {
+    stream: Stream,
+    waiting: VecDeque<Message>,
+    asking: Option<Pin<Box<dyn Future<Output = Option<Bytes>> + Send>>>,
+    judge: Box<dyn Judge>,
+    keep_alive: Pin<Box<Sleep>>,
+    /// Ready when this process goes.
+    leaving: Pin<Box<dyn Future<Output = ()> + Send>>,
+    permit: Permit,
+}
+
+impl std::fmt::Debug for StandingBody {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StandingBody")
+            .field("waiting", &self.waiting.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl StandingBody {
+    /// Passes on of `incoming` what `judge` lets through, until the server, the client or this process ends it.
+    pub fn new(
+        incoming: Incoming,
+        judge: Box<dyn Judge>,
+        leaving: impl Future<Output = ()> + Send + 'static,
+        permit: Permit,
+    ) -> Self {
+        Self {
+            stream: Stream::new(incoming, ANSWER_BYTES_MAX, Patience::Endless, None),
+            waiting: VecDeque::new(),
+            asking: None,
+            judge,
+            keep_alive: Box::pin(tokio::time::sleep(KEEP_ALIVE)),
+            leaving: Box::pin(leaving),
+            permit,
+        }
+    }
+
+    pub(super) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        if self.leaving.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(None);
+        }
+        loop {
+            match self.poll_message(cx) {
+                Poll::Ready(Some(Some(message))) => return self.go(sse::encode(&message)),
+                Poll::Ready(Some(None)) => {}
+                Poll::Ready(None) => return Poll::Ready(None),
+                Poll::Pending => {
+                    ready!(self.keep_alive.as_mut().poll(cx));
+                    return self.go(sse::comment());
+                }
+            }
+        }
+    }
+
+    fn go(&mut self, event: Bytes) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let next = Instant::now() + KEEP_ALIVE;
+        self.keep_alive.as_mut().reset(next);
+        let goes_on = self.judge.may_go_on();
+        Poll::Ready(goes_on.then(|| Ok(Frame::data(event))))
+    }
+
+    /// The next message that was judged; in it `None` where it does not go. `None`: there are no more.
+    fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Option<Option<Bytes>>> {
+        if let Some(asking) = &mut self.asking {
+            let passed = ready!(asking.as_mut().poll(cx));
+            self.asking = None;
+            return Poll::Ready(Some(passed));
+        }
+        if let Some(message) = self.waiting.pop_front() {
+            return Poll::Ready(Some(match self.judge.judge(message) {
+                Verdict::Pass(message) => Some(message),
+                Verdict::Drop => None,
+                Verdict::Ask(asking) => {
+                    self.asking = Some(asking);
+                    None
+                }
+            }));
+        }
+        let permit = &mut self.permit;
+        let mut room = |bytes| permit.hold_reply(bytes);
+        match ready!(self.stream.poll(cx, &mut room)) {
+            Ok(messages) => {
+                self.waiting.extend(messages);
+                Poll::Ready(Some(None))
+            }
+            Err(fault) => {
+                tracing::debug!(why = fault.message, "a session's own stream has ended");
+                Poll::Ready(None)
+            }
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! What a legacy client asks of its session without a message: a stream of what the server says by itself (GET), and
+//! that the session is over (DELETE); 2025-11-25, basic/transports, "Listening for Messages from the Server" and "Session
+//! Management".
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use engine::upstream::Upstream;
+use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use hyper::body::Incoming;
+use mcp::headers::{MCP_PROTOCOL_VERSION, MCP_SESSION_ID};
+use model::name::ServerName;
+use model::principal::Principal;
+use model::record::CallId;
+
+use super::{direct, messages};
+use crate::config::live::Config;
+use crate::egress::{Egress, Error};
+use crate::refusal::Refused;
+
+/// How long a server may take to begin its answer.
+const ANSWER: Duration = Duration::from_secs(30);
+
+/// A request of a legacy session that carries no message.
+#[derive(Debug)]
+pub struct Standing<'a> {
+    /// GET or DELETE.
+    pub method: &'a Method,
+    /// Names the request between the hops.
+    pub id: CallId,
+    /// The server.
+    pub server: &'a ServerName,
+    /// Who asks.
+    pub principal: &'a Arc<Principal>,
+    /// The configuration at its begin.
+    pub config: &'a Arc<Config>,
+    /// The session's handle.
+    pub session: &'a str,
+    /// The request's headers.
+    pub headers: &'a HeaderMap,
+}
+
+/// An answer, its body still to come.
+#[derive(Debug)]
+pub struct Stood {
+    /// As it came: with a stream where one was asked for.
+    pub response: Response<Incoming>,
+    /// Whether it is the server's own: then its messages are to be looked at here.
+    pub is_servers: bool,
+}
+
+/// This is not offered (the same revision: MUST be 405).
+pub fn not_offered(method: &Method) -> Refused {
+    let message = format!("{method} is not served here");
+    Refused::new(StatusCode::METHOD_NOT_ALLOWED, message)
+}
+
+/// Asks a server over HTTP. `session` is its own id of the session; empty where it gave none.
+///
+/// # Errors
+/// What the client is told.
+pub async fn send(
+    egress: &Egress,
+    upstream: &Upstream,
+    standing: &Standing<'_>,
+    session: &str,
+) -> Result<Response<Incoming>, Refused> {
+    let unusable = |what: &str| Refused::new(StatusCode::BAD_GATEWAY, what);
+    let request = direct::post(upstream, Bytes::new());
+    let mut request = request.map_err(|fault| unusable(&fault.message))?;
+    request.method_mut().clone_from(standing.method);
+    let headers = request.headers_mut();
+    headers.remove(CONTENT_TYPE);
+    headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
+    if !session.is_empty() {
+        let id = HeaderValue::from_str(session);
+        let id = id.map_err(|_| unusable("the server's session id cannot be carried"))?;
+        headers.insert(MCP_SESSION_ID, id);
+    }
+    if let Some(version) = standing.headers.get(MCP_PROTOCOL_VERSION) {
+        headers.insert(MCP_PROTOCOL_VERSION, version.clone());
+    }
+    let sent = tokio::time::timeout(ANSWER, egress.send(&upstream.url, request)).await;
+    let sent = sent.map_err(|_| {
+        let message = "the server did not answer in time";
+        Refused::new(StatusCode::GATEWAY_TIMEOUT, message)
+    })?;
+    let response = sent.map_err(|error| unreachable(standing, &error))?;
+    judged(standing, response)
+}
+
+fn unreachable(standing: &Standing<'_>, error: &Error) -> Refused {
+    tracing::warn!(%error, server = %standing.server, "a remote server cannot be reached");
+    Refused::new(StatusCode::BAD_GATEWAY, "the server cannot be reached")
+}
+
+/// An answer that may go on: what was asked for, or a plain no.
+fn judged(
+    standing: &Standing<'_>,
+    response: Response<Incoming>,
+) -> Result<Response<Incoming>, Refused> {
+    let status = response.status();
+    match status.as_u16() {
+        404 => return Err(Refused::session_ended()),
+        405 => return Err(not_offered(standing.method)),
+        200..=299 => {}
+        _ => {
+            let message = format!("the server answers HTTP {status}");
+            return Err(Refused::new(StatusCode::BAD_GATEWAY, message));
+        }
+    }
+    let headers = response.headers();
+    let is_stream = messages::is_event_stream(headers) && !headers.contains_key(CONTENT_ENCODING);
+    if standing.method == Method::GET && !is_stream {
+        let message = "the server answers with what is no event stream";
+        return Err(Refused::new(StatusCode::BAD_GATEWAY, message));
+    }
+    Ok(response)
+}

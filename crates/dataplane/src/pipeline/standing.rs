@@ -1,0 +1,205 @@
+//! GET and DELETE of a legacy session: let in like any request, taken to where the session leads, and on the way back each
+//! message decided on by itself.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use engine::Action;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::request::Parts;
+use http::{HeaderValue, Method, Response, StatusCode};
+use mcp::envelope::{self, Kind, Limits};
+use mcp::headers::{MCP_PROTOCOL_VERSION, MCP_SESSION_ID};
+use mcp::method;
+use mcp::revision::{Era, Revision};
+use model::name::ServerName;
+use model::record::Hop as HopKind;
+
+use super::reply::X_ACCEL_BUFFERING;
+use super::{Incall, Shared};
+use crate::answer;
+use crate::body::{Judge, ReplyBody, StandingBody, Verdict};
+use crate::call::Accept;
+use crate::config::live::{Config, Live};
+use crate::deliver::standing::{Standing, not_offered};
+use crate::deliver::{Admitted, Connection, Hop, Message};
+use crate::refusal::Refused;
+use crate::stage::filter::Screen;
+use crate::stage::webhook::Webhooks;
+
+impl<H: Hop> Incall<'_, H> {
+    /// Answers a request without a message. It is no call, and not on record.
+    pub(super) async fn stand(&self, parts: &Parts) -> Response<ReplyBody> {
+        let stood = self.try_stand(parts).await;
+        stood.unwrap_or_else(|refused| answer::refused(&refused))
+    }
+
+    async fn try_stand(&self, parts: &Parts) -> Result<Response<ReplyBody>, Refused> {
+        let engine = &self.config.engine;
+        let exists = engine.server(self.server.as_str()).is_some();
+        if !exists || !engine.may_use(&self.admitted.principal, self.server) {
+            return Err(Refused::not_found());
+        }
+        let session = session_id(parts)?;
+        if parts.method == Method::GET && !Accept::of(&parts.headers).sse {
+            let message = "the Accept header must list text/event-stream";
+            return Err(Refused::new(StatusCode::NOT_ACCEPTABLE, message));
+        }
+        let hop = &self.shared.hop;
+        let opened = hop.session(self.config, self.admitted, self.server, session)?;
+        let Some(permit) = self.shared.budget.take(0) else {
+            let message = "too many calls are under way";
+            return Err(Refused::new(StatusCode::SERVICE_UNAVAILABLE, message));
+        };
+        let standing = Standing {
+            method: &parts.method,
+            id: self.admitted.call_id.unwrap_or_default(),
+            server: self.server,
+            principal: &self.admitted.principal,
+            config: self.config,
+            session: &opened.handle,
+            headers: &parts.headers,
+        };
+        let stood = hop.stand(&standing).await?;
+        if parts.method == Method::DELETE {
+            let mut response = Response::new(ReplyBody::full(Bytes::new()));
+            *response.status_mut() = stood.response.status();
+            return Ok(response);
+        }
+        let listener = Listener {
+            shared: Around::of(self.shared),
+            peer: self.peer.clone(),
+            parts: parts.clone(),
+            server: self.server.clone(),
+            admitted: self.admitted.clone(),
+            client: opened.client,
+            is_servers: stood.is_servers,
+        };
+        let drain = self.shared.drain.clone();
+        let leaving = async move { drain.signaled().await };
+        let incoming = stood.response.into_body();
+        let body = StandingBody::new(incoming, Box::new(listener), leaving, permit);
+        let mut response = Response::new(ReplyBody::Standing(Box::new(body)));
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
+        Ok(response)
+    }
+}
+
+/// The one session id of the request. Without one, and in the modern era, there is nothing to GET or to DELETE.
+fn session_id(parts: &Parts) -> Result<&str, Refused> {
+    let bad = |what: &str| Refused::new(StatusCode::BAD_REQUEST, what);
+    if let Some(version) = parts.headers.get(MCP_PROTOCOL_VERSION) {
+        let version = version.to_str().ok().and_then(Revision::parse);
+        let version = version.ok_or_else(|| bad("the MCP-Protocol-Version header names none"))?;
+        if version.era() == Era::Modern {
+            return Err(not_offered(&parts.method));
+        }
+    }
+    let mut ids = parts.headers.get_all(MCP_SESSION_ID).iter();
+    let Some(id) = ids.next() else {
+        return Err(not_offered(&parts.method));
+    };
+    if ids.next().is_some() {
+        return Err(bad("there is more than one Mcp-Session-Id header"));
+    }
+    id.to_str().map_err(|_| Refused::session_ended())
+}
+
+/// What is needed of [`Shared`] as long as a stream lives.
+struct Around<H> {
+    hop: Arc<H>,
+    live: Live,
+    webhooks: Webhooks,
+}
+
+impl<H> Around<H> {
+    fn of(shared: &Shared<H>) -> Self {
+        Self {
+            hop: shared.hop.clone(),
+            live: shared.live.clone(),
+            webhooks: shared.webhooks.clone(),
+        }
+    }
+}
+
+/// Who listens, and what may be heard.
+struct Listener<H> {
+    shared: Around<H>,
+    peer: Connection,
+    parts: Parts,
+    server: ServerName,
+    admitted: Admitted,
+    client: Arc<str>,
+    is_servers: bool,
+}
+
+impl<H: Hop> Listener<H> {
+    /// The configuration in force, where the client is still let in by it. The edge's word for its client was good when
+    /// the stream began; the edge ends the stream when it is not any more.
+    fn config(&self) -> Option<Arc<Config>> {
+        let config = self.shared.live.load()?;
+        let hop = &self.shared.hop;
+        let is_in = H::HOP != HopKind::Edge
+            || hop
+                .admit(&config, &self.peer, &self.parts, &self.server)
+                .is_ok();
+        let engine = &config.engine;
+        (is_in && engine.may_use(&self.admitted.principal, &self.server)).then_some(config)
+    }
+}
+
+impl<H: Hop> Judge for Listener<H> {
+    fn may_go_on(&self) -> bool {
+        self.config().is_some()
+    }
+
+    fn judge(&self, message: Message) -> Verdict {
+        let Some(config) = self.config() else {
+            return Verdict::Drop;
+        };
+        let Ok(read) = envelope::scan(&message.body, &Limits::RESPONSE) else {
+            return Verdict::Drop;
+        };
+        let principal = &self.admitted.principal;
+        let (method, target) = (read.method(), read.target.as_deref());
+        let may_be_heard = match (read.kind, method) {
+            // Tasks are not bound to their users yet.
+            (Kind::Response, _) | (_, method::TASKS_STATUS) => false,
+            (_, method::RESOURCES_UPDATED) => {
+                let read = Action::resource(target.unwrap_or_default());
+                config
+                    .engine
+                    .decide(principal, &self.server, &read)
+                    .is_allowed()
+            }
+            _ => true,
+        };
+        if !may_be_heard {
+            return Verdict::Drop;
+        }
+        let screen = self
+            .is_servers
+            .then(|| {
+                let about = (principal, &*self.client, &self.server);
+                Screen::of_server_message(&config, about, (method, target), &self.shared.webhooks)
+            })
+            .flatten();
+        match screen {
+            None => Verdict::Pass(message.body),
+            Some(screen) if screen.calls_out() => Verdict::Ask(Box::pin(async move {
+                screen
+                    .show(message.body)
+                    .await
+                    .ok()
+                    .map(|passed| passed.message)
+            })),
+            Some(screen) => match screen.look(&message.body) {
+                Ok(()) => Verdict::Pass(message.body),
+                Err(_) => Verdict::Drop,
+            },
+        }
+    }
+}
