@@ -307,17 +307,6 @@ impl<'a> View<'a> {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
     use super::*;
-    use crate::show::{ColorChoice, Format, Surroundings};
-
-    fn plain() -> Show {
-        Show::new(
-            Format::Table,
-            ColorChoice::Never,
-            &Surroundings::default(),
-            true,
-            false,
-        )
-    }
 
     fn sample() -> Fault {
         let mut fault =
@@ -337,7 +326,7 @@ mod tests {
     #[test]
     fn a_fault_of_a_file_shows_the_line() {
         assert_eq!(
-            sample().draw(&plain()),
+            sample().draw(&Show::plain()),
             "error GH1001: spec.limits.idel is not a field of Server\n\
              \x20 ┌ servers.yaml:13:27   (Server everything)\n\
              13│   limits: {memory: 512Mi, idel: 15m}\n\
@@ -352,9 +341,9 @@ mod tests {
         let place = fault.place.as_mut().unwrap();
         (place.excerpt, place.column) = (Some(("ab".to_owned(), 400)), 2);
         assert!(
-            fault.draw(&plain()).contains("│  ^ did"),
+            fault.draw(&Show::plain()).contains("│  ^ did"),
             "{}",
-            fault.draw(&plain())
+            fault.draw(&Show::plain())
         );
     }
 

@@ -100,6 +100,13 @@ pub struct Show {
 }
 
 impl Show {
+    /// A table without colour, and nothing but what was asked for.
+    #[cfg(test)]
+    pub(crate) fn plain() -> Self {
+        let around = Surroundings::default();
+        Self::new(Format::Table, ColorChoice::Never, &around, true, false)
+    }
+
     /// Decides about colour and terminals, once.
     pub fn new(
         format: Format,

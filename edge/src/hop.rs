@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use dataplane::auth::statement::{self, Signer};
-use dataplane::call::{self, CALL_HEADER, Call, TRACEPARENT};
+use dataplane::auth::statement::Signer;
+use dataplane::call::Call;
 use dataplane::config::live::{Config, Live};
 use dataplane::deliver::http::{Error as HopError, Upstream as Pool};
 use dataplane::deliver::probe::Eras;
@@ -14,19 +14,15 @@ use dataplane::deliver::{Admitted, Connection, Forwarded, Hop, Reply, Session, d
 use dataplane::egress::Egress;
 use dataplane::refusal::{Fault, Refused};
 use engine::upstream::Upstream;
-use http::header::{ACCEPT, CONTENT_TYPE, HOST};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
-use http_body_util::Full;
+use http::{Response, StatusCode};
 use hyper::body::Incoming;
 use mcp::envelope::Kind;
 use mcp::error::RpcError;
-use mcp::headers::{MCP_METHOD, MCP_NAME, MCP_PARAM_PREFIX, MCP_PROTOCOL_VERSION, MCP_SESSION_ID};
+use mcp::headers::MCP_SESSION_ID;
 use mcp::method;
 use model::name::ServerName;
-use model::principal::Principal;
 use model::record;
-use model::record::CallId;
 use runtime::backoff::Backoff;
 use runtime::clock::now_unix_s;
 use runtime::tls::{self, Identity};
@@ -34,7 +30,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::route::Routes;
 use crate::waiting::Waiting;
-use crate::{authenticate, session};
+use crate::{authenticate, outgoing, session};
 
 /// On top of a server's own time for a call: the way there and back, and the sidecar's say when it is over.
 const GRACE: Duration = Duration::from_secs(5);
@@ -247,7 +243,7 @@ impl Edge {
             .next();
         let pool = endpoint.and_then(|endpoint| routes.pool(standing.server, endpoint));
         let pool = pool.ok_or_else(away)?;
-        let request = standing_request(standing, &outbound.signer).map_err(|_| away())?;
+        let request = outgoing::of_standing(standing, &outbound.signer).map_err(|_| away())?;
         let sent = timeout(STAND, pool.send(request))
             .await
             .map_err(|_| away())?;
@@ -255,18 +251,10 @@ impl Edge {
             tracing::warn!(%error, server = %standing.server, "no sidecar can be reached");
             away()
         })?;
-        match response.status() {
-            StatusCode::NOT_FOUND => Err(Refused::session_ended()),
-            StatusCode::METHOD_NOT_ALLOWED => Err(standing::not_offered(standing.method)),
-            status if status.is_success() => Ok(Stood {
-                response,
-                is_servers: false,
-            }),
-            status => {
-                let message = format!("the server's sidecar answers HTTP {status}");
-                Err(Refused::new(StatusCode::BAD_GATEWAY, message))
-            }
-        }
+        Ok(Stood {
+            response: standing::judged(standing, response, "the server's sidecar")?,
+            is_servers: false,
+        })
     }
 
     async fn to_sidecar(&self, call: &Call<'_>) -> Result<Reply, Fault> {
@@ -353,7 +341,7 @@ impl Edge {
         signer: &Signer,
         pool: &Pool,
     ) -> Result<Response<Incoming>, Sent> {
-        let request = request(call, signer).map_err(Sent::Maybe)?;
+        let request = outgoing::of_call(call, signer).map_err(Sent::Maybe)?;
         let within = call
             .config
             .engine
@@ -420,88 +408,4 @@ fn seal(call: &Call<'_>, session: &Session) -> Result<String, Fault> {
     let sealed = keys
         .and_then(|keys| session::seal(keys, call.principal, call.server, session, now_unix_s()));
     sealed.ok_or_else(|| Fault::unavailable("no session could be begun"))
-}
-
-/// The call as the sidecar gets it: the client's own message and revision, our statement of who calls,
-/// and no header that the client could have made up.
-fn request(call: &Call<'_>, signer: &Signer) -> Result<Request<Full<bytes::Bytes>>, Fault> {
-    let mut request = hop_request(signer, call.principal, call.server, call.id)?;
-    *request.method_mut() = Method::POST;
-    *request.body_mut() = Full::new(call.body.clone());
-    let headers = request.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(
-        ACCEPT,
-        HeaderValue::from_static(if call.sse {
-            "application/json, text/event-stream"
-        } else {
-            "application/json"
-        }),
-    );
-    headers.insert(TRACEPARENT, text(&call::traceparent(&call.trace))?);
-    if let Some(handle) = call.session {
-        headers.insert(MCP_SESSION_ID, text(handle)?);
-    }
-    if call.method() != method::INITIALIZE {
-        let revision = HeaderValue::from_static(call.revision.as_str());
-        headers.insert(MCP_PROTOCOL_VERSION, revision);
-    }
-    if call.is_modern() {
-        mirror(call.headers, headers);
-    }
-    Ok(request)
-}
-
-/// … and a request of a session without a message.
-fn standing_request(
-    standing: &Standing<'_>,
-    signer: &Signer,
-) -> Result<Request<Full<bytes::Bytes>>, Fault> {
-    let mut request = hop_request(signer, standing.principal, standing.server, standing.id)?;
-    request.method_mut().clone_from(standing.method);
-    let headers = request.headers_mut();
-    headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
-    headers.insert(MCP_SESSION_ID, text(standing.session)?);
-    if let Some(version) = standing.headers.get(MCP_PROTOCOL_VERSION) {
-        headers.insert(MCP_PROTOCOL_VERSION, version.clone());
-    }
-    Ok(request)
-}
-
-/// What every request to a sidecar has.
-fn hop_request(
-    signer: &Signer,
-    principal: &Arc<Principal>,
-    server: &ServerName,
-    id: CallId,
-) -> Result<Request<Full<bytes::Bytes>>, Fault> {
-    let lost = |_| Fault::unavailable("who calls could not be stated");
-    let statement = signer
-        .state(principal, server, now_unix_s())
-        .map_err(lost)?;
-    let host = format!("{server}.sidecar.gatehouse.internal");
-    let uri = format!("https://{host}/mcp/{server}");
-    let mut request = Request::new(Full::default());
-    *request.uri_mut() = uri
-        .parse()
-        .map_err(|_| Fault::unavailable("the server's name is no host name"))?;
-    let headers = request.headers_mut();
-    headers.insert(HOST, text(&host)?);
-    headers.insert(statement::HEADER, statement);
-    headers.insert(CALL_HEADER, text(&id.to_string())?);
-    Ok(request)
-}
-
-fn text(text: &str) -> Result<HeaderValue, Fault> {
-    HeaderValue::from_str(text).map_err(|_| Fault::unavailable("a header is not text"))
-}
-
-/// Copies the headers that mirror the body; they were compared with it at the door.
-fn mirror(from: &HeaderMap, to: &mut HeaderMap) {
-    let mirrored = |name: &HeaderName| {
-        name == MCP_METHOD || name == MCP_NAME || name.as_str().starts_with(MCP_PARAM_PREFIX)
-    };
-    for (name, value) in from.iter().filter(|(name, _)| mirrored(name)) {
-        to.insert(name.clone(), value.clone());
-    }
 }

@@ -8,6 +8,7 @@ pub mod app;
 pub mod authenticate;
 pub mod entry;
 pub mod hop;
+mod outgoing;
 mod pages;
 pub mod route;
 pub mod session;

@@ -10,16 +10,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use dataplane::auth::statement::Verifier;
-use dataplane::call::Call;
 use dataplane::config::live::Config;
-use dataplane::deliver::{Hop, Reply};
+use dataplane::deliver::Reply;
 use dataplane::refusal::Fault;
-use http::HeaderMap;
-use mcp::envelope::{self, Limits};
 use mcp::revision::Revision;
 use model::decision::Reason;
-use model::principal::Principal;
-use model::record::{CallId, Trace};
 use model::server::{Runtime, Server, Value as Told};
 use model::snapshot::Snapshot;
 use runtime::drain::Drain;
@@ -92,27 +87,8 @@ impl Served {
         }
         let message = json!({"jsonrpc": "2.0", "id": 5, "method": "tools/call", "params": params});
         let body = Bytes::from(message.to_string());
-        let call = Call {
-            id: CallId::new(),
-            server: &self.hop.server,
-            principal: &Arc::new(Principal::new(user, &[], None, "k")),
-            config: &self.config,
-            body: &body,
-            message: &envelope::scan(&body, &Limits::REQUEST).unwrap(),
-            revision,
-            session,
-            trace: Trace {
-                trace_id: [1; 16],
-                span_id: [2; 8],
-                parent: None,
-                sampled: true,
-            },
-            sse: true,
-            headers: &HeaderMap::new(),
-            client: "",
-            changed: false,
-        };
-        self.hop.deliver(&call, &()).await
+        let spoken = (revision, session);
+        support::deliver(&self.hop, &self.config, user, spoken, body).await
     }
 
     async fn text(&self, user: &str) -> String {

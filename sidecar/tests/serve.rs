@@ -8,17 +8,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dataplane::auth::statement::Verifier;
-use dataplane::call::Call;
 use dataplane::config::live::Config;
-use dataplane::deliver::{Hop, Message, Reply};
+use dataplane::deliver::{Message, Reply};
 use dataplane::refusal::Fault;
-use http::HeaderMap;
-use mcp::envelope::{self, Kind, Limits};
+use mcp::envelope::Kind;
 use mcp::revision::Revision;
 use model::decision::Reason;
-use model::name::ServerName;
-use model::principal::Principal;
-use model::record::{CallId, Trace};
 use model::snapshot::Snapshot;
 use runtime::drain::Drain;
 use serde_json::{Value, json};
@@ -87,30 +82,8 @@ async fn deliver(
     message: &Value,
 ) -> Result<Reply, Fault> {
     let body = Bytes::from(serde_json::to_vec_pretty(message).unwrap());
-    hop.deliver(
-        &Call {
-            id: CallId::new(),
-            server: &ServerName::new("it").unwrap(),
-            principal: &Arc::new(Principal::new("ana", &[], None, "k")),
-            config,
-            body: &body,
-            message: &envelope::scan(&body, &Limits::REQUEST).unwrap(),
-            revision,
-            session: session.filter(|_| revision != MODERN),
-            trace: Trace {
-                trace_id: [1; 16],
-                span_id: [2; 8],
-                parent: None,
-                sampled: true,
-            },
-            sse: true,
-            headers: &HeaderMap::new(),
-            client: "",
-            changed: false,
-        },
-        &(),
-    )
-    .await
+    let spoken = (revision, session.filter(|_| revision != MODERN));
+    support::deliver(hop, config, "ana", spoken, body).await
 }
 
 fn request(id: Value, method: &str, params: Value) -> Value {

@@ -179,7 +179,6 @@ mod tests {
     use super::super::report::Findings;
     use super::super::table::{CALL, CP_REACHABLE, NODES_CURRENT, SERVER_TOOLS};
     use super::*;
-    use crate::show::{ColorChoice, Format, Surroundings};
 
     fn report() -> Report {
         let mut findings = Findings::default();
@@ -201,20 +200,10 @@ mod tests {
         findings.report(None, Duration::from_millis(800))
     }
 
-    fn plain() -> Show {
-        Show::new(
-            Format::Table,
-            ColorChoice::Never,
-            &Surroundings::default(),
-            true,
-            false,
-        )
-    }
-
     #[test]
     fn a_report_reads_as_the_specification_shows_it() {
         assert_eq!(
-            lines(&plain(), &report(), false).join("\n"),
+            lines(&Show::plain(), &report(), false).join("\n"),
             "control plane\n\
              \x20 ok    cp-reachable      127.0.0.1:7700, 3 ms, certificate good for 21h\n\
              nodes\n\
@@ -230,7 +219,7 @@ mod tests {
 
     #[test]
     fn a_short_one_shows_what_wants_a_look() {
-        let lines = lines(&plain(), &report(), true);
+        let lines = lines(&Show::plain(), &report(), true);
         assert_eq!(lines.len(), 4, "{lines:?}");
         assert!(lines[0].starts_with("  fail  nodes-current"));
     }

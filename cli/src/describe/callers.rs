@@ -56,7 +56,8 @@ pub(super) fn of(
             }
             Subjects::Any(named) => {
                 let named = named.iter();
-                subjects.extend(named.map(|subject| (words(subject), principal(Some(subject)))));
+                subjects
+                    .extend(named.map(|subject| (subject.to_string(), principal(Some(subject)))));
             }
         }
     }
@@ -115,18 +116,6 @@ fn principal(subject: Option<&Subject>) -> Principal {
         .collect();
     let client = subject.and_then(|s| s.client.as_deref());
     Principal::new(user, &groups, client, "describe")
-}
-
-pub(super) fn words(subject: &Subject) -> String {
-    let parts = [
-        ("user", &subject.user),
-        ("group", &subject.group),
-        ("client", &subject.client),
-    ];
-    let given = parts
-        .iter()
-        .filter_map(|(kind, text)| text.as_ref().map(|text| format!("{kind} {text}")));
-    given.collect::<Vec<_>>().join(" and ")
 }
 
 /// The same for people.

@@ -218,17 +218,6 @@ fn tame(c: char) -> char {
 mod tests {
     use super::*;
     use crate::check::table::{NODES_CURRENT, SERVER_STARTED};
-    use crate::show::{ColorChoice, Format, Surroundings};
-
-    fn plain() -> Show {
-        Show::new(
-            Format::Table,
-            ColorChoice::Never,
-            &Surroundings::default(),
-            true,
-            false,
-        )
-    }
 
     #[test]
     fn what_is_wrong_stands_first_and_leads_elsewhere() {
@@ -242,7 +231,7 @@ mod tests {
         ]);
         sheet.table("filters", Table::new(&["NAME"]), "none");
         assert_eq!(
-            sheet.drawn(&plain()).join("\n"),
+            sheet.drawn(&Show::plain()).join("\n"),
             "Server time\n\nproblems\n  fail  time: failed: no such package\n        why: one\n             two\n\n\
              filters   none"
         );
@@ -251,6 +240,6 @@ mod tests {
     #[test]
     fn nothing_wrong_is_said_too() {
         let sheet = Sheet::new("node", "edge-1", "node edge-1".to_owned());
-        assert_eq!(sheet.drawn(&plain())[2], "problems   none");
+        assert_eq!(sheet.drawn(&Show::plain())[2], "problems   none");
     }
 }

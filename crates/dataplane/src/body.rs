@@ -57,6 +57,18 @@ impl ReplyBody {
     }
 }
 
+impl From<EventBody> for ReplyBody {
+    fn from(body: EventBody) -> Self {
+        Self::Events(Box::new(body))
+    }
+}
+
+impl From<StandingBody> for ReplyBody {
+    fn from(body: StandingBody) -> Self {
+        Self::Standing(Box::new(body))
+    }
+}
+
 impl Body for ReplyBody {
     type Data = Bytes;
     type Error = Error;

@@ -1,6 +1,6 @@
 //! How near one rule came to one call, in words.
 
-use model::access::{AccessRule, Effect, Subjects, Targets};
+use model::access::{AccessRule, Effect, Subject, Subjects, Targets};
 use model::name::{Glob, ServerName};
 use model::principal::Principal;
 
@@ -62,18 +62,11 @@ fn subjects(subjects: &Subjects) -> String {
     let Subjects::Any(subjects) = subjects else {
         return "everyone".to_owned();
     };
-    let one = |subject: &model::access::Subject| {
-        let parts = [
-            ("user", &subject.user),
-            ("group", &subject.group),
-            ("client", &subject.client),
-        ];
-        let given = parts
-            .iter()
-            .filter_map(|(kind, text)| text.as_ref().map(|text| format!("{kind} {text}")));
-        given.collect::<Vec<_>>().join(" and ")
-    };
-    cut(subjects.iter().map(one), subjects.len(), "; ")
+    cut(
+        subjects.iter().map(Subject::to_string),
+        subjects.len(),
+        "; ",
+    )
 }
 
 fn list(globs: &[Glob]) -> String {

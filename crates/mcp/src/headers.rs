@@ -146,6 +146,12 @@ pub fn wants_name(method: &str) -> bool {
     )
 }
 
+/// Whether a header says again what stands in a modern message.
+#[must_use]
+pub fn is_mirror(name: &HeaderName) -> bool {
+    *name == MCP_METHOD || *name == MCP_NAME || name.as_str().starts_with(MCP_PARAM_PREFIX)
+}
+
 /// Compares what a modern message mirrors in headers with its body: version, method and name must be there and
 /// equal, each `Mcp-Param-*` well-formed (only whoever knows the tool's schema can compare those).
 ///

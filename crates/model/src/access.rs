@@ -1,5 +1,7 @@
 //! Access rules: who may do what.
 
+use std::fmt;
+
 use crate::name::{Glob, RuleName};
 
 /// One rule. Nothing is allowed that no rule allows; deny beats allow.
@@ -45,6 +47,24 @@ pub struct Subject {
     pub group: Option<String>,
     /// The client application that the credential was made for.
     pub client: Option<String>,
+}
+
+impl fmt::Display for Subject {
+    /// `user ana and group support`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts = [
+            ("user", &self.user),
+            ("group", &self.group),
+            ("client", &self.client),
+        ];
+        let mut given = parts
+            .iter()
+            .filter_map(|(kind, text)| Some((kind, text.as_ref()?)));
+        if let Some((kind, text)) = given.next() {
+            write!(f, "{kind} {text}")?;
+        }
+        given.try_for_each(|(kind, text)| write!(f, " and {kind} {text}"))
+    }
 }
 
 /// What a rule is about on the servers that it selects.

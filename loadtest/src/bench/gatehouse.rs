@@ -73,7 +73,7 @@ fn processes(
     way: Server,
     bench: &Bench,
 ) -> anyhow::Result<Vec<(Role, Watched)>> {
-    let found = pause::until(PARTS, || parts(up.child.pid(), way));
+    let found = pause::until(PARTS, || parts(up, way));
     let mut parts = found.context("not all parts of `gatehouse up` are there")?;
     if let Some(sidecar) = sidecar {
         parts.insert(1, (Role::Between, Watched::one("sidecar", sidecar.pid())));
@@ -85,18 +85,13 @@ fn processes(
 }
 
 /// The parts of `up`, by name; `None` while one is missing.
-fn parts(up: u32, way: Server) -> Option<Vec<(Role, Watched)>> {
-    let all = Process::all();
-    let part = |kind: &str| {
-        let mut ours = all.values().filter(|process| process.parent == up);
-        ours.find(|process| process.words().next() == Some(kind))
-            .map(|process| process.pid)
-    };
+fn parts(up: &Up, way: Server) -> Option<Vec<(Role, Watched)>> {
     let between = |name: &str, pid| (Role::Between, Watched::one(name, pid));
-    let mut found = vec![between("edge", part("edge")?)];
+    let mut found = vec![between("edge", up.part("edge")?)];
     let mut server = None;
     if way == Server::Stdio {
-        let sidecar = part("sidecar")?;
+        let sidecar = up.part("sidecar")?;
+        let all = Process::all();
         let below = descendants(&all, sidecar);
         let is_server = |process: &&Process| process.words().next() == Some("fixture");
         let pid = below.iter().copied().find(is_server)?.pid;
@@ -107,8 +102,8 @@ fn parts(up: u32, way: Server) -> Option<Vec<(Role, Watched)>> {
         let sidecar = Watched::several("sidecar", pids.collect());
         found.push((Role::Between, sidecar));
     }
-    found.push(between("control plane", part("control-plane")?));
-    found.push(between("up", up));
+    found.push(between("control plane", up.part("control-plane")?));
+    found.push(between("up", up.child.pid()));
     found.extend(server);
     Some(found)
 }

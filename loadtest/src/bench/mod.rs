@@ -17,7 +17,7 @@ mod nginx;
 pub(crate) mod place;
 mod ports;
 mod started;
-mod targets;
+pub(crate) mod targets;
 pub(crate) mod up;
 pub(crate) mod watchdog;
 

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 /// The name of the server in Gatehouse's catalog.
-pub(super) const SERVER: &str = "bench";
+pub(crate) const SERVER: &str = "bench";
 /// The group whose calls are let through.
 pub(super) const GROUP: &str = "load";
 
@@ -98,7 +98,8 @@ impl Server {
     }
 }
 
-fn resource(kind: &str, name: &str, spec: &Value) -> Value {
+/// A resource, as operators write it.
+pub(crate) fn resource(kind: &str, name: &str, spec: &Value) -> Value {
     let metadata = json!({ "name": name });
     json!({"apiVersion": "gatehouse.dev/v1", "kind": kind, "metadata": metadata, "spec": spec})
 }

@@ -8,7 +8,7 @@
 
 mod figures;
 mod slice;
-mod table;
+pub(crate) mod table;
 
 use std::time::{Duration, Instant};
 

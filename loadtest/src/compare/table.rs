@@ -184,7 +184,7 @@ fn notes(rows: &[Row], missing: &[(String, String)]) -> Vec<String> {
 }
 
 /// A table whose first columns hold words, and the others numbers.
-fn new(header: &[&str], words: usize) -> Table {
+pub(crate) fn new(header: &[&str], words: usize) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(header);
     for (index, column) in table.column_iter_mut().enumerate() {
@@ -218,7 +218,8 @@ fn whole(value: f64) -> String {
     format!("{value:.0}")
 }
 
-fn mib(bytes: u64) -> String {
+/// So many MiB.
+pub(crate) fn mib(bytes: u64) -> String {
     format!("{:.1}", bytes as f64 / f64::from(1 << 20))
 }
 

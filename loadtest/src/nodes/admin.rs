@@ -5,15 +5,12 @@ use proto::v1 as pb;
 use proto::v1::admin_client::AdminClient;
 use runtime::net::{self, ClientTls};
 use runtime::tls;
-use serde_json::{Value, json};
 use tonic::Request;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::Channel;
 
+use crate::bench::targets::SERVER;
 use crate::bench::up::Up;
-
-/// The server that rules are about.
-pub(super) const SERVER: &str = "bench";
 
 /// The control plane's API.
 #[derive(Debug)]
@@ -57,28 +54,10 @@ impl Admin {
         Ok(made.into_inner().token)
     }
 
-    /// Stores a rule, and answers with the revision that it makes.
-    pub(super) async fn apply_rule(&mut self, name: &str, number: usize) -> anyhow::Result<u64> {
-        let spec = pb::AccessRuleSpec {
-            effect: pb::Effect::Allow.into(),
-            subjects: vec![pb::Subject {
-                group: group(number),
-                ..Default::default()
-            }],
-            servers: vec![pb::ServerSelector {
-                kind: Some(pb::server_selector::Kind::Glob(SERVER.to_owned())),
-            }],
-            ..Default::default()
-        };
-        let resource = pb::Resource {
-            metadata: Some(pb::Metadata {
-                name: name.to_owned(),
-                ..Default::default()
-            }),
-            spec: Some(pb::resource::Spec::AccessRule(spec)),
-        };
+    /// Stores rules, and answers with the revision that they make.
+    pub(super) async fn apply(&mut self, resources: Vec<pb::Resource>) -> anyhow::Result<u64> {
         let message = pb::ApplyRequest {
-            resources: vec![resource],
+            resources,
             ..Default::default()
         };
         let applied = self.client.apply(self.request(message)).await?;
@@ -99,22 +78,24 @@ impl Admin {
     }
 }
 
-/// The rule that [`Admin::apply_rule`] stores, as operators write it.
-pub(super) fn rule(name: &str, number: usize) -> Value {
-    let spec = json!({
-        "effect": "allow",
-        "subjects": [{"group": group(number)}],
-        "servers": [SERVER],
-    });
-    resource("AccessRule", name, &spec)
-}
-
-/// A resource, as operators write it.
-pub(super) fn resource(kind: &str, name: &str, spec: &Value) -> Value {
-    let metadata = json!({ "name": name });
-    json!({"apiVersion": "gatehouse.dev/v1", "kind": kind, "metadata": metadata, "spec": spec})
-}
-
-fn group(number: usize) -> String {
-    format!("group-{number}")
+/// A rule that lets one group use the server.
+pub(super) fn rule(name: &str, group: usize) -> pb::Resource {
+    let spec = pb::AccessRuleSpec {
+        effect: pb::Effect::Allow.into(),
+        subjects: vec![pb::Subject {
+            group: format!("group-{group}"),
+            ..Default::default()
+        }],
+        servers: vec![pb::ServerSelector {
+            kind: Some(pb::server_selector::Kind::Glob(SERVER.to_owned())),
+        }],
+        ..Default::default()
+    };
+    pb::Resource {
+        metadata: Some(pb::Metadata {
+            name: name.to_owned(),
+            ..Default::default()
+        }),
+        spec: Some(pb::resource::Spec::AccessRule(spec)),
+    }
 }

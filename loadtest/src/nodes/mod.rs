@@ -16,16 +16,17 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::bench::Machine;
 use crate::bench::place::Place;
+use crate::bench::targets::{SERVER, resource};
 use crate::bench::up::Up;
+use crate::compare::table;
 use crate::latency::{Latency, shown};
 use crate::process::{Usage, Watched};
-use admin::Admin;
+use admin::{Admin, rule};
 use fleet::Fleet;
 
 /// What to measure, and with what.
@@ -94,7 +95,8 @@ pub fn run(settings: &Settings, mut progress: impl FnMut(&str)) -> anyhow::Resul
     let mut place = Place::new(settings.gatehouse.clone())?;
     let folder = place.folder().join("nodes");
     progress("starting gatehouse up");
-    let up = Up::start(&mut place, &folder, &catalog(settings.rules), &[])?;
+    let server = resource("Server", SERVER, &json!({"runtime": {"external": {}}}));
+    let up = Up::start(&mut place, &folder, &[server], &[])?;
     let control_plane = up.part("control-plane");
     let control_plane = control_plane.context("`gatehouse up` has started no control plane")?;
     let control_plane = Watched::one("control plane", control_plane);
@@ -103,6 +105,10 @@ pub fn run(settings: &Settings, mut progress: impl FnMut(&str)) -> anyhow::Resul
         .build()?;
     let outcome = runtime.block_on(async {
         let mut admin = Admin::connect(&up)?;
+        let rules = (0..settings.rules).map(|number| rule(&format!("nodes-{number}"), number));
+        if settings.rules > 0 {
+            admin.apply(rules.collect()).await?;
+        }
         progress(&format!("joining {} nodes", settings.nodes));
         let fleet = Fleet::start(settings.nodes, &up, &folder, &mut admin).await?;
         progress(&format!("making {} changes", settings.changes));
@@ -137,7 +143,7 @@ pub fn run(settings: &Settings, mut progress: impl FnMut(&str)) -> anyhow::Resul
 
 async fn change(number: usize, admin: &mut Admin, fleet: &Fleet) -> anyhow::Result<Change> {
     let start = Instant::now();
-    let revision = admin.apply_rule("nodes-change", number).await?;
+    let revision = admin.apply(vec![rule("nodes-change", number)]).await?;
     let stored = start.elapsed();
     let followed = async {
         admin.await_rollout(revision).await?;
@@ -177,29 +183,11 @@ fn times(changes: &[Change]) -> Vec<Time> {
     figures.into_iter().map(time).collect()
 }
 
-/// What every node holds: a server, and rules of many groups.
-fn catalog(rules: usize) -> Vec<Value> {
-    let server = json!({"runtime": {"external": {}}});
-    let rule = |number: usize| admin::rule(&format!("nodes-{number}"), number);
-    std::iter::once(admin::resource("Server", admin::SERVER, &server))
-        .chain((0..rules).map(rule))
-        .collect()
-}
-
 impl Outcome {
     /// As people read it.
     #[must_use]
     pub fn table(&self) -> String {
-        let mut table = Table::new();
-        table
-            .load_style(presets::NOTHING)
-            .set_header(["AFTER THE REQUEST", "P50", "P99", "MAX"]);
-        for (index, column) in table.column_iter_mut().enumerate() {
-            column.set_padding((0, 2));
-            if index > 0 {
-                column.set_cell_alignment(CellAlignment::Right);
-            }
-        }
+        let mut table = table::new(&["AFTER THE REQUEST", "P50", "P99", "MAX"], 1);
         let us = |us: f64| shown(Duration::from_secs_f64(us / 1e6));
         for time in &self.times {
             let figures = [time.p50_us, time.p99_us, time.max_us].map(us);
@@ -208,11 +196,11 @@ impl Outcome {
         }
         let (machine, nodes, rules, changes) =
             (&self.machine, self.nodes, self.rules, self.changes);
-        let rss = self.control_plane_rss_bytes as f64 / f64::from(1 << 20);
+        let rss = table::mib(self.control_plane_rss_bytes);
         format!(
             "{machine}\n\n{changes} changes, {nodes} nodes, {rules} rules at each\n\n{}\n\n\
              processor time a change: control plane {}, all nodes together {}\n\
-             memory of the control plane: {rss:.1} MiB",
+             memory of the control plane: {rss} MiB",
             table.trim_fmt(),
             us(self.control_plane_us),
             us(self.nodes_us),

@@ -11,15 +11,26 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use dataplane::call::Call;
+use dataplane::config::live::Config;
+use dataplane::deliver::{Hop, Reply};
 use dataplane::egress::{Egress, EgressSettings};
+use dataplane::refusal::Fault;
 use engine::Engine;
+use http::HeaderMap;
+use mcp::envelope;
+use mcp::revision::Revision;
 use model::name::ServerName;
+use model::principal::Principal;
+use model::record::{CallId, Trace};
 use model::server::{Limits, Runtime, Server, Tenancy};
 use model::snapshot::Snapshot;
 use sidecar::logs::ServerLog;
 use sidecar::process::child::Launcher;
 use sidecar::process::command::Policy;
 use sidecar::process::installed::Installed;
+use sidecar::serve::Sidecar;
 use sidecar::upstream::session::{Settings, Supervisor, Upstream};
 use sidecar::upstream::status::Status;
 use sidecar::upstream::wanted::{External, Wanted};
@@ -34,6 +45,37 @@ pub const DEADLINE: Duration = Duration::from_secs(30);
 /// The binary under test, which also plays the shim.
 pub fn launcher() -> Launcher {
     Launcher::new(env!("CARGO_BIN_EXE_gatehouse-sidecar"))
+}
+
+/// Has a call of `user` delivered.
+pub async fn deliver(
+    hop: &Sidecar,
+    config: &Arc<Config>,
+    user: &str,
+    (revision, session): (Revision, Option<&str>),
+    body: Bytes,
+) -> Result<Reply, Fault> {
+    let call = Call {
+        id: CallId::new(),
+        server: &hop.server,
+        principal: &Arc::new(Principal::new(user, &[], None, "k")),
+        config,
+        body: &body,
+        message: &envelope::scan(&body, &mcp::envelope::Limits::REQUEST).unwrap(),
+        revision,
+        session,
+        trace: Trace {
+            trace_id: [1; 16],
+            span_id: [2; 8],
+            parent: None,
+            sampled: true,
+        },
+        sse: true,
+        headers: &HeaderMap::new(),
+        client: "",
+        changed: false,
+    };
+    hop.deliver(&call, &()).await
 }
 
 /// The sidecar's environment in these tests.

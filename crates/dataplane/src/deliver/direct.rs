@@ -16,7 +16,7 @@ use mcp::envelope::Kind;
 use mcp::error::RpcError;
 use mcp::headers::{
     MCP_METHOD, MCP_NAME, MCP_PARAM_PREFIX, MCP_PROTOCOL_VERSION, MCP_SESSION_ID, encode_value,
-    wants_name,
+    is_mirror, wants_name,
 };
 use mcp::{method, walk};
 
@@ -141,6 +141,39 @@ pub fn post(upstream: &Upstream, body: Bytes) -> Result<Request<Full<Bytes>>, Fa
     Ok(request)
 }
 
+/// A request of a legacy session that carries no message. `session` is the server's own id of it; empty: it gave none.
+///
+/// # Errors
+/// The id cannot be sent; else as [`post`].
+pub fn bodiless(
+    upstream: &Upstream,
+    method: Method,
+    session: &str,
+) -> Result<Request<Full<Bytes>>, Fault> {
+    let mut request = post(upstream, Bytes::new())?;
+    *request.method_mut() = method;
+    let headers = request.headers_mut();
+    headers.remove(CONTENT_TYPE);
+    if !session.is_empty() {
+        headers.insert(MCP_SESSION_ID, text(session)?);
+    }
+    Ok(request)
+}
+
+/// Ends a legacy session that nobody needs any more (2025-11-25, basic/transports, "Session Management"). A server may
+/// refuse. Nothing here bounds the time.
+pub async fn end_session(egress: &Egress, upstream: &Upstream, session: &str) {
+    if session.is_empty() {
+        return;
+    }
+    let Ok(request) = bodiless(upstream, Method::DELETE, session) else {
+        return;
+    };
+    if let Err(error) = egress.send(&upstream.url, request).await {
+        tracing::debug!(%error, "a session with a server was not ended");
+    }
+}
+
 fn text(text: &str) -> Result<HeaderValue, Fault> {
     HeaderValue::from_str(text).map_err(|_| Fault::unavailable("a header is not text"))
 }
@@ -148,10 +181,7 @@ fn text(text: &str) -> Result<HeaderValue, Fault> {
 /// The headers that mirror the message: as the client sent them, which was checked at the door; or made anew where a
 /// filter has changed it.
 fn mirror(call: &Call<'_>, to: &mut HeaderMap) -> Result<(), Fault> {
-    let mirrored = |name: &HeaderName| {
-        name == MCP_METHOD || name == MCP_NAME || name.as_str().starts_with(MCP_PARAM_PREFIX)
-    };
-    for (name, value) in call.headers.iter().filter(|(name, _)| mirrored(name)) {
+    for (name, value) in call.headers.iter().filter(|(name, _)| is_mirror(name)) {
         to.insert(name.clone(), value.clone());
     }
     if !call.changed {

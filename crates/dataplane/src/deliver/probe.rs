@@ -4,18 +4,19 @@
 //! Only `server/discover` is sent to find out, and `initialize` where a legacy client needs to know: some servers act on
 //! other methods whatever the era.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use dashmap::DashMap;
 use engine::upstream::Upstream;
-use http::header::CONTENT_TYPE;
-use http::{HeaderValue, Method, Response, StatusCode};
+use http::{HeaderValue, Request, Response, StatusCode};
+use http_body_util::Full;
 use hyper::body::Incoming;
 use mcp::bridge::handshake::{discover_request, initialize_request};
 use mcp::envelope::{self, Kind, Limits};
-use mcp::headers::{MCP_METHOD, MCP_PROTOCOL_VERSION, MCP_SESSION_ID};
+use mcp::headers::{MCP_METHOD, MCP_PROTOCOL_VERSION};
 use mcp::method;
 use mcp::revision::{Era, Revision};
 use mcp::walk;
@@ -226,43 +227,51 @@ pub async fn probe(egress: &Egress, upstream: &Upstream) -> Result<Probed, Fault
         MCP_METHOD,
         HeaderValue::from_static(method::SERVER_DISCOVER),
     );
+    ask(egress, upstream, request, judge).await
+}
+
+/// Asks a server something that tells its era. What refuses the question, whatever it asks, says nothing of that.
+async fn ask<T, Judged>(
+    egress: &Egress,
+    upstream: &Upstream,
+    question: Request<Full<Bytes>>,
+    judge: impl FnOnce(Response<Incoming>) -> Judged,
+) -> Result<T, Fault>
+where
+    Judged: Future<Output = Result<T, Fault>>,
+{
     let asked = async {
-        let response = egress.send(&upstream.url, request).await.map_err(|error| {
-            tracing::warn!(%error, "a remote server cannot be asked what it speaks");
-            Fault::unavailable("the server cannot be reached").retry_after(2)
-        })?;
+        let response = egress
+            .send(&upstream.url, question)
+            .await
+            .map_err(|error| {
+                tracing::warn!(%error, "a remote server cannot be asked what it speaks");
+                Fault::unavailable("the server cannot be reached").retry_after(2)
+            })?;
+        refused(response.status())?;
         judge(response).await
     };
-    match tokio::time::timeout(PROBE, asked).await {
-        Ok(probed) => probed,
-        Err(_) => Err(Fault::timeout(
-            "the server does not say in time what it speaks",
-        )),
-    }
+    let late = |_| Fault::timeout("the server does not say in time what it speaks");
+    tokio::time::timeout(PROBE, asked).await.map_err(late)?
+}
+
+fn refused(status: StatusCode) -> Result<(), Fault> {
+    let why = match status.as_u16() {
+        401 | 403 => {
+            "the server refuses the credential that its entry in the catalog gives".to_owned()
+        }
+        429 | 500.. => format!("the server answers HTTP {status}"),
+        300..=399 => "the server redirects, which is not followed".to_owned(),
+        _ => return Ok(()),
+    };
+    Err(Fault::unavailable(why))
 }
 
 async fn judge(response: Response<Incoming>) -> Result<Probed, Fault> {
     let legacy = Probed::new(Era::Legacy, None);
     let status = response.status();
-    match status.as_u16() {
-        // A refusal says nothing about the era.
-        401 | 403 => {
-            return Err(Fault::unavailable(
-                "the server refuses the credential that its entry in the catalog gives",
-            ));
-        }
-        429 | 500.. => {
-            return Err(Fault::unavailable(format!(
-                "the server answers HTTP {status}"
-            )));
-        }
-        300..=399 => {
-            return Err(Fault::unavailable(
-                "the server redirects, which is not followed",
-            ));
-        }
-        200 | 400 | 404 => {}
-        _ => return Ok(legacy),
+    if !matches!(status.as_u16(), 200 | 400 | 404) {
+        return Ok(legacy);
     }
     let Some(answer) = answer(response).await else {
         return Ok(legacy);
@@ -292,34 +301,19 @@ async fn begins(egress: &Egress, upstream: &Upstream) -> Result<bool, Fault> {
     let revision = Revision::LATEST_LEGACY;
     let question = initialize_request(b"\"era\"", revision, CLIENT_NAME, CLIENT_VERSION);
     let request = direct::post(upstream, Bytes::from(question))?;
-    let asked = async {
-        let sent = egress.send(&upstream.url, request).await;
-        let response = sent.map_err(|error| {
-            tracing::warn!(%error, "a remote server cannot be asked what it speaks");
-            Fault::unavailable("the server cannot be reached").retry_after(2)
-        })?;
-        let status = response.status();
-        if matches!(status.as_u16(), 401 | 403 | 429 | 500..) {
-            return Err(Fault::unavailable(format!(
-                "the server answers HTTP {status}"
-            )));
-        }
+    ask(egress, upstream, request, |response| async move {
+        let is_success = response.status().is_success();
         let session = direct::session_of(&response)?;
         let Some(answer) = answer(response).await else {
             return Ok(false);
         };
-        let begun = status.is_success() && agrees(&answer);
-        if begun && !session.is_empty() {
-            end(egress, upstream, &session).await;
+        let begun = is_success && agrees(&answer);
+        if begun {
+            direct::end_session(egress, upstream, &session).await;
         }
         Ok(begun)
-    };
-    match tokio::time::timeout(PROBE, asked).await {
-        Ok(begins) => begins,
-        Err(_) => Err(Fault::timeout(
-            "the server does not say in time what it speaks",
-        )),
-    }
+    })
+    .await
 }
 
 /// Whether an answer to `initialize` agrees on a revision that has sessions.
@@ -330,22 +324,6 @@ fn agrees(answer: &[u8]) -> bool {
     let version = version.and_then(|version| walk::text(version.of(answer)));
     let revision = version.and_then(|version| Revision::parse(&version));
     revision.is_some_and(|revision| revision.era() == Era::Legacy)
-}
-
-/// Ends a session that nobody needs. A server may refuse.
-async fn end(egress: &Egress, upstream: &Upstream, session: &str) {
-    let (Ok(mut request), Ok(id)) = (
-        direct::post(upstream, Bytes::new()),
-        HeaderValue::from_str(session),
-    ) else {
-        return;
-    };
-    *request.method_mut() = Method::DELETE;
-    request.headers_mut().remove(CONTENT_TYPE);
-    request.headers_mut().insert(MCP_SESSION_ID, id);
-    if let Err(error) = egress.send(&upstream.url, request).await {
-        tracing::debug!(%error, "a session with a server was not ended");
-    }
 }
 
 /// The response in an answer.

@@ -5,12 +5,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use engine::upstream::Upstream;
-use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE};
+use http::header::{ACCEPT, CONTENT_ENCODING};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use hyper::body::Incoming;
-use mcp::headers::{MCP_PROTOCOL_VERSION, MCP_SESSION_ID};
+use mcp::headers::MCP_PROTOCOL_VERSION;
 use model::name::ServerName;
 use model::principal::Principal;
 use model::record::CallId;
@@ -67,18 +66,10 @@ pub async fn send(
     standing: &Standing<'_>,
     session: &str,
 ) -> Result<Response<Incoming>, Refused> {
-    let unusable = |what: &str| Refused::new(StatusCode::BAD_GATEWAY, what);
-    let request = direct::post(upstream, Bytes::new());
-    let mut request = request.map_err(|fault| unusable(&fault.message))?;
-    request.method_mut().clone_from(standing.method);
+    let request = direct::bodiless(upstream, standing.method.clone(), session);
+    let mut request = request.map_err(|fault| bad_gateway(fault.message))?;
     let headers = request.headers_mut();
-    headers.remove(CONTENT_TYPE);
     headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
-    if !session.is_empty() {
-        let id = HeaderValue::from_str(session);
-        let id = id.map_err(|_| unusable("the server's session id cannot be carried"))?;
-        headers.insert(MCP_SESSION_ID, id);
-    }
     if let Some(version) = standing.headers.get(MCP_PROTOCOL_VERSION) {
         headers.insert(MCP_PROTOCOL_VERSION, version.clone());
     }
@@ -88,34 +79,40 @@ pub async fn send(
         Refused::new(StatusCode::GATEWAY_TIMEOUT, message)
     })?;
     let response = sent.map_err(|error| unreachable(standing, &error))?;
-    judged(standing, response)
+    judged(standing, response, "the server")
 }
 
 fn unreachable(standing: &Standing<'_>, error: &Error) -> Refused {
     tracing::warn!(%error, server = %standing.server, "a remote server cannot be reached");
-    Refused::new(StatusCode::BAD_GATEWAY, "the server cannot be reached")
+    bad_gateway("the server cannot be reached")
 }
 
-/// An answer that may go on: what was asked for, or a plain no.
-fn judged(
+fn bad_gateway(why: impl Into<String>) -> Refused {
+    Refused::new(StatusCode::BAD_GATEWAY, why)
+}
+
+/// An answer of `who` that may go on: what was asked for.
+///
+/// # Errors
+/// It is a plain no, or of no use.
+pub fn judged(
     standing: &Standing<'_>,
     response: Response<Incoming>,
+    who: &str,
 ) -> Result<Response<Incoming>, Refused> {
     let status = response.status();
     match status.as_u16() {
         404 => return Err(Refused::session_ended()),
         405 => return Err(not_offered(standing.method)),
         200..=299 => {}
-        _ => {
-            let message = format!("the server answers HTTP {status}");
-            return Err(Refused::new(StatusCode::BAD_GATEWAY, message));
-        }
+        _ => return Err(bad_gateway(format!("{who} answers HTTP {status}"))),
     }
     let headers = response.headers();
     let is_stream = messages::is_event_stream(headers) && !headers.contains_key(CONTENT_ENCODING);
     if standing.method == Method::GET && !is_stream {
-        let message = "the server answers with what is no event stream";
-        return Err(Refused::new(StatusCode::BAD_GATEWAY, message));
+        return Err(bad_gateway(format!(
+            "{who} answers with what is no event stream"
+        )));
     }
     Ok(response)
 }

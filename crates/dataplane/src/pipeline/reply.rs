@@ -27,7 +27,7 @@ use crate::stage::list;
 use crate::stage::record::Recording;
 
 /// Tells proxies on the way not to hold events back (PROTOCOL 2.6).
-pub(super) const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// How long the rest of a list may take, once its head is here.
 const LIST: Duration = Duration::from_secs(60);
@@ -107,7 +107,7 @@ fn stream(
         let fault = Fault::unavailable("the server answered a list with a stream");
         return Halt::fault(&fault, Some(&screened.id)).end(Some(recording));
     }
-    event_stream(EventBody::of_messages(events, screened, recording))
+    event_stream(EventBody::of_messages(events, screened, recording).into())
 }
 
 /// The next hop's answer: seen only where it is a list.
@@ -131,7 +131,7 @@ async fn forward(
             screen: None,
             id: id.unwrap_or(b"null").to_vec(),
         };
-        event_stream(EventBody::of_hop(incoming, unscreened, recording))
+        event_stream(EventBody::of_hop(incoming, unscreened, recording).into())
     } else {
         passed_on(ForwardedBody::new(Bytes::new(), incoming, recording))
     };
@@ -235,8 +235,9 @@ fn passed_on(body: ForwardedBody) -> Response<ReplyBody> {
     response
 }
 
-fn event_stream(body: EventBody) -> Response<ReplyBody> {
-    let mut response = Response::new(ReplyBody::Events(Box::new(body)));
+/// An event stream, whatever is on it.
+pub(super) fn event_stream(body: ReplyBody) -> Response<ReplyBody> {
+    let mut response = Response::new(body);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -5,9 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use engine::Action;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::request::Parts;
-use http::{HeaderValue, Method, Response, StatusCode};
+use http::{Method, Response, StatusCode};
 use mcp::envelope::{self, Kind, Limits};
 use mcp::headers::{MCP_PROTOCOL_VERSION, MCP_SESSION_ID};
 use mcp::method;
@@ -15,7 +14,7 @@ use mcp::revision::{Era, Revision};
 use model::name::ServerName;
 use model::record::Hop as HopKind;
 
-use super::reply::X_ACCEL_BUFFERING;
+use super::reply::event_stream;
 use super::{Incall, Shared};
 use crate::answer;
 use crate::body::{Judge, ReplyBody, StandingBody, Verdict};
@@ -79,12 +78,7 @@ impl<H: Hop> Incall<'_, H> {
         let leaving = async move { drain.signaled().await };
         let incoming = stood.response.into_body();
         let body = StandingBody::new(incoming, Box::new(listener), leaving, permit);
-        let mut response = Response::new(ReplyBody::Standing(Box::new(body)));
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        headers.insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
-        Ok(response)
+        Ok(event_stream(body.into()))
     }
 }
 

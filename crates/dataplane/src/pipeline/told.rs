@@ -6,8 +6,6 @@ use http::Response;
 use mcp::envelope::{self, Limits};
 use mcp::error::RpcError;
 use mcp::method;
-use model::decision::Reason;
-use model::filter::Direction;
 
 use super::halt::{Ended, Halt};
 use super::{Incall, accepted};
@@ -15,7 +13,6 @@ use crate::body::ReplyBody;
 use crate::call::Call;
 use crate::deliver::Hop;
 use crate::refusal::Fault;
-use crate::stage::filter::{Rejected, Screen};
 use crate::stage::record::Recording;
 
 /// What a legacy client may tell a server without being asked.
@@ -25,21 +22,6 @@ const PASSED_ON: [&str; 4] = [
     method::PROGRESS,
     method::ROOTS_LIST_CHANGED,
 ];
-
-/// Why a message without an answer was not delivered.
-enum Lost {
-    Fault(Fault),
-    Rejected(Rejected),
-}
-
-impl Lost {
-    fn reason(&self) -> Reason {
-        match self {
-            Self::Fault(fault) => fault.reason,
-            Self::Rejected(rejected) => rejected.reason,
-        }
-    }
-}
 
 impl<H: Hop> Incall<'_, H> {
     /// A notification is no call: it is passed on where it means something, and is not on record.
@@ -59,8 +41,12 @@ impl<H: Hop> Incall<'_, H> {
         }
         if PASSED_ON.contains(&call.method()) && !call.is_modern() {
             // A notification is taken as far as it goes: there is no answer that could say more.
-            if let Err(lost) = self.pass_on(call).await {
-                tracing::debug!(reason = %lost.reason(), "a notification was not delivered");
+            match self.pass_on(call, slot).await {
+                Ok(Ok(())) => {}
+                Ok(Err(fault)) => {
+                    tracing::debug!(reason = %fault.reason, "a notification was not delivered");
+                }
+                Err(_) => tracing::debug!("a filter keeps a notification back"),
             }
         }
         Ok(accepted())
@@ -73,46 +59,39 @@ impl<H: Hop> Incall<'_, H> {
         slot: &mut Option<Recording>,
     ) -> Ended<Response<ReplyBody>> {
         if !call.is_modern() && call.session.is_some() {
-            match self.pass_on(call).await {
-                Ok(()) => {
-                    if let Some(recording) = slot.take() {
-                        recording.forget();
-                    }
-                    return Ok(accepted());
+            let passed = self.pass_on(call, slot).await?;
+            if passed.is_ok() {
+                if let Some(recording) = slot.take() {
+                    recording.forget();
                 }
-                Err(Lost::Rejected(rejected)) => return Err(Halt::rejected(&rejected, None)),
-                Err(Lost::Fault(_)) => {}
+                return Ok(accepted());
             }
         }
         let error = RpcError::invalid_request("no request of ours awaits this response");
         Err(Halt::invalid(&error, None))
     }
 
-    /// Delivers what has no answer, as filters leave it.
-    async fn pass_on(&self, call: &Call<'_>) -> Result<(), Lost> {
-        let way = self.shared.hop.way(call).await.map_err(Lost::Fault)?;
-        let screen = H::is_last(&way)
-            .then(|| Screen::of(call, Direction::Request, &self.shared.webhooks))
-            .flatten();
-        let passed = match screen {
-            Some(screen) => screen.show(call.body.clone()).await,
-            None => return self.tell(call, &way).await,
+    /// Delivers what has no answer, as filters leave it; ends early where one refuses.
+    async fn pass_on(
+        &self,
+        call: &Call<'_>,
+        slot: &mut Option<Recording>,
+    ) -> Ended<Result<(), Fault>> {
+        let way = match self.shared.hop.way(call).await {
+            Ok(way) => way,
+            Err(fault) => return Ok(Err(fault)),
         };
-        let passed = passed.map_err(Lost::Rejected)?;
-        let message = envelope::scan(&passed.message, &Limits::REQUEST);
-        let message =
-            message.map_err(|error| Lost::Fault(Fault::invalid(RpcError::from(&error))))?;
-        let shown = Call {
-            body: &passed.message,
+        let Some(body) = self.filter_request(call, &way, None, slot).await? else {
+            return Ok(self.shared.hop.deliver(call, &way).await.map(drop));
+        };
+        let message = envelope::scan(&body, &Limits::REQUEST)
+            .map_err(|fault| Halt::invalid(&RpcError::from(&fault), None))?;
+        let changed = Call {
+            body: &body,
             message: &message,
-            changed: passed.changed,
+            changed: true,
             ..*call
         };
-        self.tell(&shown, &way).await
-    }
-
-    async fn tell(&self, call: &Call<'_>, way: &H::Way) -> Result<(), Lost> {
-        let delivered = self.shared.hop.deliver(call, way).await;
-        delivered.map(drop).map_err(Lost::Fault)
+        Ok(self.shared.hop.deliver(&changed, &way).await.map(drop))
     }
 }

@@ -133,8 +133,26 @@ impl Webhooks {
         message: &[u8],
         deadline: Instant,
     ) -> Result<Verdict, Error> {
-        let verdict = self.try_ask(filter, hook, about, way, message, deadline);
-        let verdict = verdict.await;
+        let asked = async {
+            let now = Instant::now();
+            let busy = |_| Error::Busy;
+            let _permit = self.0.asked.try_acquire().map_err(busy)?;
+            let asked = self.asked_of(filter);
+            let _permit_of_one = asked.try_acquire().map_err(busy)?;
+            // Last, as where it is open this one is then the one that tries.
+            if !self.may_ask(filter, now) {
+                return Err(Error::Open);
+            }
+            let until = deadline.min(now + hook.timeout);
+            let asked = timeout_at(until, self.exchange(hook, about, way, message));
+            let verdict = asked.await.unwrap_or(Err(Error::Late(until - now)));
+            if let Some(mut receiver) = self.0.receivers.get_mut(filter) {
+                receiver.breaker.note(verdict.is_ok(), Instant::now());
+                receiver.took.observe(now.elapsed());
+            }
+            verdict
+        };
+        let verdict = asked.await;
         let labels = [("filter", filter.as_str()), ("outcome", outcome(&verdict))];
         let help = "Messages that receivers were to be asked about, by what came of it.";
         let name = "gatehouse_webhook_questions_total";
@@ -142,41 +160,15 @@ impl Webhooks {
         verdict
     }
 
-    async fn try_ask(
-        &self,
-        filter: &FilterName,
-        hook: &Hook,
-        about: &About,
-        way: Direction,
-        message: &[u8],
-        deadline: Instant,
-    ) -> Result<Verdict, Error> {
-        let now = Instant::now();
-        let Ok(_permit) = self.0.asked.try_acquire() else {
-            return Err(Error::Busy);
-        };
-        let asked = self.may_ask(filter, now).ok_or(Error::Open)?;
-        let Ok(_permit_of_one) = asked.try_acquire() else {
-            return Err(Error::Busy);
-        };
-        let until = deadline.min(now + hook.timeout);
-        let asked = timeout_at(until, self.exchange(hook, about, way, message));
-        let verdict = match asked.await {
-            Ok(verdict) => verdict,
-            Err(_) => Err(Error::Late(until - now)),
-        };
-        if let Some(mut receiver) = self.0.receivers.get_mut(filter) {
-            receiver.breaker.note(verdict.is_ok(), Instant::now());
-            receiver.took.observe(now.elapsed());
-        }
-        verdict
+    fn may_ask(&self, filter: &FilterName, now: Instant) -> bool {
+        let receiver = self.0.receivers.get_mut(filter);
+        receiver.is_none_or(|mut receiver| receiver.breaker.may_ask(now))
     }
 
-    /// The permits for questions to the receiver of `filter`. `None`: it is not to be asked for a moment.
-    fn may_ask(&self, filter: &FilterName, now: Instant) -> Option<Arc<Semaphore>> {
-        if let Some(mut receiver) = self.0.receivers.get_mut(filter) {
-            let may = receiver.breaker.may_ask(now);
-            return may.then(|| receiver.asked.clone());
+    /// The permits for questions to the receiver of `filter`.
+    fn asked_of(&self, filter: &FilterName) -> Arc<Semaphore> {
+        if let Some(receiver) = self.0.receivers.get(filter) {
+            return receiver.asked.clone();
         }
         if self.0.receivers.len() >= RECEIVERS_MAX {
             self.0.receivers.clear();
@@ -190,7 +182,7 @@ impl Webhooks {
             took: self.0.metrics.histogram(name, help, &labels, &SECONDS),
         };
         let receiver = self.0.receivers.entry(filter.clone()).or_insert(receiver);
-        Some(receiver.asked.clone())
+        receiver.asked.clone()
     }
 
     async fn exchange(

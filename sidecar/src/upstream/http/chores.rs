@@ -3,13 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::http::Method;
-use ::http::header::{CONTENT_TYPE, HeaderValue};
 use bytes::Bytes;
 use dataplane::deliver::direct;
 use futures_util::StreamExt;
 use futures_util::stream;
-use mcp::headers::MCP_SESSION_ID;
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
@@ -83,22 +80,7 @@ impl HttpServer {
         }
     }
 
-    /// Ends a session of the legacy era (2025-11-25, basic/transports, "Session Management"). A server may refuse.
     async fn close(&self, session: Arc<Session>) {
-        if session.id.is_empty() {
-            return;
-        }
-        let (Ok(mut request), Ok(id)) = (
-            direct::post(&self.0.upstream, Bytes::new()),
-            HeaderValue::from_str(&session.id),
-        ) else {
-            return;
-        };
-        *request.method_mut() = Method::DELETE;
-        request.headers_mut().remove(CONTENT_TYPE);
-        request.headers_mut().insert(MCP_SESSION_ID, id);
-        if let Err(error) = self.0.egress.send(&self.0.upstream.url, request).await {
-            tracing::debug!(%error, "a session with the server was not closed");
-        }
+        direct::end_session(&self.0.egress, &self.0.upstream, &session.id).await;
     }
 }

@@ -58,7 +58,7 @@ pub(super) async fn finish(
         };
         let asked = call.message.id.as_ref().map(envelope::Id::key);
         let body = EventBody::of_server(incoming, patience, asked, screened, recording);
-        let mut response = event_stream(body);
+        let mut response = event_stream(body.into());
         super::begin_session(&mut response, forwarded.session.as_deref());
         return response;
     }

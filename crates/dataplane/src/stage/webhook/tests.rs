@@ -134,8 +134,12 @@ fn webhooks() -> Webhooks {
 }
 
 async fn ask(webhooks: &Webhooks, hook: &Hook) -> Result<Verdict, Error> {
+    ask_of(webhooks, hook, "dlp").await
+}
+
+async fn ask_of(webhooks: &Webhooks, hook: &Hook, filter: &str) -> Result<Verdict, Error> {
     let deadline = Instant::now() + Duration::from_secs(10);
-    let filter = FilterName::new("dlp").unwrap();
+    let filter = FilterName::new(filter).unwrap();
     webhooks
         .ask(
             &filter,
@@ -185,6 +189,36 @@ async fn a_receiver_is_told_all_that_the_contract_says_and_its_verdict_counts() 
         now_unix_s(),
     ));
     assert_eq!(heard.header("authorization"), "");
+}
+
+#[tokio::test]
+async fn a_receiver_that_is_slow_takes_nothing_from_the_others() {
+    let (hung, well) = (
+        Receiver::new(|_| None).await,
+        Receiver::new(|_| json_ok(r#"{"verdict":"allow"}"#)).await,
+    );
+    let webhooks = webhooks();
+    let slow = Hook {
+        timeout: Duration::from_secs(10),
+        ..hook(&hung.url, Format::Standard)
+    };
+    let slow = Arc::new(slow);
+    let mut asking = JoinSet::new();
+    for _ in 0..ASKED_OF_ONE_MAX {
+        let (webhooks, slow) = (webhooks.clone(), slow.clone());
+        asking.spawn(async move { ask_of(&webhooks, &slow, "slow").await });
+    }
+    let all = || {
+        webhooks
+            .asked_of(&FilterName::new("slow").unwrap())
+            .available_permits()
+    };
+    while all() > 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(ask_of(&webhooks, &slow, "slow").await, Err(Error::Busy));
+    let well = hook(&well.url, Format::Standard);
+    assert_eq!(ask_of(&webhooks, &well, "well").await, Ok(Verdict::Allow));
 }
 
 #[tokio::test]

@@ -1,0 +1,100 @@
+//! Requests as sidecars get them: our statement of who calls, and nothing of the client's headers but what mirrors its
+//! message. It knows no connections.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use dataplane::auth::statement::{self, Signer};
+use dataplane::call::{self, CALL_HEADER, Call, TRACEPARENT};
+use dataplane::deliver::standing::Standing;
+use dataplane::refusal::Fault;
+use http::header::{ACCEPT, CONTENT_TYPE, HOST};
+use http::{HeaderMap, HeaderValue, Method, Request};
+use http_body_util::Full;
+use mcp::headers::{MCP_PROTOCOL_VERSION, MCP_SESSION_ID, is_mirror};
+use mcp::method;
+use model::name::ServerName;
+use model::principal::Principal;
+use model::record::CallId;
+use runtime::clock::now_unix_s;
+
+/// The call as the sidecar gets it: the client's own message and revision, our statement of who calls,
+/// and no header that the client could have made up.
+pub(crate) fn of_call(call: &Call<'_>, signer: &Signer) -> Result<Request<Full<Bytes>>, Fault> {
+    let mut request = of_hop(signer, call.principal, call.server, call.id)?;
+    *request.method_mut() = Method::POST;
+    *request.body_mut() = Full::new(call.body.clone());
+    let headers = request.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(
+        ACCEPT,
+        HeaderValue::from_static(if call.sse {
+            "application/json, text/event-stream"
+        } else {
+            "application/json"
+        }),
+    );
+    headers.insert(TRACEPARENT, text(&call::traceparent(&call.trace))?);
+    if let Some(handle) = call.session {
+        headers.insert(MCP_SESSION_ID, text(handle)?);
+    }
+    if call.method() != method::INITIALIZE {
+        let revision = HeaderValue::from_static(call.revision.as_str());
+        headers.insert(MCP_PROTOCOL_VERSION, revision);
+    }
+    if call.is_modern() {
+        mirror(call.headers, headers);
+    }
+    Ok(request)
+}
+
+/// … and a request of a session without a message.
+pub(crate) fn of_standing(
+    standing: &Standing<'_>,
+    signer: &Signer,
+) -> Result<Request<Full<Bytes>>, Fault> {
+    let mut request = of_hop(signer, standing.principal, standing.server, standing.id)?;
+    request.method_mut().clone_from(standing.method);
+    let headers = request.headers_mut();
+    headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
+    headers.insert(MCP_SESSION_ID, text(standing.session)?);
+    if let Some(version) = standing.headers.get(MCP_PROTOCOL_VERSION) {
+        headers.insert(MCP_PROTOCOL_VERSION, version.clone());
+    }
+    Ok(request)
+}
+
+/// What every request to a sidecar has.
+fn of_hop(
+    signer: &Signer,
+    principal: &Arc<Principal>,
+    server: &ServerName,
+    id: CallId,
+) -> Result<Request<Full<Bytes>>, Fault> {
+    let lost = |_| Fault::unavailable("who calls could not be stated");
+    let statement = signer
+        .state(principal, server, now_unix_s())
+        .map_err(lost)?;
+    let host = format!("{server}.sidecar.gatehouse.internal");
+    let uri = format!("https://{host}/mcp/{server}");
+    let mut request = Request::new(Full::default());
+    *request.uri_mut() = uri
+        .parse()
+        .map_err(|_| Fault::unavailable("the server's name is no host name"))?;
+    let headers = request.headers_mut();
+    headers.insert(HOST, text(&host)?);
+    headers.insert(statement::HEADER, statement);
+    headers.insert(CALL_HEADER, text(&id.to_string())?);
+    Ok(request)
+}
+
+fn text(text: &str) -> Result<HeaderValue, Fault> {
+    HeaderValue::from_str(text).map_err(|_| Fault::unavailable("a header is not text"))
+}
+
+/// Copies the headers that mirror the body; they were compared with it at the door.
+fn mirror(from: &HeaderMap, to: &mut HeaderMap) {
+    for (name, value) in from.iter().filter(|(name, _)| is_mirror(name)) {
+        to.insert(name.clone(), value.clone());
+    }
+}
