@@ -46,6 +46,7 @@ pub const FEATURES: &[&str] = &[
     "server.remote/1",
     "server.secret/1",
     "server.stdio/1",
+    "server.tenancy/1",
 ];
 
 /// One revision of all configuration, ready to decide. Never changed, only replaced; shared by all tasks.

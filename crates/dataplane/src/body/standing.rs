@@ -12,6 +12,7 @@ use bytes::Bytes;
 use http_body::Frame;
 use hyper::body::Incoming;
 use mcp::sse;
+use tokio::sync::mpsc;
 use tokio::time::{Instant, Sleep};
 
 use super::Error;
@@ -20,6 +21,7 @@ use super::stream::{Patience, Stream};
 use crate::budget::Permit;
 use crate::deliver::Message;
 use crate::deliver::direct::ANSWER_BYTES_MAX;
+use crate::refusal::Fault;
 
 /// What becomes of a message.
 pub enum Verdict {
@@ -49,9 +51,20 @@ pub trait Judge: Send {
     fn judge(&self, message: Message) -> Verdict;
 }
 
+/// Where the messages come from.
+enum Source {
+    /// From somebody else's stream.
+    Stream(Box<Stream>),
+    /// From what this hop hears; the guard is dropped when nobody listens any more.
+    Messages(
+        mpsc::Receiver<Message>,
+        #[expect(dead_code, reason = "held")] Box<dyn Send>,
+    ),
+}
+
 /// A stream without an end of its own.
 pub struct StandingBody {
-    stream: Stream,
+    source: Source,
     waiting: VecDeque<Message>,
     asking: Option<Pin<Box<dyn Future<Output = Option<Bytes>> + Send>>>,
     judge: Box<dyn Judge>,
@@ -71,14 +84,34 @@ impl std::fmt::Debug for StandingBody {
 
 impl StandingBody {
     /// Passes on of `incoming` what `judge` lets through, until the server, the client or this process ends it.
-    pub fn new(
+    pub fn of_stream(
         incoming: Incoming,
         judge: Box<dyn Judge>,
         leaving: impl Future<Output = ()> + Send + 'static,
         permit: Permit,
     ) -> Self {
+        let stream = Stream::new(incoming, ANSWER_BYTES_MAX, Patience::Endless, None);
+        Self::new(Source::Stream(Box::new(stream)), judge, leaving, permit)
+    }
+
+    /// Passes on of `messages` what `judge` lets through; `guard` is dropped when nobody listens any more.
+    pub fn of_messages(
+        (messages, guard): (mpsc::Receiver<Message>, Box<dyn Send>),
+        judge: Box<dyn Judge>,
+        leaving: impl Future<Output = ()> + Send + 'static,
+        permit: Permit,
+    ) -> Self {
+        Self::new(Source::Messages(messages, guard), judge, leaving, permit)
+    }
+
+    fn new(
+        source: Source,
+        judge: Box<dyn Judge>,
+        leaving: impl Future<Output = ()> + Send + 'static,
+        permit: Permit,
+    ) -> Self {
         Self {
-            stream: Stream::new(incoming, ANSWER_BYTES_MAX, Patience::Endless, None),
+            source,
             waiting: VecDeque::new(),
             asking: None,
             judge,
@@ -134,7 +167,13 @@ impl StandingBody {
         }
         let permit = &mut self.permit;
         let mut room = |bytes| permit.hold_reply(bytes);
-        match ready!(self.stream.poll(cx, &mut room)) {
+        let came = match &mut self.source {
+            Source::Stream(stream) => ready!(stream.poll(cx, &mut room)),
+            Source::Messages(messages, _) => ready!(messages.poll_recv(cx))
+                .map(|message| vec![message])
+                .ok_or_else(|| Fault::unavailable("nothing more is heard")),
+        };
+        match came {
             Ok(messages) => {
                 self.waiting.extend(messages);
                 Poll::Ready(Some(None))

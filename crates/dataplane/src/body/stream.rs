@@ -20,6 +20,9 @@ use crate::refusal::Fault;
 /// How long another hop may be silent in mid-reply. One that is well sends keep-alives.
 pub(super) const SILENCE: Duration = Duration::from_secs(60);
 
+/// How long somebody may take to answer what a server asks in mid-call.
+const INPUT_WAIT: Duration = Duration::from_secs(600);
+
 /// How long a stream of somebody else's is waited for.
 #[derive(Debug)]
 pub enum Patience {
@@ -133,6 +136,13 @@ impl Stream {
             && read.id.as_ref().map(envelope::Id::key).as_ref() != Some(asked)
         {
             return Err(broke_off(&"it answers another request"));
+        }
+        if read.kind == Kind::Request
+            && let Patience::Call(deadline) = &mut self.patience
+        {
+            // Somebody is being asked: the server waits, not we.
+            deadline.extend(INPUT_WAIT);
+            self.until.as_mut().reset(deadline.at());
         }
         if read.kind == Kind::Notification
             && read.method() == method::PROGRESS

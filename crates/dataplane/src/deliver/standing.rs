@@ -13,8 +13,9 @@ use mcp::headers::MCP_PROTOCOL_VERSION;
 use model::name::ServerName;
 use model::principal::Principal;
 use model::record::CallId;
+use tokio::sync::mpsc;
 
-use super::{direct, messages};
+use super::{Message, direct, messages};
 use crate::config::live::Config;
 use crate::egress::{Egress, Error};
 use crate::refusal::Refused;
@@ -41,13 +42,47 @@ pub struct Standing<'a> {
     pub headers: &'a HeaderMap,
 }
 
-/// An answer, its body still to come.
-#[derive(Debug)]
-pub struct Stood {
-    /// As it came: with a stream where one was asked for.
-    pub response: Response<Incoming>,
-    /// Whether it is the server's own: then its messages are to be looked at here.
-    pub is_servers: bool,
+/// What came of it.
+pub enum Stood {
+    /// The session is over, and this is said of it.
+    Ended(StatusCode),
+    /// A stream of somebody else's, still to come.
+    Stream {
+        /// As it came.
+        response: Response<Incoming>,
+        /// Whether it is the server's own: then its messages are to be looked at here.
+        is_servers: bool,
+    },
+    /// What a server says, as this hop hears it: its messages are to be looked at here.
+    Messages {
+        /// The messages.
+        messages: mpsc::Receiver<Message>,
+        /// Dropped when nobody listens any more.
+        guard: Box<dyn Send>,
+    },
+}
+
+impl std::fmt::Debug for Stood {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Ended(_) => "Ended",
+            Self::Stream { .. } => "Stream",
+            Self::Messages { .. } => "Messages",
+        })
+    }
+}
+
+impl Stood {
+    /// What somebody else answered.
+    pub fn of(method: &Method, response: Response<Incoming>, is_servers: bool) -> Self {
+        if method == Method::DELETE {
+            return Self::Ended(response.status());
+        }
+        Self::Stream {
+            response,
+            is_servers,
+        }
+    }
 }
 
 /// This is not offered (the same revision: MUST be 405).

@@ -20,7 +20,7 @@ use crate::answer;
 use crate::body::{Judge, ReplyBody, StandingBody, Verdict};
 use crate::call::Accept;
 use crate::config::live::{Config, Live};
-use crate::deliver::standing::{Standing, not_offered};
+use crate::deliver::standing::{Standing, Stood, not_offered};
 use crate::deliver::{Admitted, Connection, Hop, Message};
 use crate::refusal::Refused;
 use crate::stage::filter::Screen;
@@ -60,11 +60,15 @@ impl<H: Hop> Incall<'_, H> {
             headers: &parts.headers,
         };
         let stood = hop.stand(&standing).await?;
-        if parts.method == Method::DELETE {
-            let mut response = Response::new(ReplyBody::full(Bytes::new()));
-            *response.status_mut() = stood.response.status();
-            return Ok(response);
-        }
+        let is_servers = match &stood {
+            Stood::Ended(status) => {
+                let mut response = Response::new(ReplyBody::full(Bytes::new()));
+                *response.status_mut() = *status;
+                return Ok(response);
+            }
+            Stood::Stream { is_servers, .. } => *is_servers,
+            Stood::Messages { .. } => true,
+        };
         let listener = Listener {
             shared: Around::of(self.shared),
             peer: self.peer.clone(),
@@ -72,12 +76,20 @@ impl<H: Hop> Incall<'_, H> {
             server: self.server.clone(),
             admitted: self.admitted.clone(),
             client: opened.client,
-            is_servers: stood.is_servers,
+            is_servers,
         };
         let drain = self.shared.drain.clone();
         let leaving = async move { drain.signaled().await };
-        let incoming = stood.response.into_body();
-        let body = StandingBody::new(incoming, Box::new(listener), leaving, permit);
+        let listener = Box::new(listener);
+        let body = match stood {
+            Stood::Stream { response, .. } => {
+                StandingBody::of_stream(response.into_body(), listener, leaving, permit)
+            }
+            Stood::Messages { messages, guard } => {
+                StandingBody::of_messages((messages, guard), listener, leaving, permit)
+            }
+            Stood::Ended(_) => return Err(not_offered(&parts.method)),
+        };
         Ok(event_stream(body.into()))
     }
 }
