@@ -247,12 +247,10 @@ impl Translator<'_> {
         let code = self.error_code(response);
         let status = code.map_or(200, |code| status_of(code, self.way.client()));
         Ok(Message {
-            body,
-            kind: Kind::Response,
             error_code: code.unwrap_or_default(),
             tool_error: response.is_error(),
             status,
-            session: None,
+            ..Message::said(Kind::Response, body)
         })
     }
 
@@ -262,7 +260,7 @@ impl Translator<'_> {
         let mut edits = Edits::new(&progress.bytes);
         edits.replace(progress.token, token);
         let body = Bytes::from(edits.apply().ok()?);
-        Some(crate::client::message(Kind::Notification, body))
+        Some(Message::said(Kind::Notification, body))
     }
 
     /// The code that the client reads: some have another number in the other era.

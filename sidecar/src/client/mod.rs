@@ -3,7 +3,8 @@
 //!
 //! ```text
 //! Clients -- Client -- Questions: what was asked of it and not answered yet, by the id that it knows
-//!                  \-- Outbox: what belongs to no call, until it is fetched by GET
+//!                  |-- Outbox: what belongs to no call, until it is fetched by GET
+//!                  \-- Tapes: what was said on the streams of its calls, for when it loses one
 //! ```
 //!
 //! A session is found by its handle *and* its user: a handle alone is worth nothing. Must not know servers: what is asked
@@ -11,6 +12,7 @@
 
 pub mod outbox;
 pub mod questions;
+pub mod tapes;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -30,6 +32,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::outbox::Outbox;
 use self::questions::Questions;
+use self::tapes::Tapes;
 use crate::upstream::feed::Listener;
 use crate::upstream::greeting::Who;
 use crate::upstream::link::Link;
@@ -72,6 +75,8 @@ pub struct Client {
     pub questions: Questions,
     /// What waits for its stream.
     pub outbox: Outbox,
+    /// What was said on its calls' streams.
+    pub tapes: Tapes,
     /// The process that serves this session alone, where there is one.
     process: Mutex<Option<Link>>,
     level: Mutex<Option<String>>,
@@ -102,6 +107,7 @@ impl Client {
             who,
             questions: Questions::default(),
             outbox: Outbox::default(),
+            tapes: Tapes::default(),
             process: Mutex::default(),
             level: Mutex::default(),
             subscriptions: Mutex::default(),
@@ -198,6 +204,7 @@ impl Client {
     fn end(&self) {
         self.ended.cancel();
         self.outbox.close();
+        self.tapes.clear();
         self.questions.forget_all();
         *self.process.lock() = None;
         self.touch();
@@ -215,7 +222,7 @@ impl Listener for Client {
         if heard.kind == Kind::Request {
             let question = own.and_then(|link| self.questions.ask_for(&link, heard));
             return question.is_some_and(|question| {
-                self.outbox.push(message(Kind::Request, question));
+                self.outbox.push(Message::said(Kind::Request, question));
                 true
             });
         }
@@ -228,7 +235,7 @@ impl Listener for Client {
             method::CANCELLED => {
                 let told = own.and_then(|_| self.questions.taken_back(heard));
                 return told.is_some_and(|told| {
-                    self.outbox.push(message(Kind::Notification, told));
+                    self.outbox.push(Message::said(Kind::Notification, told));
                     true
                 });
             }
@@ -236,21 +243,9 @@ impl Listener for Client {
         };
         if goes {
             self.outbox
-                .push(message(Kind::Notification, heard.bytes.clone()));
+                .push(Message::said(Kind::Notification, heard.bytes.clone()));
         }
         goes
-    }
-}
-
-/// A message of the server's for the client.
-pub fn message(kind: Kind, body: Bytes) -> Message {
-    Message {
-        body,
-        kind,
-        error_code: 0,
-        tool_error: false,
-        status: 200,
-        session: None,
     }
 }
 

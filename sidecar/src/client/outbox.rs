@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     fn say(text: String) -> Message {
-        crate::client::message(Kind::Notification, Bytes::from(text))
+        Message::said(Kind::Notification, Bytes::from(text))
     }
 
     #[tokio::test]

@@ -360,7 +360,7 @@ fn whole(call: &Call<'_>, result: &[u8], session: Option<String>) -> Reply {
     .concat();
     Reply::Whole(Message {
         session,
-        ..crate::client::message(Kind::Response, Bytes::from(body))
+        ..Message::said(Kind::Response, Bytes::from(body))
     })
 }
 
@@ -370,7 +370,7 @@ pub(crate) fn failed(fault: &Fault, id: &[u8]) -> Message {
     Message {
         error_code: error.code,
         status: error.http_status,
-        ..crate::client::message(Kind::Response, Bytes::from(error.body(Some(id))))
+        ..Message::said(Kind::Response, Bytes::from(error.body(Some(id))))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dataplane::deliver::standing::{self, Standing, Stood};
+use dataplane::deliver::standing::{self, LAST_EVENT_ID, Standing, Stood};
 use dataplane::refusal::{Fault, Refused};
 use http::{Method, StatusCode};
 use mcp::headers::MCP_PROTOCOL_VERSION;
@@ -40,6 +40,17 @@ impl Sidecar {
         if standing.method == Method::DELETE {
             self.clients.end(&client);
             return Ok(Stood::Ended(StatusCode::NO_CONTENT));
+        }
+        if let Some(last) = standing.headers.get(LAST_EVENT_ID) {
+            let last = last.to_str().ok();
+            // What is not kept any more begins anew with what is said from now on.
+            if let Some(messages) = last.and_then(|last| client.tapes.after(last)) {
+                return Ok(Stood::Messages {
+                    messages,
+                    guard: Box::new(()),
+                    is_seen: true,
+                });
+            }
         }
         self.listen(standing, &client, &ready).await
     }
@@ -82,6 +93,7 @@ impl Sidecar {
         Ok(Stood::Messages {
             messages,
             guard: Box::new(held),
+            is_seen: false,
         })
     }
 }

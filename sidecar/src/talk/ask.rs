@@ -16,7 +16,6 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{INPUT_WAIT, Talk};
 use crate::bridge::{Inputs, Way};
-use crate::client::message;
 use crate::client::questions::Answer;
 use crate::upstream::response::Response;
 
@@ -95,7 +94,7 @@ impl Talk {
             .ok_or_else(|| Fault::overloaded("the client is being asked too much already"))?;
         let name = format!("{}-{id}", client.handle);
         let text = inputs::to_client(asked, id.to_string().as_bytes(), &name, client.revision);
-        self.say(Some(message(Kind::Request, text.into())), out)
+        self.say(Some(Message::said(Kind::Request, text.into())), out)
             .await;
         Ok(Put {
             key: asked.key.clone(),

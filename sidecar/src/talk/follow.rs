@@ -16,7 +16,6 @@ use tokio::time::timeout;
 use super::parked::Pending;
 use super::{INPUT_WAIT, Talk};
 use crate::bridge::Way;
-use crate::client::message;
 use crate::serve::{failed, fault};
 use crate::upstream::Error;
 use crate::upstream::level::Level;
@@ -74,7 +73,7 @@ impl Talk {
             }
             Ok(Event::Heard(heard)) => {
                 let goes = self.may_be_heard(&heard);
-                let said = goes.then(|| message(Kind::Notification, heard.bytes));
+                let said = goes.then(|| Message::said(Kind::Notification, heard.bytes));
                 self.say(said, out).await;
                 Next::On
             }
@@ -150,7 +149,10 @@ impl Talk {
                     _ => None,
                 };
                 match asked {
-                    Some(asked) => self.say(Some(message(Kind::Request, asked)), out).await,
+                    Some(asked) => {
+                        self.say(Some(Message::said(Kind::Request, asked)), out)
+                            .await
+                    }
                     None => self.refuse(&heard),
                 }
                 Next::On

@@ -22,7 +22,6 @@ use tokio_util::sync::CancellationToken;
 use super::Setting;
 use super::line::Line;
 use crate::bridge::{Side, Way};
-use crate::client::message;
 use crate::serve::{failed, fault};
 use crate::upstream::Error;
 use crate::upstream::feed::{Feed, Listener};
@@ -195,8 +194,12 @@ async fn pass_on(call: &Call<'_>, setting: &Setting<'_>, line: Line) -> Result<R
             }
         }
     });
-    let guard = Box::new(());
-    Ok(Reply::Events(Events { first, rest, guard }))
+    Ok(Reply::Events(Events {
+        first,
+        rest,
+        guard: Box::new(()),
+        tape: None,
+    }))
 }
 
 /// A subscription that is made up from what a legacy server says in its session.
@@ -216,7 +219,7 @@ async fn from_legacy(call: &Call<'_>, setting: &Setting<'_>, line: Line) -> Resu
         "params": {"_meta": {}, "notifications": granted.json()}});
     let first = with_id(&Bytes::from(first.to_string()), &id);
     let first = first.ok_or_else(|| Fault::unavailable("nothing can be acknowledged"))?;
-    let first = message(Kind::Notification, first);
+    let first = Message::said(Kind::Notification, first);
     let (client, rest) = mpsc::channel(BEHIND_MAX);
     let drain = setting.drain.clone();
     setting.drain.spawn("subscription", async move {
@@ -238,8 +241,12 @@ async fn from_legacy(call: &Call<'_>, setting: &Setting<'_>, line: Line) -> Resu
         }
         held.release().await;
     });
-    let guard = Box::new(());
-    Ok(Reply::Events(Events { first, rest, guard }))
+    Ok(Reply::Events(Events {
+        first,
+        rest,
+        guard: Box::new(()),
+        tape: None,
+    }))
 }
 
 /// One who listens to a legacy server.
@@ -364,7 +371,7 @@ async fn subscribe(
 
 /// A notification under the raw id of the subscription that it is for.
 fn tagged(heard: &Heard, id: &[u8]) -> Option<Message> {
-    with_id(&heard.bytes, id).map(|body| message(Kind::Notification, body))
+    with_id(&heard.bytes, id).map(|body| Message::said(Kind::Notification, body))
 }
 
 fn with_id(text: &Bytes, id: &[u8]) -> Option<Bytes> {
@@ -400,5 +407,5 @@ fn end(id: &[u8]) -> Message {
         b"}}}",
     ]
     .concat();
-    message(Kind::Response, body.into())
+    Message::said(Kind::Response, body.into())
 }

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dataplane::call::Call;
-use dataplane::deliver::{Events, Reply};
+use dataplane::deliver::{Events, Reply, Tape};
 use dataplane::refusal::Fault;
 use mcp::bridge::capabilities;
 use mcp::envelope::{IdKey, Kind};
@@ -187,6 +187,7 @@ async fn reply(mut talk: Talk, first: Option<Event>, drain: &Drain) -> Result<Re
         return talk.translator.response(response).map(Reply::Whole);
     }
     let (client, mut rest) = mpsc::channel(EVENTS_MAX);
+    let kept_for = talk.client.clone().filter(|_| talk.streams);
     // Ends with the call: by its answer, its deadline, or its client.
     drain.spawn("reply", talk.follow(Some(event), client));
     let first = rest.recv().await;
@@ -194,8 +195,16 @@ async fn reply(mut talk: Talk, first: Option<Event>, drain: &Drain) -> Result<Re
     if first.kind == Kind::Response {
         return Ok(Reply::Whole(first));
     }
-    let guard = Box::new(());
-    Ok(Reply::Events(Events { first, rest, guard }))
+    let tape = kept_for.map(|client| {
+        let reel: Arc<dyn Tape> = client.tapes.begin(client.revision, drain);
+        reel
+    });
+    Ok(Reply::Events(Events {
+        first,
+        rest,
+        guard: Box::new(()),
+        tape,
+    }))
 }
 
 impl Talk {

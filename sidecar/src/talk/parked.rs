@@ -27,7 +27,6 @@ use tokio::time::Instant;
 
 use super::follow::body_of;
 use super::{Setting, Talk};
-use crate::client::message;
 use crate::serve::failed;
 use crate::upstream::response::Response;
 
@@ -149,17 +148,18 @@ impl Shelf {
     }
 
     /// Keeps a call; its state. The call comes back where there is no room.
-    fn put(&self, call: Parked) -> Result<String, (Parked, Fault)> {
+    fn put(&self, call: Parked) -> Result<String, Box<(Parked, Fault)>> {
         let mut random = [0; 16];
         if rand::fill(&mut random).is_err() {
-            return Err((call, Fault::unavailable("there is no randomness")));
+            let fault = Fault::unavailable("there is no randomness");
+            return Err(Box::new((call, fault)));
         }
         let key = URL_SAFE_NO_PAD.encode(random);
         let mut parked = self.parked.lock();
         let of_user = parked.values().filter(|p| p.mark.user == call.mark.user);
         if parked.len() >= PARKED_MAX || of_user.count() >= PARKED_OF_USER_MAX {
             let fault = Fault::overloaded("too many calls wait for their client");
-            return Err((call, fault));
+            return Err(Box::new((call, fault)));
         }
         parked.insert(key.clone(), call);
         Ok(format!("{STATE_PREFIX}{}.{key}", self.node))
@@ -259,9 +259,10 @@ impl Talk {
         let said = match shelf.put(parked) {
             Ok(state) => {
                 let text = inputs::response(&id, &asked, &state, info.as_deref());
-                message(Kind::Response, text.into())
+                Message::said(Kind::Response, text.into())
             }
-            Err((parked, fault)) => {
+            Err(back) => {
+                let (parked, fault) = *back;
                 parked.give_up();
                 failed(&fault, &id)
             }
@@ -277,10 +278,10 @@ impl Talk {
             until: Instant::now() + PARKED,
             talk: None,
         };
-        let state = self.shelf.put(parked).map_err(|(_, fault)| fault)?;
+        let state = self.shelf.put(parked).map_err(|back| back.1)?;
         let (id, info) = (self.translator.id(), self.translator.server_info());
         let text = inputs::response(id, &asked, &state, info);
-        Ok(message(Kind::Response, text.into()))
+        Ok(Message::said(Kind::Response, text.into()))
     }
 
     /// The call goes on under another request of its client.

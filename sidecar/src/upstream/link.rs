@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Error;
 use super::feed::Feed;
+use super::noise::Noise;
 use super::pending::{CALLS_MAX, Entry, Table};
 use super::response::{Heard, Progress, Response, Told};
 use super::ticket::{Ask, Ticket};
@@ -37,8 +38,6 @@ const QUEUE_WAIT_MAX: Duration = Duration::from_secs(5);
 const BATCH_MAX: usize = 32;
 /// Messages about its call that a caller may be behind.
 const TOLD_MAX: usize = 64;
-/// How much is kept of what was no message, characters.
-const SAMPLE_CHARS_MAX: usize = 200;
 
 /// The sidecar's end of one process's pipes. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -73,51 +72,6 @@ struct Inner {
 struct Outgoing {
     line: Vec<u8>,
     _room: Option<OwnedSemaphorePermit>,
-}
-
-/// What a server said that was of no use.
-#[derive(Debug, Default)]
-pub struct Noise {
-    rubbish: AtomicU64,
-    unasked: AtomicU64,
-    /// The first line that was no message; written once, read for status.
-    sample: Mutex<String>,
-    heard: Notify,
-}
-
-impl Noise {
-    /// Lines on standard output that were no message.
-    pub fn rubbish_lines(&self) -> u64 {
-        self.rubbish.load(Ordering::Relaxed)
-    }
-
-    /// Messages that nobody waited for: late answers, notifications that are not passed on.
-    pub fn unasked_messages(&self) -> u64 {
-        self.unasked.load(Ordering::Relaxed)
-    }
-
-    /// The start of the first line that was no message.
-    pub fn sample(&self) -> String {
-        self.sample.lock().clone()
-    }
-
-    /// Waits for the next line that is no message.
-    pub async fn heard(&self) {
-        self.heard.notified().await;
-    }
-
-    fn add(&self, line: &[u8]) {
-        if self.rubbish.fetch_add(1, Ordering::Relaxed) == 0 {
-            let start = line.get(..SAMPLE_CHARS_MAX * 4).unwrap_or(line);
-            let text = String::from_utf8_lossy(start);
-            let clean = text
-                .chars()
-                .filter(|c| !c.is_control())
-                .take(SAMPLE_CHARS_MAX);
-            *self.sample.lock() = clean.collect();
-        }
-        self.heard.notify_one();
-    }
 }
 
 impl Link {
@@ -342,7 +296,7 @@ impl Link {
         let id = message.id.and_then(|id| Some((id.span, number(id.raw)?)));
         let waiting = id.and_then(|(span, id)| Some((span, self.0.table.lock().remove(id)?)));
         let Some((span, entry)) = waiting else {
-            self.0.noise.unasked.fetch_add(1, Ordering::Relaxed);
+            self.0.noise.unasked();
             return;
         };
         // A caller that is gone needs no answer.
@@ -362,7 +316,7 @@ impl Link {
             self.hand_on(Heard::new(line.clone(), message))
         };
         if !passed {
-            self.0.noise.unasked.fetch_add(1, Ordering::Relaxed);
+            self.0.noise.unasked();
         }
     }
 

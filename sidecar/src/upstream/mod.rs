@@ -19,6 +19,7 @@ pub mod handshake;
 pub mod http;
 pub mod level;
 pub mod link;
+pub mod noise;
 mod pending;
 pub mod response;
 pub mod running;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use engine::upstream::Upstream;
 use http::header::{ACCEPT, CONTENT_ENCODING};
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use hyper::body::Incoming;
 use mcp::headers::MCP_PROTOCOL_VERSION;
 use model::name::ServerName;
@@ -19,6 +19,9 @@ use super::{Message, direct, messages};
 use crate::config::live::Config;
 use crate::egress::{Egress, Error};
 use crate::refusal::Refused;
+
+/// The header by which a client that lost a stream asks for the rest.
+pub const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 /// How long a server may take to begin its answer.
 const ANSWER: Duration = Duration::from_secs(30);
@@ -59,6 +62,8 @@ pub enum Stood {
         messages: mpsc::Receiver<Message>,
         /// Dropped when nobody listens any more.
         guard: Box<dyn Send>,
+        /// Whether they have been looked at, when they were said the first time.
+        is_seen: bool,
     },
 }
 
@@ -105,8 +110,10 @@ pub async fn send(
     let mut request = request.map_err(|fault| bad_gateway(fault.message))?;
     let headers = request.headers_mut();
     headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
-    if let Some(version) = standing.headers.get(MCP_PROTOCOL_VERSION) {
-        headers.insert(MCP_PROTOCOL_VERSION, version.clone());
+    for name in [MCP_PROTOCOL_VERSION, LAST_EVENT_ID] {
+        if let Some(value) = standing.headers.get(&name) {
+            headers.insert(name, value.clone());
+        }
     }
     let sent = tokio::time::timeout(ANSWER, egress.send(&upstream.url, request)).await;
     let sent = sent.map_err(|_| {
