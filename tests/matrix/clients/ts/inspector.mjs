@@ -9,7 +9,7 @@ import { text } from "./sdk.mjs";
 
 const run = promisify(execFile);
 const place = (path) => fileURLToPath(new URL(path, import.meta.url));
-const PROGRAM = place("node_modules/@modelcontextprotocol/inspector/clients/launcher/build/index.js");
+const PROGRAM = place("../../node_modules/@modelcontextprotocol/inspector/clients/launcher/build/index.js");
 // It needs Node 22.19; where that is not on PATH, the one among the packages of the conformance suite is taken.
 const NODE =
   parseInt(process.versions.node) >= 24 || /^22\.(19|[2-9]\d)/.test(process.versions.node)
