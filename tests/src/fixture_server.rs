@@ -53,7 +53,12 @@ impl FixtureServer {
             Speaks::Legacy => "legacy",
             Speaks::Modern => "modern",
         };
-        let process = Process::start(command.args(["--era", era, "http", "0"]), None);
+        Self::of(command.args(["--era", era, "http", "0"]))
+    }
+
+    /// Starts any server that says its URL, alone on a line, once it listens.
+    pub fn of(command: &mut Command) -> Self {
+        let process = Process::start(command, None);
         let url = wait::until("the fixture server to listen", LISTENS, || {
             let said = process.stdout();
             let url = said.lines().find(|line| line.starts_with("http://"));
