@@ -168,7 +168,7 @@ impl Play<'_> {
         let (plan, file) = self.plan(server);
         let row = |caller: &Caller| {
             let Caller { client, key } = caller;
-            let directly = client.run(&server.target(), None, &file);
+            let directly = client.run(server.target(), None, &file);
             let to = client.through(self.mesh.edge(0), server.name);
             let through = client.run(&to, Some(key), &file);
             let through = through.expect("each client can speak to an edge");

@@ -12,6 +12,10 @@ const WRITE: &str = "GATEHOUSE_WRITE_DOCS";
 
 #[test]
 #[ignore = "make e2e: more than two hundred runs of real clients"]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test has no settings, and whoever runs it by hand says what they want here"
+)]
 fn clients_do_with_servers_through_gatehouse_whatever_a_server_offers_and_no_clause_excludes() {
     let only = env::var(ONLY).unwrap_or_default();
     let matrix = matrix::run(&only);
