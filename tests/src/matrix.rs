@@ -21,7 +21,7 @@ use crate::mesh::{Mesh, Running};
 use crate::place;
 use clients::{Client, Outcome, Report};
 use excluded::Excluded;
-use servers::Server;
+use servers::{Server, Stage};
 
 mod clients;
 mod excluded;
@@ -77,10 +77,14 @@ struct Row {
     faults: Vec<String>,
 }
 
-/// The whole matrix.
+/// The whole matrix, and what it was played on: a test that fails shows the state of Gatehouse when this is dropped.
 #[derive(Debug)]
 pub struct Matrix {
     rows: Vec<Row>,
+    // In this order: Gatehouse leaves the stage first.
+    _mesh: Running,
+    _stage: Stage,
+    _folder: TempDir,
 }
 
 impl Matrix {
@@ -94,27 +98,50 @@ impl Matrix {
 /// Runs all clients with all servers whose name holds `only`.
 pub fn run(only: &str) -> Matrix {
     let folder = TempDir::with_prefix("gatehouse-matrix-").expect("a folder can be made");
-    let stage = servers::Stage::set(folder.path());
+    let stage = Stage::set(folder.path());
     let servers: Vec<_> = stage
         .servers()
         .into_iter()
         .filter(|server| server.name.contains(only))
         .collect();
+    let names = clients::ALL.iter().map(|client| client.name);
+    check_versions(names.chain(servers.iter().map(|server| server.title)));
     let mut resources: Vec<_> = servers.iter().map(Server::resource).collect();
     resources.push(catalog::allow("matrix", GROUP, &["*"]));
     let mesh = Mesh::new().with(&resources).start();
     let play = Play {
         excluded: excluded::read(),
-        clients: clients::all()
+        clients: clients::ALL
             .into_iter()
             .map(|client| Caller::new(client, &mesh))
             .collect(),
-        plans: &stage,
+        stage: &stage,
         folder: folder.path(),
         mesh: &mesh,
     };
     Matrix {
         rows: play.all(&servers),
+        _mesh: mesh,
+        _stage: stage,
+        _folder: folder,
+    }
+}
+
+/// The versions in names are written by hand: they must be those that are installed.
+fn check_versions(names: impl Iterator<Item = &'static str>) {
+    let files = [
+        "package.json",
+        "requirements.txt",
+        "requirements-mcp1.txt",
+        "clients/rmcp/Cargo.toml",
+    ];
+    let read = |file| std::fs::read_to_string(place::file(&format!("tests/matrix/{file}")));
+    let pins = files
+        .map(|file| read(file).expect("it can be read"))
+        .concat();
+    for word in names.flat_map(|name| name.split([' ', ','])) {
+        let version = word.starts_with(|first: char| first.is_ascii_digit()) && word.contains('.');
+        assert!(!version || pins.contains(word), "{word} is not pinned");
     }
 }
 
@@ -135,7 +162,7 @@ impl Caller {
 struct Play<'a> {
     excluded: Vec<Excluded>,
     clients: Vec<Caller>,
-    plans: &'a servers::Stage,
+    stage: &'a Stage,
     folder: &'a Path,
     mesh: &'a Running,
 }
@@ -182,7 +209,7 @@ impl Play<'_> {
         let name = format!("{}.json", server.name);
         let path = place::file(&format!("tests/matrix/plans/{name}"));
         let text = std::fs::read_to_string(path).expect("a plan can be read");
-        let text = self.plans.fill_in(&text);
+        let text = self.stage.fill_in(&text);
         let file = self.folder.join(name);
         std::fs::write(&file, &text).expect("a file can be written");
         (serde_json::from_str(&text).expect("a plan is JSON"), file)

@@ -11,7 +11,7 @@ use super::servers::Target;
 use crate::place;
 use crate::process;
 
-/// Above the clients' own limits: 10 s for each feature, and for connecting.
+/// Above the clients' own limits: 20 s for connecting, 10 s for each feature, 5 s for the goodbye.
 const DEADLINE: Duration = Duration::from_secs(150);
 
 /// A client, and the era that it is told to speak.
@@ -24,7 +24,7 @@ pub(super) struct Client {
     over: &'static [Over],
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 enum Program {
     /// A venv, and a script in it.
     Python(&'static str, &'static str),
@@ -42,67 +42,47 @@ enum Over {
 
 use Over::{Http, Sse, Stdio};
 
-/// All of them. What can speak both eras is here as its user gets it without a word about that, or would like it best,
-/// and once more told to speak the older one.
-pub(super) fn all() -> Vec<Client> {
-    let client = |name, program, era, over| Client {
+const ANY: &[Over] = &[Stdio, Http, Sse];
+
+const MCP1: Program = Program::Python("matrix-mcp1", "mcp1");
+const MCP2: Program = Program::Python("matrix", "mcp2");
+const FASTMCP: Program = Program::Python("matrix", "fastmcp4");
+const SDK1: Program = Program::Node("sdk1");
+const SDK2: Program = Program::Node("sdk2");
+const INSPECTOR: Program = Program::Node("inspector");
+const SSE: Program = Program::Node("sse");
+const RMCP: Program = Program::Rust;
+
+/// All of them. One that speaks both eras is here twice: it finds out what the other side speaks, or is told to speak
+/// the older one.
+pub(super) const ALL: [Client; 13] = [
+    client("Python mcp 1.30.0", MCP1, "legacy", ANY),
+    client("Python mcp 2.3.0", MCP2, "auto", ANY),
+    client("Python mcp 2.3.0, legacy", MCP2, "legacy", ANY),
+    client("TypeScript sdk 1.32.2", SDK1, "legacy", ANY),
+    client("TypeScript client 2.4.0", SDK2, "auto", ANY),
+    client("TypeScript client 2.4.0, legacy", SDK2, "legacy", ANY),
+    client("rmcp 3.9.0", RMCP, "auto", &[Stdio, Http]),
+    client("rmcp 3.9.0, legacy", RMCP, "legacy", &[Stdio, Http]),
+    client("fastmcp 4.1.2", FASTMCP, "auto", ANY),
+    client("fastmcp 4.1.2, legacy", FASTMCP, "legacy", ANY),
+    client("Inspector 2.12.0", INSPECTOR, "auto", ANY),
+    client("Inspector 2.12.0, legacy", INSPECTOR, "legacy", ANY),
+    client("TypeScript sdk 1.9.0, SSE", SSE, "legacy", &[Stdio, Sse]),
+];
+
+const fn client(
+    name: &'static str,
+    program: Program,
+    era: &'static str,
+    over: &'static [Over],
+) -> Client {
+    Client {
         name,
         program,
         era,
         over,
-    };
-    let python = |script| Program::Python("matrix", script);
-    const ANY: &[Over] = &[Stdio, Http, Sse];
-    vec![
-        client(
-            "Python mcp 1.30.0",
-            Program::Python("matrix-mcp1", "mcp1"),
-            "legacy",
-            ANY,
-        ),
-        client("Python mcp 2.3.0", python("mcp2"), "auto", ANY),
-        client("Python mcp 2.3.0, legacy", python("mcp2"), "legacy", ANY),
-        client(
-            "TypeScript sdk 1.32.2",
-            Program::Node("sdk1"),
-            "legacy",
-            ANY,
-        ),
-        client(
-            "TypeScript client 2.4.0",
-            Program::Node("sdk2"),
-            "auto",
-            ANY,
-        ),
-        client(
-            "TypeScript client 2.4.0, legacy",
-            Program::Node("sdk2"),
-            "legacy",
-            ANY,
-        ),
-        client("rmcp 3.9.0", Program::Rust, "auto", &[Stdio, Http]),
-        client(
-            "rmcp 3.9.0, legacy",
-            Program::Rust,
-            "legacy",
-            &[Stdio, Http],
-        ),
-        client("fastmcp 4.1.2", python("fastmcp4"), "auto", ANY),
-        client("fastmcp 4.1.2, legacy", python("fastmcp4"), "legacy", ANY),
-        client("Inspector 2.12.0", Program::Node("inspector"), "auto", ANY),
-        client(
-            "Inspector 2.12.0, legacy",
-            Program::Node("inspector"),
-            "legacy",
-            ANY,
-        ),
-        client(
-            "TypeScript sdk 1.9.0, SSE",
-            Program::Node("sse"),
-            "legacy",
-            &[Stdio, Sse],
-        ),
-    ]
+    }
 }
 
 /// What came of a feature.

@@ -18,7 +18,8 @@ from typing import Any
 
 import anyio
 
-FEATURE_S = 10  # one feature, and connecting
+CONNECT_S = 20
+FEATURE_S = 10  # one feature
 CLOSE_S = 5  # the goodbye; what hangs longer is left behind
 PAUSE_S = 0.05  # between two looks
 UNDER_WAY_S = 1  # how long a call runs before it is cancelled
@@ -181,15 +182,20 @@ def main(connect: Connect) -> None:
     target, whole = arguments()
     document: Json = {"revision": None, "features": {}}
     planned = [name for name in FEATURES if name in whole]
+
+    def give_up_connecting() -> None:
+        if document["revision"] is None:
+            finish(document, planned, f"no connection within {CONNECT_S} s")
+
     # Whatever hangs, the document is printed.
-    limit = threading.Timer(FEATURE_S * (len(planned) + 1) + CLOSE_S, finish, [document, planned])
-    limit.daemon = True
-    limit.start()
+    later(CONNECT_S, give_up_connecting)
+    later(CONNECT_S + FEATURE_S * len(planned) + CLOSE_S, finish, document, planned, "the client hung")
+    fault = ""
     try:
         anyio.run(run, connect, target, whole, document)
-    except BaseException as fault:  # a bad goodbye takes nothing back
-        document["fault"] = describe(fault)
-    finish(document, planned)
+    except BaseException as raised:  # a bad goodbye takes nothing back
+        fault = describe(raised)
+    finish(document, planned, fault)
 
 
 async def run(connect: Connect, target: Target, whole: Json, document: Json) -> None:
@@ -201,7 +207,7 @@ async def run(connect: Connect, target: Target, whole: Json, document: Json) -> 
             if name in whole:
                 plan = whole[name].get(era, whole[name])
                 document["features"][name] = await outcome(proof(session, heard, plan, whole))
-        threading.Timer(CLOSE_S, finish, [document, []]).start()
+        later(CLOSE_S, finish, document, [], "")
 
 
 async def outcome(proof: Awaitable[None]) -> Json:
@@ -222,9 +228,14 @@ def describe(fault: BaseException) -> str:
     return str(fault) if isinstance(fault, AssertionError) else f"{type(fault).__name__}: {fault}"
 
 
-def finish(document: Json, planned: list[str]) -> None:
+def later(seconds: float, what: Callable[..., None], *words: Any) -> None:
+    timer = threading.Timer(seconds, what, words)
+    timer.daemon = True
+    timer.start()
+
+
+def finish(document: Json, planned: list[str], fault: str) -> None:
     for name in planned:
-        fault = document.get("fault", "the client hung")
         document["features"].setdefault(name, {"ok": False, "why": f"not reached: {fault}"})
     print(json.dumps(document), flush=True)
     os._exit(0)

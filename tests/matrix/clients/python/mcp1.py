@@ -16,7 +16,7 @@ from harness import SAMPLED, Heard, Json, Target, text
 
 @asynccontextmanager
 async def connect(target: Target, heard: Heard):
-    async with httpx.AsyncClient(headers=target.headers, timeout=harness.FEATURE_S * 2) as http:
+    async with httpx.AsyncClient(headers=target.headers, timeout=harness.CONNECT_S) as http:
         if target.stdio:
             transport = stdio_client(StdioServerParameters(command=target.stdio[0], args=target.stdio[1:]))
         elif target.sse:

@@ -26,7 +26,7 @@ from harness import MODERN, SAMPLED, Heard, Json, Target, text
 
 @asynccontextmanager
 async def connect(target: Target, heard: Heard):
-    async with httpx2.AsyncClient(headers=target.headers, timeout=harness.FEATURE_S * 2) as http:
+    async with httpx2.AsyncClient(headers=target.headers, timeout=harness.CONNECT_S) as http:
         if target.stdio:
             server = StdioServerParameters(command=target.stdio[0], args=target.stdio[1:])
         elif target.sse:

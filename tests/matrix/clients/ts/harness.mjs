@@ -7,7 +7,8 @@ import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 
-const FEATURE_MS = 10_000; // one feature, and connecting
+const CONNECT_MS = 20_000;
+const FEATURE_MS = 10_000; // one feature
 const CLOSE_MS = 5_000; // the goodbye; what hangs longer is left behind
 const PAUSE_MS = 50; // between two looks
 const UNDER_WAY_MS = 1_000; // how long a call runs before it is cancelled
@@ -106,7 +107,7 @@ export async function main(connect) {
   try {
     // What the server told or asked by itself; the handlers of the SDKs write it.
     const heard = { answer: {}, sampled: 0, elicited: 0, logs: [], updates: [] };
-    const session = await within(FEATURE_MS, connect(target, heard));
+    const session = await within(CONNECT_MS, connect(target, heard));
     document.revision = session.revision;
     const era = session.revision === MODERN ? "modern" : "legacy";
     for (const name of planned) {

@@ -26,7 +26,9 @@ mod heard;
 
 const USAGE: &str =
     "usage: --url URL | --stdio JSON [--key KEY] [--era legacy|modern|auto] --plan FILE";
-/// One feature, and connecting.
+/// Connecting; the SDK itself waits 10 s for the answer to its probe.
+const CONNECT: Duration = Duration::from_secs(20);
+/// One feature.
 const FEATURE: Duration = Duration::from_secs(10);
 /// The goodbye; what hangs longer is left behind.
 const CLOSE: Duration = Duration::from_secs(5);
@@ -60,8 +62,7 @@ async fn run(target: Target) -> Value {
     let planned = features::NAMES
         .iter()
         .filter(|&&name| target.plan.get(name).is_some());
-    // Auto itself waits as long for the answer to its probe.
-    let client = match timeout(2 * FEATURE, target.connect()).await {
+    let client = match timeout(CONNECT, target.connect()).await {
         Ok(Ok(client)) => client,
         fault => {
             let why = match fault {
