@@ -9,7 +9,6 @@
 //! The programs are in `tests/matrix`; its README says how one cell is run by hand. Start from [`run`].
 
 use std::collections::VecDeque;
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -247,11 +246,15 @@ impl Play<'_> {
                 let (client, server) = (client.name, server.name);
                 let mut line = format!("{client} with {server}: {feature}: {fault}");
                 if !works_directly && directly.is_some() {
-                    let _ = write!(line, " (nor does it directly)");
+                    line += " (nor does it directly)";
                 }
                 row.faults.push(line);
             }
             row.cells.push((feature, cell));
+        }
+        if row.through.is_none() {
+            // The same for every feature.
+            row.faults.truncate(1);
         }
         row
     }
