@@ -56,8 +56,8 @@ enum Cell {
     Bridged,
     /// The client cannot, whatever the server.
     Cannot,
-    /// Excluded: the clause of PROTOCOL 4.4.
-    Excluded(i64),
+    /// Excluded: the clause of PROTOCOL 4.4, and the reason.
+    Excluded(i64, String),
     /// It should work, and does not.
     Fails,
 }
@@ -274,7 +274,10 @@ fn judge(
             let why = format!("works, but is excluded: {}", excluded.why);
             (Cell::Works, Some(why))
         }
-        (Outcome::Fails(_), Some(excluded)) => (Cell::Excluded(excluded.clause), None),
+        (Outcome::Fails(_), Some(excluded)) => {
+            let why = excluded.why.clone();
+            (Cell::Excluded(excluded.clause, why), None)
+        }
         (Outcome::Fails(why), None) => (Cell::Fails, Some(why)),
     }
 }

@@ -1,5 +1,6 @@
 //! The matrix as it stands in `docs/compatibility.md`, between two markers.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use super::{Cell, Matrix, Row};
@@ -40,10 +41,20 @@ fn split(page: &str) -> (&str, &str, &str) {
 }
 
 impl Matrix {
-    /// A table for each server.
+    /// A table for each server, and why cells are excluded.
     pub fn table(&self) -> String {
         let servers = self.rows.chunk_by(|one, next| one.server == next.server);
-        servers.map(server).collect()
+        servers.map(server).chain(self.reasons()).collect()
+    }
+
+    fn reasons(&self) -> BTreeSet<String> {
+        let cells = self.rows.iter().flat_map(|row| &row.cells);
+        cells
+            .filter_map(|(feature, cell)| match cell {
+                Cell::Excluded(_, why) => Some(format!("{} {feature}: {why}.  \n", mark(cell))),
+                _ => None,
+            })
+            .collect()
     }
 }
 
@@ -72,7 +83,7 @@ fn mark(cell: &Cell) -> String {
         Cell::Works => "✓".to_owned(),
         Cell::Bridged => "+".to_owned(),
         Cell::Cannot => "·".to_owned(),
-        Cell::Excluded(clause) => format!("[{clause}]"),
+        Cell::Excluded(clause, _) => format!("[{clause}]"),
         Cell::Fails => "✗".to_owned(),
     }
 }

@@ -1,7 +1,7 @@
 """What the Python clients share: the command line, the features of a plan, how each is proven, the one document.
 
-It knows no SDK. A client hands in `connect(target, heard)`, which opens one connection as a `Session`. See ../../README.md
-for the plan and the document.
+It knows no SDK. A client hands in `connect(target, heard)`, which opens one connection as a `Session`. See
+../../README.md for the plan and the document.
 """
 
 import argparse

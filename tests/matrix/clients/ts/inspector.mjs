@@ -27,7 +27,9 @@ class Session {
 
   async ask(method, ...words) {
     const all = [PROGRAM, "--cli", ...this.words, "--format", "json", "--quiet", "--method", method, ...words];
-    const { stdout } = await run(NODE, all).catch((fault) => Promise.reject(new Error(fault.stderr.trim() || fault.message)));
+    const { stdout } = await run(NODE, all).catch((fault) => {
+      throw new Error(fault.stderr.trim() || fault.message);
+    });
     return JSON.parse(stdout).result;
   }
 

@@ -1,4 +1,5 @@
-// A session on a client of any version of the TypeScript SDK, which all name their methods alike. What differs is handed in.
+// A session on a client of any version of the TypeScript SDK: all name their methods alike, and what differs is handed in
+// or overridden.
 
 import { SAMPLED } from "./harness.mjs";
 

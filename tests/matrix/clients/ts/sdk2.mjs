@@ -1,7 +1,12 @@
 #!/usr/bin/env node
 // npm `@modelcontextprotocol/client` 2.x, of both eras.
 
-import { Client, LOG_LEVEL_META_KEY, SSEClientTransport, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
+import {
+  Client,
+  LOG_LEVEL_META_KEY,
+  SSEClientTransport,
+  StreamableHTTPClientTransport,
+} from "@modelcontextprotocol/client";
 import { StdioClientTransport } from "@modelcontextprotocol/client/stdio";
 import { MODERN, main } from "./harness.mjs";
 import { CAPABILITIES, Session, listen } from "./sdk.mjs";
