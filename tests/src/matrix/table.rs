@@ -47,14 +47,19 @@ impl Matrix {
         servers.map(server).chain(self.reasons()).collect()
     }
 
+    /// A line each, behind the last table.
     fn reasons(&self) -> BTreeSet<String> {
-        let cells = self.rows.iter().flat_map(|row| &row.cells);
-        cells
-            .filter_map(|(feature, cell)| match cell {
-                Cell::Excluded(_, why) => Some(format!("{} {feature}: {why}.  \n", mark(cell))),
+        let of_row = |row: &Row| {
+            let line = |(feature, cell): &(&str, Cell)| match cell {
+                Cell::Excluded(_, why) => {
+                    let (mark, server) = (mark(cell), row.server);
+                    Some(format!("* {mark} {server}, {feature}: {why}.\n"))
+                }
                 _ => None,
-            })
-            .collect()
+            };
+            row.cells.iter().filter_map(line).collect::<Vec<_>>()
+        };
+        self.rows.iter().flat_map(of_row).collect()
     }
 }
 
