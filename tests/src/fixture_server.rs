@@ -63,7 +63,12 @@ impl FixtureServer {
     pub fn start(made: Made, speaks: Speaks) -> Self {
         let words = argv(made, speaks, &["http", "0"]);
         let (program, options) = words.split_first().expect("it has a program");
-        let process = Process::start(Command::new(program).args(options), None);
+        Self::of(Command::new(program).args(options))
+    }
+
+    /// Starts any server that says its URL, alone on a line, once it listens.
+    pub fn of(command: &mut Command) -> Self {
+        let process = Process::start(command, None);
         let url = wait::until("the fixture server to listen", LISTENS, || {
             let said = process.stdout();
             let url = said.lines().find(|line| line.starts_with("http://"));

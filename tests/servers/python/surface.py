@@ -88,6 +88,7 @@ class State:
     # By legacy session: the lowest level it wants, and what it subscribed to.
     levels: dict[str, str] = field(default_factory=dict)
     subscribers: dict[str, dict[str, ServerSession]] = field(default_factory=dict)
+    cancelled: int = 0  # calls that their client cancelled
 
 
 class Fixture(Server[State]):

@@ -24,6 +24,7 @@ from samples import PNG, WATCHED, WAV
 from table import LEGACY, MODERN, ToolEntry, entry
 
 STEP_S = 0.05  # between two notifications, so that they are seen one by one
+WAIT_S = 60  # the longest wait
 
 # Content
 
@@ -124,6 +125,19 @@ async def trigger_resource_update(call: Call) -> str:
     for session in subscribers:
         await session.send_resource_updated(WATCHED)
     return f"Said that {WATCHED} changed"
+
+
+async def wait(call: Call) -> str:
+    try:
+        await asyncio.sleep(WAIT_S)
+    except asyncio.CancelledError:
+        call.ctx.lifespan_context.cancelled += 1
+        raise
+    return "Nobody cancelled"
+
+
+async def cancelled_calls(call: Call) -> str:
+    return str(call.ctx.lifespan_context.cancelled)
 
 
 async def missing_capability(call: Call) -> str:
@@ -235,6 +249,8 @@ TOOLS: dict[str, ToolEntry] = {
         entry("test_trigger_tool_change", "Says that tools changed", trigger_tool_change),
         entry("test_trigger_prompt_change", "Says that prompts changed", trigger_prompt_change),
         entry("test_trigger_resource_update", f"Says that {WATCHED} changed", trigger_resource_update),
+        entry("test_wait", "Waits until it is cancelled", wait),
+        entry("test_cancelled_calls", "How many were cancelled", cancelled_calls),
         entry("test_missing_capability", "Refuses a client without sampling", missing_capability, eras=MODERN),
         entry("test_reconnection", "Closes its stream before its result", reconnection, eras=LEGACY),
         entry("test_sampling", "Asks the model", sampling, "prompt", eras=LEGACY),

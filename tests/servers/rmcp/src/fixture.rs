@@ -38,6 +38,8 @@ pub struct Shared {
     pub era: Era,
     pub changes: Changes,
     pub tasks: TaskManager,
+    /// Calls that their client cancelled.
+    pub cancelled: AtomicU64,
     /// Seals what goes out as `requestState`, and refuses what comes back changed.
     pub state: RequestStateCodec,
     next_session: AtomicU64,
@@ -49,6 +51,7 @@ impl Shared {
             era,
             changes: Changes::default(),
             tasks: TaskManager::new(),
+            cancelled: AtomicU64::new(0),
             state: RequestStateCodec::new(STATE_KEY),
             next_session: AtomicU64::new(0),
         })
