@@ -39,6 +39,12 @@ pub const TOOLS: &[Row] = &[
         "Says that test://watched-resource changed",
         NOTHING,
     ),
+    row(
+        "test_reconnection",
+        "Takes longer than its stream may last",
+        NOTHING,
+    )
+    .legacy(),
 ];
 
 pub async fn call(call: &Call<'_>) -> CallToolResponse {
@@ -88,9 +94,13 @@ pub async fn call(call: &Call<'_>) -> CallToolResponse {
             }
             "Said that prompts changed"
         }
-        _ => {
+        "test_trigger_resource_update" => {
             changes.resource_changed(WATCHED).await;
             "Said that test://watched-resource changed"
+        }
+        _ => {
+            sleep(Duration::from_millis(200)).await;
+            "The result of a long call"
         }
     })
 }
