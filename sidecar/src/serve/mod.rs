@@ -253,7 +253,10 @@ impl Sidecar {
             | method::RESOURCES_SUBSCRIBE
             | method::RESOURCES_UNSUBSCRIBE => methods::of_session(call, &setting, way).await,
             _ => match inputs::of_request(call.message).filter(|_| way == Way::ModernOnLegacy) {
-                Some(brought) if method::may_ask_for_input(call.method()) => {
+                // Answers without a state go on with nothing: every question of ours has one.
+                Some(brought)
+                    if brought.state.is_some() && method::may_ask_for_input(call.method()) =>
+                {
                     parked::resume(call, brought, &setting).await
                 }
                 _ => talk::talk(call, &setting).await,

@@ -242,12 +242,10 @@ impl ServerHandler for Fixture {
         Ok(())
     }
 
-    async fn list_prompts(&self, _: Page, cx: Context) -> Result<ListPromptsResult, ErrorData> {
-        Ok(
-            ListPromptsResult::with_all_items(prompts::listed(is_modern(&cx)))
-                .with_ttl_ms(LISTS_TTL_MS)
-                .with_cache_scope(CacheScope::Public),
-        )
+    async fn list_prompts(&self, _: Page, _: Context) -> Result<ListPromptsResult, ErrorData> {
+        Ok(ListPromptsResult::with_all_items(prompts::listed())
+            .with_ttl_ms(LISTS_TTL_MS)
+            .with_cache_scope(CacheScope::Public))
     }
 
     async fn get_prompt(
@@ -263,6 +261,7 @@ impl ServerHandler for Fixture {
             responses: request.input_responses.unwrap_or_default(),
             state: request.request_state,
         })
+        .await
     }
 
     async fn complete(

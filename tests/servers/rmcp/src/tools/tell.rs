@@ -44,6 +44,12 @@ pub const TOOLS: &[Row] = &[
     ),
     row("test_wait", "Waits until it is cancelled", NOTHING),
     row("test_cancelled_calls", "How many were cancelled", NOTHING),
+    row(
+        "test_reconnection",
+        "Takes longer than its stream may last",
+        NOTHING,
+    )
+    .legacy(),
 ];
 
 pub async fn call(call: &Call<'_>) -> CallToolResponse {
@@ -101,9 +107,13 @@ pub async fn call(call: &Call<'_>) -> CallToolResponse {
             }
             "Said that prompts changed"
         }
-        _ => {
+        "test_trigger_resource_update" => {
             changes.resource_changed(WATCHED).await;
             "Said that test://watched-resource changed"
+        }
+        _ => {
+            sleep(Duration::from_millis(200)).await;
+            "The result of a long call"
         }
     })
 }
