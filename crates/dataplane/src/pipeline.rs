@@ -107,10 +107,11 @@ pub async fn handle<H: Hop>(
         return request.stand(&parts).await;
     }
     let mut recording = Some(begin::<H>(shared, &config, &admitted, &server, &parts));
-    match request.walk(&parts, body, &mut recording).await {
+    let response = match request.walk(&parts, body, &mut recording).await {
         Ok(response) => response,
         Err(halt) => halt.end(recording),
-    }
+    };
+    shared.hop.redirect(&parts, &admitted, response)
 }
 
 fn begin<H: Hop>(

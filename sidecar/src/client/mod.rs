@@ -35,6 +35,7 @@ use self::questions::Questions;
 use self::tapes::Tapes;
 use crate::upstream::feed::Listener;
 use crate::upstream::greeting::Who;
+use crate::upstream::http::Attended;
 use crate::upstream::link::Link;
 use crate::upstream::response::Heard;
 
@@ -74,7 +75,7 @@ pub struct Client {
     /// What is asked of it.
     pub questions: Questions,
     /// What waits for its stream.
-    pub outbox: Outbox,
+    pub outbox: Arc<Outbox>,
     /// What was said on its calls' streams.
     pub tapes: Tapes,
     /// The process that serves this session alone, where there is one.
@@ -83,6 +84,8 @@ pub struct Client {
     subscriptions: Mutex<BTreeSet<String>>,
     /// Calls under way, by the client's ids.
     calls: Mutex<HashMap<IdKey, CancellationToken>>,
+    /// The own stream of its session with a server over HTTP, where it hears that by its outbox.
+    pub attended: Mutex<Option<Arc<Attended>>>,
     /// Held by whoever changes what is listened to upstream.
     pub listening: tokio::sync::Mutex<Option<CancellationToken>>,
     used: Mutex<Instant>,
@@ -106,12 +109,13 @@ impl Client {
             declared,
             who,
             questions: Questions::default(),
-            outbox: Outbox::default(),
+            outbox: Arc::default(),
             tapes: Tapes::default(),
             process: Mutex::default(),
             level: Mutex::default(),
             subscriptions: Mutex::default(),
             calls: Mutex::default(),
+            attended: Mutex::default(),
             listening: tokio::sync::Mutex::default(),
             used: Mutex::new(Instant::now()),
             ended: CancellationToken::new(),
@@ -207,6 +211,7 @@ impl Client {
         self.tapes.clear();
         self.questions.forget_all();
         *self.process.lock() = None;
+        *self.attended.lock() = None;
         self.touch();
     }
 }
@@ -272,6 +277,23 @@ impl Clients {
             .clone();
         let is_good = &*client.who.user == user && !client.ended.is_cancelled();
         is_good.then_some(client)
+    }
+
+    /// Begins a session with a handle that may have a stream already, as the client first listens and then says who it is:
+    /// what is said goes to the same stream. `None`: it is another user's, or it is over.
+    pub fn introduce(
+        &self,
+        handle: &str,
+        user: &str,
+        introduction: &Introduction,
+    ) -> Option<Arc<Client>> {
+        let known = self.begin(handle, user, introduction)?;
+        let client = Arc::new(Client {
+            outbox: known.outbox.clone(),
+            ..Client::new(handle, user, introduction)
+        });
+        self.0.insert(handle.into(), client.clone());
+        Some(client)
     }
 
     /// The session of `user` with this handle.

@@ -3,6 +3,7 @@
 //! Bounded: that something has changed needs to be said only once, and of the rest the oldest is lost.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use dataplane::deliver::Message;
 use mcp::envelope::Kind;
@@ -15,6 +16,9 @@ const WAITING_MAX: usize = 64;
 const WAITING_BYTES_MAX: usize = 64 << 10;
 /// Messages that a stream may be behind; one that is further behind is ended, and fetched anew.
 const BEHIND_MAX: usize = 32;
+
+/// How long a message is waited for that somebody waits for.
+const DELIVERY: Duration = Duration::from_secs(30);
 
 /// The messages for one client's stream.
 #[derive(Debug, Default)]
@@ -42,6 +46,19 @@ impl Outbox {
             },
         };
         inner.wait(message);
+    }
+
+    /// Says something that is waited for: where there is a stream, it is waited until there is room on it.
+    pub async fn deliver(&self, message: Message) {
+        let stream = self.0.lock().stream.clone();
+        let Some(stream) = stream else {
+            return self.push(message);
+        };
+        // A client that does not read at all loses its stream.
+        let sent = stream.send_timeout(message, DELIVERY).await;
+        if let Err(error) = sent {
+            self.push(error.into_inner());
+        }
     }
 
     /// Begins a stream; the one before it ends.

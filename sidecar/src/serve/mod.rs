@@ -9,6 +9,7 @@
 mod methods;
 mod sessions;
 mod stand;
+mod streamed;
 mod told;
 
 use std::sync::Arc;
@@ -17,11 +18,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use dataplane::answer;
 use dataplane::auth::statement::Verifier;
+use dataplane::body::ReplyBody;
 use dataplane::call::Call;
 use dataplane::config::live::Config;
 use dataplane::deliver::standing::{Standing, Stood};
 use dataplane::deliver::{Admitted, Connection, Forwarded, Hop, Message, Reply, Session, direct};
 use dataplane::refusal::{Fault, Refused};
+use http::Response;
 use http::request::Parts;
 use mcp::bridge::inputs;
 use mcp::envelope::Kind;
@@ -141,6 +144,15 @@ impl Hop for Sidecar {
 
     async fn stand(&self, standing: &Standing<'_>) -> Result<Stood, Refused> {
         self.stand_at(standing).await
+    }
+
+    fn redirect(
+        &self,
+        parts: &Parts,
+        admitted: &Admitted,
+        response: Response<ReplyBody>,
+    ) -> Response<ReplyBody> {
+        self.streamed(parts, admitted, response)
     }
 }
 

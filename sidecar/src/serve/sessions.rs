@@ -65,7 +65,8 @@ impl Sidecar {
             return begin(&self.new_handle()?, &introduction);
         };
         if handle.starts_with(ANYWHERE) && call.method() == method::INITIALIZE {
-            return begin(handle, &introduction_of(call));
+            let begun = self.clients.introduce(handle, user, &introduction_of(call));
+            return begun.map(Some).ok_or_else(Fault::session_ended);
         }
         self.held(handle, user, call.revision, (call.headers, ready))
             .map(Some)

@@ -9,6 +9,7 @@ use mcp::headers::MCP_PROTOCOL_VERSION;
 use mcp::revision::{Era, Revision};
 
 use super::sessions::direct_session;
+use super::streamed::is_streamed;
 use super::{Sidecar, methods};
 use crate::client::Client;
 use crate::talk::attend;
@@ -40,6 +41,9 @@ impl Sidecar {
         if standing.method == Method::DELETE {
             self.clients.end(&client);
             return Ok(Stood::Ended(StatusCode::NO_CONTENT));
+        }
+        if is_streamed(standing.headers) {
+            return Ok(Self::one_stream(&client));
         }
         if let Some(last) = standing.headers.get(LAST_EVENT_ID) {
             let last = last.to_str().ok();

@@ -11,6 +11,7 @@ use mcp::method;
 use mcp::revision::Era;
 
 use super::sessions::direct_session;
+use super::streamed::is_streamed;
 use super::{Sidecar, send};
 use crate::client::Client;
 use crate::upstream::http::HttpServer;
@@ -35,6 +36,12 @@ impl Sidecar {
         let Some(client) = client else {
             return Err(unexpected(call));
         };
+        if call.method() == method::INITIALIZED
+            && is_streamed(call.headers)
+            && let Err(fault) = self.attend_all(&client, &ready).await
+        {
+            tracing::debug!(why = fault.message, "the server cannot be listened to");
+        }
         if let Target::Http(server) = &ready.target
             && server.speaks(call).await?
         {

@@ -6,6 +6,7 @@
 //!    |-- handshake, greeting: which era, which revision
 //!    '-- running -- stdio: one process -- link: many calls over one pair of pipes, ids kept apart
 //!            |                              '-- ticket: one call, until its answer, deadline or end
+//!            |-- sse: somebody else's, over HTTP+SSE of 2024-11-05: a link, too
 //!            '-- http: somebody else's -- a session for each user -- exchange: one call, likewise
 //! ```
 //!
@@ -25,6 +26,7 @@ pub mod response;
 pub mod running;
 pub mod seats;
 pub mod session;
+pub mod sse;
 mod start;
 pub mod status;
 pub mod stdio;

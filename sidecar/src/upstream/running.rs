@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::http::{self, HttpServer};
 use super::link::Link;
 use super::status::Status;
-use super::stdio;
+use super::{sse, stdio};
 
 /// A server that is up. Dropped, a process is ended in the background.
 #[derive(Debug)]
@@ -14,12 +14,14 @@ pub enum Running {
     Process(Box<stdio::Running>),
     /// Somebody else's, over HTTP.
     Http(http::Running),
+    /// Somebody else's, over HTTP+SSE.
+    Sse(sse::Running),
 }
 
 /// Where calls to it go. Cheap to clone.
 #[derive(Debug, Clone)]
 pub enum Target {
-    /// Over the pipes of a process.
+    /// Over the pipes of a process, or what is used like them.
     Process(Link),
     /// Over HTTP.
     Http(HttpServer),
@@ -40,6 +42,7 @@ impl Running {
     pub fn target(&self) -> Target {
         match self {
             Self::Process(running) => Target::Process(running.link().clone()),
+            Self::Sse(running) => Target::Process(running.link().clone()),
             Self::Http(running) => Target::Http(running.server().clone()),
         }
     }
@@ -50,6 +53,7 @@ impl Running {
         match self {
             Self::Process(running) => running.ended().await.to_string(),
             Self::Http(running) => running.ended().await,
+            Self::Sse(running) => running.ended().await,
         }
     }
 
@@ -58,6 +62,10 @@ impl Running {
         match self {
             Self::Process(running) => running.retire(within).await.to_string(),
             Self::Http(running) => {
+                running.retire(within).await;
+                "is left alone".to_owned()
+            }
+            Self::Sse(running) => {
                 running.retire(within).await;
                 "is left alone".to_owned()
             }
@@ -72,7 +80,7 @@ impl Running {
                 status.stderr = running.last_words();
                 status.rubbish_lines = running.link().noise().rubbish_lines();
             }
-            Self::Http(_) => (status.pid, status.rubbish_lines) = (0, 0),
+            Self::Http(_) | Self::Sse(_) => (status.pid, status.rubbish_lines) = (0, 0),
         }
     }
 

@@ -1,4 +1,4 @@
-//! Processes of a server that is not shared: one for each user and what its client can do, or for one session alone
+//! Processes of a server that is not shared, and connections to one of 2024-11-05: one for each user and what its client can do, or for one session alone
 //! (CONTRACT 5, tenancy).
 //!
 //! A process that rests is kept for a while, as the next call of the same client will want it. While somebody is being
@@ -20,8 +20,8 @@ use super::Error;
 use super::greeting::{Greeting, Who};
 use super::level::Level;
 use super::link::Link;
+use super::running::{Running, Target};
 use super::start::{Settings, Start};
-use super::stdio;
 use super::wanted::Wanted;
 
 /// Processes at once; what rests makes room.
@@ -196,19 +196,15 @@ impl Seats {
         let inner = &self.0;
         let gone = |error: super::start::Error| Error::Gone(error.to_string().into());
         let start = Start::of(&inner.wanted, &inner.settings).map_err(gone)?;
-        let Start::Process(process) = start else {
-            return Err(Error::Gone("the server is no process".into()));
-        };
-        let run = process.run(inner.era, who).await;
+        let run = start.run_for(inner.era, who).await;
         let (running, greeting) = run.map_err(|failed| gone(failed.error))?;
-        let up = Up {
-            link: running.link().clone(),
-            greeting,
+        let Target::Process(link) = running.target() else {
+            return Err(Error::Gone(
+                "the server has no sessions of this kind".into(),
+            ));
         };
-        tracing::info!(
-            pid = running.pid(),
-            "a process of the server has been started"
-        );
+        let up = Up { link, greeting };
+        tracing::debug!("a session with the server has been begun");
         let mut keepers = inner.keepers.lock();
         while keepers.try_join_next().is_some() {}
         keepers.spawn(keep(running, seat));
@@ -307,7 +303,7 @@ fn make_room(rows: &mut HashMap<String, Vec<Arc<Seat>>>, user: &str) -> Result<(
 }
 
 /// Owns a process until it ends or is of no use any more.
-async fn keep(mut running: stdio::Running, seat: Arc<Seat>) {
+async fn keep(mut running: Running, seat: Arc<Seat>) {
     tokio::select! {
         exit = running.ended() => {
             tracing::warn!(%exit, "a process of the server has ended");

@@ -295,9 +295,13 @@ impl Supervisor {
         );
         let (revision, shown) = (greeting.revision, &greeting.shown);
         self.say(format!("ready: {shown}, MCP {revision}"));
-        let is_process = matches!(running, Running::Process(_));
-        let seats = (is_process && wanted.server.tenancy != Tenancy::Shared)
-            .then(|| Seats::new(self.settings.clone(), wanted.clone(), self.era));
+        let seated = match &running {
+            Running::Process(_) => wanted.server.tenancy != Tenancy::Shared,
+            Running::Http(_) => false,
+            // A connection is a session, and nobody's session is another's.
+            Running::Sse(_) => true,
+        };
+        let seats = seated.then(|| Seats::new(self.settings.clone(), wanted.clone(), self.era));
         let ready = Arc::new(Ready {
             target: running.target(),
             greeting,

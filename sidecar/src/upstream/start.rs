@@ -12,7 +12,7 @@ use super::handshake::{self, Outcome};
 use super::running::Running;
 use super::status::State;
 use super::wanted::{Target, Wanted};
-use super::{http, stdio};
+use super::{http, sse, stdio};
 use crate::logs::ServerLog;
 use crate::process::child::{self, Exit, Launcher};
 use crate::process::command::{self, Policy, Program};
@@ -121,6 +121,8 @@ pub(super) enum Start<'a> {
         egress: Box<Egress>,
         /// How long it may take to say what it is.
         limit: Duration,
+        /// Longest message that it may say on a stream of 2024-11-05, bytes.
+        line_bytes_max: usize,
     },
 }
 
@@ -161,6 +163,7 @@ impl<'a> Start<'a> {
                     upstream: http.upstream.clone(),
                     egress: Box::new(egress.clone()),
                     limit,
+                    line_bytes_max: settings.line_bytes_max,
                 })
             }
             Target::Nothing(why) => Err(Error::Nothing(why.clone())),
@@ -197,11 +200,38 @@ impl<'a> Start<'a> {
                 upstream,
                 egress,
                 limit,
+                ..
             } => {
                 let reached =
                     http::Running::reach((**egress).clone(), upstream.clone(), *limit).await;
-                let (running, greeting) = reached.map_err(Error::Http)?;
-                Ok((Running::Http(running), greeting))
+                match reached {
+                    Ok((running, greeting)) => Ok((Running::Http(running), greeting)),
+                    // A server of 2024-11-05 takes no messages there, and has a stream instead (PROTOCOL 3.2).
+                    Err(why) => match self.run_for(era, &Who::default()).await {
+                        Ok((running, greeting)) => Ok((running, greeting)),
+                        Err(_) => Err(Error::Http(why).into()),
+                    },
+                }
+            }
+        }
+    }
+
+    /// Brings it up for `who`, where it can be brought up more than once: as a process, or over HTTP+SSE.
+    pub(super) async fn run_for(&self, era: Era, who: &Who) -> Result<(Running, Greeting), Failed> {
+        match self {
+            Self::Process(process) => {
+                let (running, greeting) = process.run(era, who).await?;
+                Ok((Running::Process(Box::new(running)), greeting))
+            }
+            Self::Http {
+                upstream,
+                egress,
+                limit,
+                line_bytes_max,
+            } => {
+                let reached = sse::Running::reach(egress, upstream, who, *limit, *line_bytes_max);
+                let (running, greeting) = reached.await.map_err(Error::Http)?;
+                Ok((Running::Sse(running), greeting))
             }
         }
     }

@@ -29,6 +29,7 @@ use runtime::tls::Peer;
 use tokio::sync::mpsc;
 
 use self::standing::{Standing, Stood};
+use crate::body::ReplyBody;
 use crate::call::Call;
 use crate::config::live::Config;
 use crate::refusal::{Fault, Refused};
@@ -73,6 +74,16 @@ pub trait Hop: Send + Sync + 'static {
         call: &Call<'_>,
         way: &Self::Way,
     ) -> impl Future<Output = Result<Reply, Fault>> + Send;
+
+    /// Where the answer to a request goes, if not back on its own connection.
+    fn redirect(
+        &self,
+        _: &Parts,
+        _: &Admitted,
+        response: ::http::Response<ReplyBody>,
+    ) -> ::http::Response<ReplyBody> {
+        response
+    }
 
     /// Does what a legacy client asks of its session without a message.
     fn stand(&self, standing: &Standing<'_>)

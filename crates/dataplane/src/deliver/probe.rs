@@ -58,8 +58,11 @@ pub struct Probed {
     pub era: Era,
     /// Its raw `DiscoverResult`, where it gave one.
     pub discovered: Option<Bytes>,
-    /// Whether a server of the modern era speaks the legacy one as well. Empty until a legacy client asks for it.
+    /// Whether a server of the modern era speaks the legacy one as well, or one that seems to be of the legacy era speaks
+    /// it at this address. Empty until a legacy client asks for it.
     legacy: OnceCell<bool>,
+    /// It takes no messages of the modern era at this address, and perhaps none at all: 2024-11-05 has another for them.
+    is_doubtful: bool,
 }
 
 impl Probed {
@@ -68,6 +71,7 @@ impl Probed {
             era,
             discovered,
             legacy: OnceCell::new(),
+            is_doubtful: false,
         }
     }
 
@@ -82,7 +86,7 @@ impl Probed {
         egress: &Egress,
         upstream: &Upstream,
     ) -> Result<bool, Fault> {
-        if self.era == era {
+        if self.era == era && !self.is_doubtful {
             return Ok(true);
         }
         if era == Era::Modern {
@@ -269,12 +273,16 @@ fn refused(status: StatusCode) -> Result<(), Fault> {
 
 async fn judge(response: Response<Incoming>) -> Result<Probed, Fault> {
     let legacy = Probed::new(Era::Legacy, None);
+    let doubtful = Probed {
+        is_doubtful: true,
+        ..legacy.clone()
+    };
     let status = response.status();
     if !matches!(status.as_u16(), 200 | 400 | 404) {
-        return Ok(legacy);
+        return Ok(doubtful);
     }
     let Some(answer) = answer(response).await else {
-        return Ok(legacy);
+        return Ok(doubtful);
     };
     let Ok(read) = envelope::scan(&answer, &Limits::RESPONSE) else {
         return Ok(legacy);

@@ -42,7 +42,7 @@ use self::sessions::{Session, Sessions};
 use super::Error;
 
 /// Longest message of a server, bytes.
-const MESSAGE_BYTES_MAX: usize = 16 << 20;
+pub(super) const MESSAGE_BYTES_MAX: usize = 16 << 20;
 
 /// Tools of which it is kept. A full map is emptied, and filled by the next list.
 const MIRRORS_MAX: usize = 10_000;

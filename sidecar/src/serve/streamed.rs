@@ -1,0 +1,122 @@
+//! Clients of 2024-11-05 hear everything on one stream: answers, too, whichever edge a message came by. The edge asks for
+//! that by a header, and what would be the answer to it goes to the session's outbox instead.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use dataplane::body::ReplyBody;
+use dataplane::deliver::messages::is_event_stream;
+use dataplane::deliver::standing::Stood;
+use dataplane::deliver::{Admitted, Message};
+use dataplane::refusal::Fault;
+use http::request::Parts;
+use http::{HeaderMap, Response, StatusCode};
+use http_body_util::BodyExt;
+use mcp::envelope::Kind;
+use mcp::headers::MCP_SESSION_ID;
+use mcp::revision::Era;
+use mcp::sse::Decoder;
+
+use super::{Sidecar, methods};
+use crate::client::Client;
+use crate::talk::attend;
+use crate::upstream::Error;
+use crate::upstream::feed::Listener;
+use crate::upstream::running::Target;
+use crate::upstream::session::Ready;
+
+/// The header by which an edge asks for it.
+const REPLY_HEADER: &str = "gatehouse-reply";
+
+/// Whether answers go to the session's stream.
+pub(super) fn is_streamed(headers: &HeaderMap) -> bool {
+    headers.get(REPLY_HEADER).is_some_and(|to| to == "stream")
+}
+
+impl Sidecar {
+    /// Sends an answer where the edge wants it.
+    pub(super) fn streamed(
+        &self,
+        parts: &Parts,
+        admitted: &Admitted,
+        response: Response<ReplyBody>,
+    ) -> Response<ReplyBody> {
+        if !is_streamed(&parts.headers) || response.status() == StatusCode::ACCEPTED {
+            return response;
+        }
+        let handle = parts.headers.get(MCP_SESSION_ID);
+        let handle = handle.and_then(|handle| handle.to_str().ok());
+        let user = &admitted.principal.user;
+        let client = handle.and_then(|handle| self.clients.find(handle, user).ok().flatten());
+        let Some(client) = client.filter(|_| response.status() != StatusCode::NOT_FOUND) else {
+            return response;
+        };
+        self.drain
+            .spawn("answer on a stream", deliver(client, response));
+        let mut accepted = Response::new(ReplyBody::full(Bytes::new()));
+        *accepted.status_mut() = StatusCode::ACCEPTED;
+        accepted
+    }
+
+    /// The one stream of such a session: nothing but what is put into its outbox.
+    pub(super) fn one_stream(client: &Arc<Client>) -> Stood {
+        Stood::Messages {
+            messages: client.outbox.attend(),
+            guard: Box::new(()),
+            is_seen: true,
+        }
+    }
+
+    /// The session has begun: what the server says about no call goes to its stream from now on.
+    pub(super) async fn attend_all(
+        &self,
+        client: &Arc<Client>,
+        ready: &Arc<Ready>,
+    ) -> Result<(), Fault> {
+        let is_modern = ready.greeting.revision.era() == Era::Modern;
+        if is_modern {
+            let line = methods::line_of(client, ready).await?;
+            return attend::attend(client, line, ready).await;
+        }
+        let listener: Arc<dyn Listener> = client.clone();
+        match &ready.target {
+            Target::Process(link) if ready.seats.is_none() => {
+                link.feed().add(Arc::downgrade(&listener));
+            }
+            // Its own process has it listen already.
+            Target::Process(_) => {}
+            Target::Http(server) => match server.attend(&client.who).await {
+                Ok(attended) => {
+                    attended.feed().add(Arc::downgrade(&listener));
+                    *client.attended.lock() = Some(attended);
+                }
+                Err(Error::Invalid(_)) => {}
+                Err(error) => return Err(super::fault(error)),
+            },
+        }
+        Ok(())
+    }
+}
+
+/// Puts what an answer says into the outbox, message by message.
+async fn deliver(client: Arc<Client>, response: Response<ReplyBody>) {
+    let is_stream = is_event_stream(response.headers());
+    let mut body = response.into_body();
+    if !is_stream {
+        if let Ok(whole) = body.collect().await {
+            let whole = Message::said(Kind::Response, whole.to_bytes());
+            client.outbox.deliver(whole).await;
+        }
+        return;
+    }
+    let mut decoder = Decoder::default();
+    while let Some(Ok(frame)) = body.frame().await {
+        decoder.push(&frame.into_data().unwrap_or_default());
+        while let Some(Ok(event)) = decoder.next_event() {
+            if !event.data.is_empty() {
+                let said = Message::said(Kind::Request, event.data);
+                client.outbox.deliver(said).await;
+            }
+        }
+    }
+}
