@@ -1,5 +1,6 @@
 //! Which sidecar takes a call: the one that a session's handle names, else the next in turn; those that could not be
-//! reached just now come last.
+//! reached just now come last. The session of a virtual server names none: any edge finds the same one of each member by
+//! rendezvous hashing.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -7,8 +8,10 @@ use std::time::{Duration, Instant};
 
 use dashmap::DashMap;
 use dataplane::config::endpoints::{Endpoint, Endpoints};
+use dataplane::deliver::federation::member_session;
 use dataplane::deliver::http::Upstream;
 use model::name::ServerName;
+use model::snapshot::Sha256;
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName as TlsName;
 
@@ -49,6 +52,14 @@ impl Routes {
         session: Option<&str>,
     ) -> Vec<&'e Endpoint> {
         let all = endpoints.of_server(server.as_str());
+        if let Some(member) = session.and_then(member_session) {
+            let mut candidates: Vec<&Endpoint> = all.iter().collect();
+            candidates.sort_by_cached_key(|endpoint| {
+                let rank = Sha256::of(format!("{} {}", member.id, endpoint.node).as_bytes());
+                (self.is_avoided(endpoint), rank)
+            });
+            return candidates;
+        }
         let named = session
             .and_then(|handle| handle.split_once('.'))
             .and_then(|(node, _)| all.iter().position(|e| &*e.node == node));

@@ -1,6 +1,7 @@
 //! Bodies: requests read with a cap, replies that close their record before they end.
 
 mod events;
+mod federated;
 mod forward;
 mod screened;
 mod standing;
@@ -17,6 +18,7 @@ use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 
 pub use self::events::EventBody;
+pub use self::federated::{FederatedBody, Subscription};
 pub use self::forward::ForwardedBody;
 pub use self::screened::{Checked, Screened};
 pub use self::standing::{Judge, StandingBody, Verdict};
@@ -48,6 +50,8 @@ pub enum ReplyBody {
     Events(Box<EventBody>),
     /// A stream of what belongs to no call.
     Standing(Box<StandingBody>),
+    /// Streams of a virtual server's members.
+    Federated(Box<FederatedBody>),
 }
 
 impl ReplyBody {
@@ -60,6 +64,12 @@ impl ReplyBody {
 impl From<EventBody> for ReplyBody {
     fn from(body: EventBody) -> Self {
         Self::Events(Box::new(body))
+    }
+}
+
+impl From<FederatedBody> for ReplyBody {
+    fn from(body: FederatedBody) -> Self {
+        Self::Federated(Box::new(body))
     }
 }
 
@@ -82,6 +92,7 @@ impl Body for ReplyBody {
             Self::Forwarded(body) => body.poll(cx),
             Self::Events(body) => body.poll(cx),
             Self::Standing(body) => body.poll(cx),
+            Self::Federated(body) => body.poll(cx),
         }
     }
 
@@ -89,7 +100,7 @@ impl Body for ReplyBody {
         match self {
             Self::Full(bytes) => bytes.is_none(),
             Self::Forwarded(body) => body.is_done(),
-            Self::Events(_) | Self::Standing(_) => false,
+            Self::Events(_) | Self::Standing(_) | Self::Federated(_) => false,
         }
     }
 
@@ -97,7 +108,7 @@ impl Body for ReplyBody {
         match self {
             Self::Full(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
             Self::Forwarded(body) => body.size_hint(),
-            Self::Events(_) | Self::Standing(_) => SizeHint::default(),
+            Self::Events(_) | Self::Standing(_) | Self::Federated(_) => SizeHint::default(),
         }
     }
 }

@@ -147,6 +147,15 @@ impl Federation {
             .map(|whole| shortened(whole, chars_max))
     }
 
+    /// Whether a tool is not shown because its name leads to another one.
+    pub fn is_shadowed(&self, member: usize, own: &str) -> bool {
+        self.members.get(member).is_some_and(|of| {
+            of.tools.is_empty()
+                && !of.overrides.iter().any(|change| change.name == own)
+                && self.whole_tool(member, own).is_none()
+        })
+    }
+
     /// What clients see instead of a member's prompt. `None`: it is not shown.
     pub fn prompt<'n>(
         &self,

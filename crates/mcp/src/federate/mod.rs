@@ -10,6 +10,8 @@
 //! know which members there are, nor how tools are named. Start from [`uri`].
 
 pub mod cursor;
+pub mod hello;
+pub mod listen;
 pub mod lists;
 pub mod outward;
 pub mod uri;

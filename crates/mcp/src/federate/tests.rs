@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::envelope::{Limits, scan};
 use crate::method::{self, ListKind};
+use crate::revision::Revision;
 
 fn out(message: &Value, method: &str) -> Value {
     let bytes = serde_json::to_vec(message).unwrap();
@@ -162,6 +163,90 @@ fn a_request_is_aimed_at_what_a_member_knows() {
         "params": {"ref": {"type": "ref/resource", "uri": uri}, "argument": {"name": "a", "value": ""}}})
     };
     assert_eq!(of(complete("gh.time+u:{a}"), "u:{a}"), complete("u:{a}"));
+}
+
+#[test]
+fn members_are_one_server() {
+    let meta = || serde_json::Map::new();
+    let members = [
+        (
+            "time",
+            json!({"capabilities": {"tools": {"listChanged": true}}, "ttlMs": 9, "instructions": "Ask."}),
+        ),
+        (
+            "docs",
+            json!({"capabilities": {"tools": {}, "resources": {"subscribe": true}, "acme": {}}, "ttlMs": 4}),
+        ),
+    ];
+    let identity = hello::Identity {
+        name: "desk",
+        title: "Desk",
+        version: "1",
+    };
+    let info = json!({"name": "desk", "title": "Desk", "version": "1"});
+    let capabilities = json!({"tools": {"listChanged": true}, "resources": {"subscribe": true}});
+    assert_eq!(
+        hello::discover_result(&members, identity, &[Revision::LATEST], meta()),
+        json!({"resultType": "complete", "supportedVersions": ["2026-07-28"], "capabilities": capabilities, "ttlMs": 4,
+            "cacheScope": "private", "instructions": "## time\n\nAsk.",
+            "_meta": {"io.modelcontextprotocol/serverInfo": info}})
+    );
+    let begun =
+        hello::initialize_result(&members, identity, Revision::V2025_06_18, meta()).unwrap();
+    assert_eq!(
+        serde_json::from_slice::<Value>(&begun).unwrap(),
+        json!({"protocolVersion": "2025-06-18", "capabilities": capabilities, "serverInfo": info,
+            "instructions": "## time\n\nAsk."})
+    );
+}
+
+#[test]
+fn a_subscription_is_shared_out_and_granted_as_one() {
+    let request = |uris: &[&str]| {
+        serde_json::to_vec(
+            &json!({"jsonrpc": "2.0", "id": "s", "method": "subscriptions/listen", "params":
+            {"notifications": {"toolsListChanged": false, "resourceSubscriptions": uris}}}),
+        )
+        .unwrap()
+    };
+    let bytes = request(&["gh.time+u:1", "ui://gh.docs/x"]);
+    let envelope = scan(&bytes, &Limits::REQUEST).unwrap();
+    let wanted = listen::Wanted::of(&bytes, &envelope).unwrap();
+    assert!(!wanted.lists && wanted.concerns("time") && !wanted.concerns("crm"));
+    assert_eq!(
+        wanted.of_member(&bytes, "docs").unwrap(),
+        request(&["ui://x"])
+    );
+    let bad = request(&["u:1"]);
+    assert!(listen::Wanted::of(&bad, &scan(&bad, &Limits::REQUEST).unwrap()).is_err());
+
+    let mut granted = listen::Granted::default();
+    let mut add = |server, notifications: Value| {
+        let ack = serde_json::to_vec(
+            &json!({"jsonrpc": "2.0", "method": "notifications/subscriptions/acknowledged",
+            "params": {"notifications": notifications}}),
+        )
+        .unwrap();
+        assert!(granted.add(&ack, &scan(&ack, &Limits::RESPONSE).unwrap(), server));
+    };
+    add(
+        "time",
+        json!({"toolsListChanged": true, "resourceSubscriptions": ["u:1"]}),
+    );
+    add("docs", json!({"promptsListChanged": false}));
+    let ack: Value =
+        serde_json::from_slice(&granted.acknowledgement(br#""s""#, serde_json::Map::new()))
+            .unwrap();
+    assert_eq!(
+        ack["params"],
+        json!({"notifications": {"toolsListChanged": true, "resourceSubscriptions": ["gh.time+u:1"]},
+            "_meta": {"io.modelcontextprotocol/subscriptionId": "s"}})
+    );
+    let end = listen::ended(b"7");
+    assert_eq!(
+        serde_json::from_slice::<Value>(&end).unwrap()["result"]["_meta"]["io.modelcontextprotocol/subscriptionId"],
+        7
+    );
 }
 
 proptest! {
