@@ -17,6 +17,7 @@ mod door;
 mod drain;
 mod etcd;
 mod faults;
+mod federation;
 mod files;
 mod input;
 mod keys;

@@ -1,0 +1,6 @@
+//! Virtual servers and `/mcp`: several servers as one.
+
+mod absent;
+mod members;
+mod names;
+mod streams;
