@@ -58,6 +58,8 @@ pub struct Subscription {
     /// The record of the whole, closed when it ends.
     pub recording: Option<Recording>,
     granted: Granted,
+    /// What members said right behind their acknowledgements, at most one frame each.
+    held: Vec<Bytes>,
     /// Until when members may acknowledge; `None` when the client has its acknowledgement.
     awaited: Option<Pin<Box<Sleep>>>,
 }
@@ -75,6 +77,7 @@ impl Subscription {
             meta,
             recording,
             granted: Granted::default(),
+            held: Vec::new(),
             awaited: Some(Box::pin(tokio::time::sleep_until(until))),
         }
     }
@@ -174,6 +177,7 @@ impl FederatedBody {
         let meta = std::mem::take(&mut subscription.meta);
         let message = subscription.granted.acknowledgement(&subscription.id, meta);
         self.ready.push_back(sse::encode(&message));
+        self.ready.extend(subscription.held.drain(..));
         false
     }
 
@@ -219,7 +223,13 @@ impl FederatedBody {
             match event {
                 Ok(event) if event.data.is_empty() => {}
                 Ok(event) => match self.course.message(part, &event.data) {
-                    Next::Goes(message) => self.ready.push_back(sse::encode(&message)),
+                    Next::Goes(message) => {
+                        let event = sse::encode(&message);
+                        match &mut self.course {
+                            Course::Subscription(of) if of.awaited.is_some() => of.held.push(event),
+                            _ => self.ready.push_back(event),
+                        }
+                    }
                     Next::Stays => {}
                     Next::Over => is_over = true,
                 },
@@ -290,3 +300,6 @@ impl Course {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -95,3 +95,40 @@ fn members_that_hang_or_talk_rubbish_cost_their_own_tools_only() {
     let none = client.request("tools/list", json!({})).send();
     assert_eq!(none.refusal(), (-31011, "unavailable".to_owned()), "{none}");
 }
+
+/// How often the same is asked.
+const ROUNDS: usize = 100;
+/// What a list over twenty members may cost more than that of the slowest, at the median. Ours is a debug build; the
+/// release has to stay below 2 ms.
+const COST: Duration = Duration::from_millis(if cfg!(debug_assertions) { 20 } else { 2 });
+
+#[test]
+#[ignore = "e2e: measures, and wants a machine at rest"]
+fn a_list_over_twenty_members_costs_little_more_than_that_of_the_slowest() {
+    let listeners: Vec<Listener> = (0..MEMBERS).map(|_| remote::modern()).collect();
+    let mut resources = servers(&listeners);
+    resources.push(catalog::allow("all", "engineering", &["*"]));
+    let mesh = Mesh::new().with(&resources).start();
+    let key = mesh.key("ana@example.com", &["engineering"]).text;
+    let median = |url: &str| {
+        let client = Modern::new(url, &key);
+        let time = || {
+            let request = client.request("tools/list", json!({}));
+            let began = Instant::now();
+            request.send().expect_status(200);
+            began.elapsed()
+        };
+        let mut times: Vec<Duration> = (0..ROUNDS).map(|_| time()).collect();
+        times.sort_unstable();
+        times[ROUNDS / 2]
+    };
+    let all = format!("{}/mcp", mesh.edge(0));
+    // Connections are made, and what members speak is known.
+    median(&all);
+    let (one, twenty) = (median(&mesh.url(0, "m0")), median(&all));
+    println!("one server: {one:?}, twenty: {twenty:?}");
+    assert!(
+        twenty < one + COST,
+        "one server: {one:?}, twenty: {twenty:?}"
+    );
+}

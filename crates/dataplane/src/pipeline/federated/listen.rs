@@ -1,11 +1,13 @@
 //! Streams of several members as one: a modern client's subscription, and what a legacy client's session has standing.
 
+use engine::Action;
 use engine::federation::Federation;
 use futures_util::future::join_all;
 use http::request::Parts;
 use http::{Method, Response, StatusCode};
 use mcp::error::RpcError;
 use mcp::federate::listen::Wanted;
+use mcp::federate::uri;
 use mcp::method::Target;
 use model::decision::Reason;
 use model::name::ServerName;
@@ -46,9 +48,9 @@ impl<H: Hop> Incall<'_, H> {
         let wanted = Wanted::of(call.body, call.message).map_err(|bad| unknown(&bad.0))?;
         let usable: Vec<usize> = self.usable(federation).collect();
         for (server, own) in &wanted.resources {
-            let at = federation.member(server);
-            if !at.is_some_and(|at| usable.contains(&at)) {
-                return Err(unknown(&mcp::federate::uri::exposed(server, own)));
+            let at = federation.member(server).filter(|at| usable.contains(at));
+            if !at.is_some_and(|at| self.may_read(&federation.members()[at].server, own)) {
+                return Err(unknown(&uri::exposed(server, own)));
             }
         }
         self.open(slot, id)?;
@@ -84,6 +86,15 @@ impl<H: Hop> Incall<'_, H> {
         Ok(event_stream(
             FederatedBody::of_subscription(parts, subscription).into(),
         ))
+    }
+
+    /// Who wants to hear of a resource has to be allowed to read it: what is not, is no member's.
+    fn may_read(&self, server: &ServerName, uri: &str) -> bool {
+        let engine = &self.config.engine;
+        let read = Action::resource(uri);
+        engine
+            .decide(&self.admitted.principal, server, &read)
+            .is_allowed()
     }
 
     /// `None`: the member has nothing to be listened to.
