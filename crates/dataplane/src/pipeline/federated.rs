@@ -24,8 +24,9 @@ use mcp::federate::{self, outward, uri};
 use mcp::headers::{MCP_NAME, encode_value, wants_name};
 use mcp::method::{self, ListKind, Target};
 use model::name::ServerName;
+use tokio::time::timeout;
 
-use self::member::{Said, collect};
+use self::member::{Absent, Said, collect};
 use super::halt::{Ended, Halt};
 use super::reply::event_stream;
 use super::{Incall, rule_of};
@@ -133,6 +134,7 @@ impl<H: Hop> Incall<'_, H> {
             RpcError::unknown_target(kind, call.target().unwrap_or_default(), era)
         };
         let found = self.find(federation, call).await;
+        let found = found.map_err(|absent| Halt::fault(&absent.fault(), id))?;
         let Some((at, own)) = found else {
             return Err(Halt::invalid(&unknown(), id));
         };
@@ -167,28 +169,34 @@ impl<H: Hop> Incall<'_, H> {
     }
 
     /// Which member a request is for, and what that one calls its target. `None`: there is no such target.
-    async fn find(&self, federation: &Federation, call: &Call<'_>) -> Option<(usize, String)> {
-        let name = call.target()?;
+    async fn find(
+        &self,
+        federation: &Federation,
+        call: &Call<'_>,
+    ) -> Result<Option<(usize, String)>, Absent> {
+        let name = call.target().unwrap_or_default();
         let chars_max = self.shared.hop.federating().name_chars_max;
         let (found, kind) = match call.message.target_kind {
-            Target::Resource => {
-                let (server, own) = uri::own(name)?;
-                let at = federation.member(server)?;
-                (Found::Own(at, own), ListKind::Resources)
-            }
-            Target::Tool => (federation.find_tool(name, chars_max)?, ListKind::Tools),
-            Target::Prompt => (federation.find_prompt(name, chars_max)?, ListKind::Prompts),
-            Target::Task | Target::None => return None,
+            Target::Resource => (found_resource(federation, name), ListKind::Resources),
+            Target::Tool => (federation.find_tool(name, chars_max), ListKind::Tools),
+            Target::Prompt => (federation.find_prompt(name, chars_max), ListKind::Prompts),
+            Target::Task | Target::None => return Ok(None),
+        };
+        let Some(found) = found else {
+            return Ok(None);
         };
         let (Found::Own(at, _) | Found::Shortened(at)) = found;
-        if !self.may_use(&federation.members()[at].server) {
-            return None;
+        let server = &federation.members()[at].server;
+        if !self.may_use(server) {
+            return Ok(None);
         }
         match found {
-            Found::Own(at, own) => Some((at, own.into_owned())),
+            Found::Own(at, own) => Ok(Some((at, own.into_owned()))),
             Found::Shortened(at) => {
-                let own = self.look_up(federation, at, kind, call, name).await?;
-                Some((at, own))
+                let own = self.look_up(federation, at, kind, call);
+                let own = timeout(self.time_of(server), own).await;
+                let own = own.unwrap_or_else(|_| Err(Absent::late()))?;
+                Ok(own.map(|own| (at, own)))
             }
         }
     }
@@ -200,31 +208,30 @@ impl<H: Hop> Incall<'_, H> {
         at: usize,
         kind: ListKind,
         call: &Call<'_>,
-        name: &str,
-    ) -> Option<String> {
+    ) -> Result<Option<String>, Absent> {
+        let name = call.target();
         let chars_max = self.shared.hop.federating().name_chars_max;
         let server = &federation.members()[at].server;
         let is_meant = |own: &String| match kind {
-            ListKind::Tools => federation.tool(at, own, chars_max).as_deref() == Some(name),
-            _ => federation.prompt(at, own, chars_max).as_deref() == Some(name),
+            ListKind::Tools => federation.tool(at, own, chars_max).as_deref() == name,
+            _ => federation.prompt(at, own, chars_max).as_deref() == name,
         };
         let mut cursor = None;
         for _ in 0..PAGES_MAX {
             let body = list_request(call, kind, cursor.as_deref());
-            let Said::Result(page) = self.ask(call, server, &body).await else {
-                return None;
+            let page = match self.ask(call, server, &body).await {
+                Said::Result(page) => page,
+                Said::Failed(absent) => return Err(absent),
+                Said::Nothing | Said::BadParams | Said::Refused => return Ok(None),
             };
-            let read = envelope::scan(&page, &Limits::RESPONSE).ok()?;
-            let result = read.result?;
-            let names = mcp::list::names(result.of(&page), kind);
+            let (names, next) = names_of(&page, kind);
             let own = names.into_iter().find(is_meant);
-            if own.is_some() {
-                return own;
+            if own.is_some() || next.is_none() {
+                return Ok(own);
             }
-            let next = mcp::walk::find(&page, result, "nextCursor")?;
-            cursor = Some(mcp::walk::text(next.of(&page))?.into_owned());
+            cursor = next;
         }
-        None
+        Ok(None)
     }
 
     /// A member's reply as the client gets it.
@@ -357,6 +364,27 @@ fn list_request(call: &Call<'_>, kind: ListKind, cursor: Option<&str>) -> Bytes 
     }
     out.extend_from_slice(b"}}");
     out.into()
+}
+
+fn found_resource<'n>(federation: &Federation, name: &'n str) -> Option<Found<'n>> {
+    let (server, own) = uri::own(name)?;
+    Some(Found::Own(federation.member(server)?, own))
+}
+
+/// The names of a page, and where the list goes on.
+fn names_of(page: &Bytes, kind: ListKind) -> (Vec<String>, Option<String>) {
+    let Some(result) = envelope::scan(page, &Limits::RESPONSE)
+        .ok()
+        .and_then(|read| read.result)
+    else {
+        return (Vec::new(), None);
+    };
+    let next = mcp::walk::find(page, result, "nextCursor");
+    let next = next.and_then(|next| mcp::walk::text(next.of(page)));
+    (
+        mcp::list::names(result.of(page), kind),
+        next.map(Cow::into_owned),
+    )
 }
 
 /// What says that a body is JSON.

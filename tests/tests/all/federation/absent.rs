@@ -104,6 +104,7 @@ const COST: Duration = Duration::from_millis(if cfg!(debug_assertions) { 20 } el
 
 #[test]
 #[ignore = "e2e: measures, and wants a machine at rest"]
+#[expect(clippy::print_stderr, reason = "what was measured is what it is for")]
 fn a_list_over_twenty_members_costs_little_more_than_that_of_the_slowest() {
     let listeners: Vec<Listener> = (0..MEMBERS).map(|_| remote::modern()).collect();
     let mut resources = servers(&listeners);
@@ -126,7 +127,7 @@ fn a_list_over_twenty_members_costs_little_more_than_that_of_the_slowest() {
     // Connections are made, and what members speak is known.
     median(&all);
     let (one, twenty) = (median(&mesh.url(0, "m0")), median(&all));
-    println!("one server: {one:?}, twenty: {twenty:?}");
+    eprintln!("one server: {one:?}, twenty: {twenty:?}");
     assert!(
         twenty < one + COST,
         "one server: {one:?}, twenty: {twenty:?}"

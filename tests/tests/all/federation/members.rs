@@ -259,6 +259,18 @@ fn members_are_asked_what_they_are_and_a_session_goes_on_at_any_edge() {
             json!({})
         );
     }
+    // However much a client says of itself.
+    let mut begins: Value =
+        serde_json::from_str(&Session::beginning(&mesh.url(0, "desk"), &key).text())
+            .expect("it is JSON");
+    begins["params"]["clientInfo"]["description"] = json!("x".repeat(5000));
+    let long = Session::beginning(&mesh.url(0, "desk"), &key).body(begins.to_string());
+    let long = Session::granted(&mesh.url(1, "desk"), &key, &long.send()).expect("a session");
+    assert!(
+        long.call("py_test_simple_text", json!({}))
+            .content()
+            .contains("simple text")
+    );
     // It is no session of another server, nor another caller's.
     session
         .at(&mesh.url(0, "chosen"))
@@ -343,6 +355,23 @@ fn a_virtual_server_is_there_for_whoever_may_use_a_member() {
     assert_eq!(list(&all(&mesh, 0), &nobody).text(), unknown);
     assert_eq!(list(&mesh.url(0, "desk"), &stranger).text(), unknown);
     assert!(!Modern::new(&all(&mesh, 0), &stranger).tools().is_empty());
+    // A key for one address is good there alone.
+    let flags = [
+        "--user",
+        "ana@example.com",
+        "--group",
+        "engineering",
+        "--server",
+        "desk",
+    ];
+    let own = mesh.key_with(&flags).text;
+    assert!(!Modern::new(&mesh.url(0, "desk"), &own).tools().is_empty());
+    for url in [mesh.url(0, "py"), all(&mesh, 0)] {
+        Modern::new(&url, &own)
+            .request("tools/list", json!({}))
+            .send()
+            .expect_status(401);
+    }
     let denied = Modern::new(&all(&mesh, 0), "gh_bad")
         .request("tools/list", json!({}))
         .send()

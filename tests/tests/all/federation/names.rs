@@ -135,6 +135,9 @@ fn pages_of_all_members_go_on_at_any_edge_and_long_names_are_shortened() {
         catalog::virtual_server("late", &[("a", ""), ("b", "")]),
         "takes all names without a prefix",
     );
+    let mut filter = catalog::words("words", &["x"]);
+    filter["spec"]["match"]["servers"] = json!(["desk"]);
+    refused(filter, "no server is named");
     mesh.apply(&[catalog::virtual_server("late", &[("a", "")])]);
     assert_eq!(
         Modern::new(&mesh.url(1, "late"), &key)

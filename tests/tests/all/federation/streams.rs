@@ -148,7 +148,15 @@ fn a_subscription_is_granted_by_all_members_together_and_each_is_heard_in_it() {
     });
 
     // A member's own stream says whose its resources are, and passes progress on.
-    let call = client.calling_with_progress("b_any", json!({})).send();
+    // What mirrors its name in a header says the member's own; what mirrors arguments is as it was sent.
+    let call = client.calling_with_progress("b_any", json!({}));
+    let call = call.with("mcp-param-region", "eu").send();
+    let heard = b.take();
+    let heard = heard.last().expect("it was called");
+    assert_eq!(
+        (heard.header("mcp-name"), heard.header("mcp-param-region")),
+        ("any", "eu")
+    );
     assert_eq!(
         call.messages()[0]["method"],
         "notifications/progress",

@@ -117,8 +117,7 @@ impl<H: Hop> Incall<'_, H> {
             }
         };
         let opened = timeout(self.time_of(server), opened).await;
-        let late = || Absent::new(Reason::Timeout, "it did not answer in time");
-        (server, opened.unwrap_or_else(|_| Err(late())))
+        (server, opened.unwrap_or_else(|_| Err(Absent::late())))
     }
 
     /// What a legacy client asks of its session without a message, of all members whose sidecars know it.

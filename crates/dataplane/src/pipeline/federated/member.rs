@@ -61,6 +61,20 @@ impl Absent {
         }
     }
 
+    /// It took too long.
+    pub(super) fn late() -> Self {
+        Self::new(Reason::Timeout, "it did not answer in time")
+    }
+
+    /// The answer where this member alone was meant.
+    pub(super) fn fault(&self) -> Fault {
+        if self.is(Reason::Timeout) {
+            Fault::timeout(self.message.clone())
+        } else {
+            Fault::unavailable(self.message.clone())
+        }
+    }
+
     /// Whether it is for this reason.
     pub(super) fn is(&self, reason: Reason) -> bool {
         self.reason == reason.as_str()
@@ -125,7 +139,7 @@ impl<H: Hop> Incall<'_, H> {
             let server = &federation.members()[*at].server;
             Box::pin(async move {
                 let said = timeout(self.time_of(server), self.ask(call, server, body)).await;
-                (*at, said.unwrap_or_else(|_| Said::Failed(late())))
+                (*at, said.unwrap_or_else(|_| Said::Failed(Absent::late())))
             })
         });
         join_all(asked).await
@@ -208,10 +222,6 @@ fn own_headers(call: &Call<'_>, method: &str) -> HeaderMap {
     let version = HeaderValue::from_static(call.revision.as_str());
     headers.insert(MCP_PROTOCOL_VERSION, version);
     headers
-}
-
-fn late() -> Absent {
-    Absent::new(Reason::Timeout, "it did not answer in time")
 }
 
 /// Reads what a member answers.
