@@ -224,7 +224,7 @@ impl<H: Hop> Incall<'_, H> {
                 Said::Failed(absent) => return Err(absent),
                 Said::Nothing | Said::BadParams | Said::Refused => return Ok(None),
             };
-            let (names, next) = names_of(&page, kind);
+            let (names, next) = names_of(&page.body, kind);
             let own = names.into_iter().find(is_meant);
             if own.is_some() || next.is_none() {
                 return Ok(own);

@@ -113,7 +113,7 @@ impl<H: Hop> Incall<'_, H> {
         for (at, said) in self.ask_all(federation, call, &all).await {
             let server = &federation.members()[at].server;
             let result = match said {
-                Said::Result(message) => serde_json::from_slice::<Value>(&message)
+                Said::Result(answer) => serde_json::from_slice::<Value>(&answer.body)
                     .map(|mut message| message["result"].take())
                     .unwrap_or_default(),
                 Said::Failed(absent) => {

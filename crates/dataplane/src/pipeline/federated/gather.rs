@@ -120,7 +120,7 @@ impl<H: Hop> Incall<'_, H> {
     ) {
         let server = &federation.members()[at].server;
         let page = match said {
-            Said::Result(message) => self.page(federation, kind, at, &message),
+            Said::Result(answer) => self.page(federation, kind, at, &answer.body),
             // It has no such list, or none for this caller.
             Said::Nothing | Said::Refused => {
                 gathered.answered = true;

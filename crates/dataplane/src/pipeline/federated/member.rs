@@ -19,7 +19,7 @@ use super::super::reply::last_response;
 use super::super::{Incall, Shared};
 use super::is_json;
 use crate::body::ReplyBody;
-use crate::budget::Budget;
+use crate::budget::{Budget, Permit};
 use crate::call::Call;
 use crate::deliver::Hop;
 use crate::deliver::direct::ANSWER_BYTES_MAX;
@@ -28,14 +28,16 @@ use crate::stage::record::Recording;
 
 /// Where an answer names the members that are not in it.
 const UNAVAILABLE: &str = "gatehouse.dev/unavailable";
+/// So much of an answer needs no room of its own, bytes: nearly all are smaller.
+const ANSWER_FREE_BYTES: usize = 64 * 1024;
 /// Longest piece of a member's own words that is passed on, characters.
 const WORDS_CHARS_MAX: usize = 300;
 
 /// What a member answered.
 #[derive(Debug)]
 pub(super) enum Said {
-    /// A response with a result, whole.
-    Result(Bytes),
+    /// A response with a result.
+    Result(Answer),
     /// It does not know the method.
     Nothing,
     /// It does not take the parameters.
@@ -44,6 +46,13 @@ pub(super) enum Said {
     Refused,
     /// It cannot be had.
     Failed(Absent),
+}
+
+/// A whole response, with room for it as long as it is held.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) body: Bytes,
+    _room: Option<Permit>,
 }
 
 /// Why a member is not in an answer.
@@ -246,7 +255,7 @@ pub(super) async fn said(budget: &Budget, response: Response<ReplyBody>) -> Said
         Err(error) => return unusable(error.to_string()),
     };
     let Some(error) = read.error else {
-        return Said::Result(body);
+        return result(budget, body);
     };
     let text = |object, key| {
         let value = walk::find(&body, object, key)?;
@@ -266,6 +275,23 @@ pub(super) async fn said(budget: &Budget, response: Response<ReplyBody>) -> Said
                 message: message.chars().take(WORDS_CHARS_MAX).collect(),
             })
         }
+    }
+}
+
+/// As long as others are waited for, what has come is held, and counts.
+fn result(budget: &Budget, body: Bytes) -> Said {
+    if body.len() <= ANSWER_FREE_BYTES {
+        return Said::Result(Answer { body, _room: None });
+    }
+    match budget.take(body.len() as u64) {
+        Some(room) => Said::Result(Answer {
+            body,
+            _room: Some(room),
+        }),
+        None => Said::Failed(Absent::new(
+            Reason::Overloaded,
+            "there is no room for its answer",
+        )),
     }
 }
 
