@@ -53,11 +53,8 @@ impl Routes {
     ) -> Vec<&'e Endpoint> {
         let all = endpoints.of_server(server.as_str());
         if let Some(member) = session.and_then(member_session) {
-            let mut candidates: Vec<&Endpoint> = all.iter().collect();
-            candidates.sort_by_cached_key(|endpoint| {
-                let rank = Sha256::of(format!("{} {}", member.id, endpoint.node).as_bytes());
-                (self.is_avoided(endpoint), rank)
-            });
+            let mut candidates = ranked(all, member.id);
+            candidates.sort_by_cached_key(|endpoint| self.is_avoided(endpoint));
             return candidates;
         }
         let named = session
@@ -103,5 +100,41 @@ impl Routes {
         }
         let pool = Upstream::new(&endpoint.address, name, self.tls.clone());
         Some(self.pools.entry(key).or_insert(pool).clone())
+    }
+}
+
+/// Sidecars in the order in which a session prefers them: the same at any edge, and only sessions of a sidecar that goes
+/// move.
+fn ranked<'e>(all: &'e [Endpoint], session: &str) -> Vec<&'e Endpoint> {
+    let mut ranked: Vec<&Endpoint> = all.iter().collect();
+    ranked.sort_by_cached_key(|endpoint| {
+        Sha256::of(format!("{session} {}", endpoint.node).as_bytes())
+    });
+    ranked
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_prefers_the_same_sidecar_as_long_as_it_is_there() {
+        let endpoint = |node: u32| Endpoint {
+            node: format!("s{node}").into(),
+            address: format!("127.0.0.1:{node}").into(),
+        };
+        let all: Vec<Endpoint> = (0..4).map(endpoint).collect();
+        let less = &all[..3];
+        let mut first = [0; 4];
+        for session in 0..400 {
+            let session = format!("v.{session}");
+            let chosen = ranked(&all, &session)[0];
+            let at = all.iter().position(|one| one == chosen);
+            first[at.unwrap_or_default()] += 1;
+            if less.contains(chosen) {
+                assert_eq!(ranked(less, &session)[0], chosen);
+            }
+        }
+        assert!(first.iter().all(|count| *count > 60), "{first:?}");
     }
 }
