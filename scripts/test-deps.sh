@@ -22,6 +22,11 @@ npm_ci() {
     printf '%s\n' "$mark" >"$dir/node_modules/.lock-sum"
 }
 
+# packages FILE...   what these requirements name, one a line.
+packages() {
+    (cd "$root" && grep -hv '^ *\(#\|$\)' "$@" | sort -u)
+}
+
 # foreign FOLDER   builds a Rust program that is no part of our workspace, into a target folder of its own.
 # Cargo itself knows whether there is anything to do.
 foreign() {
@@ -53,13 +58,20 @@ hash -r # what it linked is found from here on
 
 # One venv for clients and servers, which pin the same SDK.
 # shellcheck disable=SC2046  # one package a line, on purpose
-venv venv $(grep -hv '^ *\(#\|$\)' "$root"/tests/{clients,servers}/python/requirements.txt | sort -u)
+venv venv $(packages tests/{clients,servers}/python/requirements.txt)
 npm_ci tests/clients/ts
 npm_ci tests/conformance
 foreign tests/servers/rmcp
 if [ "$what" = e2e ]; then
     npm_ci tests/clients/ts2
     foreign tests/clients/rmcp
+    # The cross matrix: two versions of one SDK, so two venvs.
+    # shellcheck disable=SC2046
+    venv matrix $(packages tests/matrix/requirements.txt)
+    # shellcheck disable=SC2046
+    venv matrix-mcp1 $(packages tests/matrix/requirements-mcp1.txt)
+    npm_ci tests/matrix
+    foreign tests/matrix/clients/rmcp
 fi
 
 # The quick start's servers, as deploy/quickstart/servers.yaml pins them.

@@ -18,10 +18,12 @@ use engine::upstream::Upstream;
 use http::request::Parts;
 use http::{Response, StatusCode};
 use hyper::body::Incoming;
+use mcp::bridge::inputs;
 use mcp::envelope::Kind;
 use mcp::error::RpcError;
 use mcp::headers::MCP_SESSION_ID;
 use mcp::method;
+use mcp::walk;
 use model::name::ServerName;
 use model::principal::Principal;
 use model::record;
@@ -184,10 +186,8 @@ impl Hop for Edge {
         // A session is over with the server that it was begun with.
         let upstream = standing.config.engine.upstream(standing.server);
         let upstream = upstream.ok_or_else(Refused::session_ended)?;
-        Ok(Stood {
-            response: standing::send(&self.egress, upstream, standing, session).await?,
-            is_servers: true,
-        })
+        let response = standing::send(&self.egress, upstream, standing, session).await?;
+        Ok(Stood::of(standing.method, response, true))
     }
 
     fn federating(&self) -> Federating {
@@ -270,10 +270,8 @@ impl Edge {
             tracing::warn!(%error, server = %standing.server, "no sidecar can be reached");
             away()
         })?;
-        Ok(Stood {
-            response: standing::judged(standing, response, "the server's sidecar")?,
-            is_servers: false,
-        })
+        let response = standing::judged(standing, response, "the server's sidecar")?;
+        Ok(Stood::of(standing.method, response, false))
     }
 
     async fn to_sidecar(&self, call: &Call<'_>) -> Result<Reply, Fault> {
@@ -297,7 +295,10 @@ impl Edge {
         let outbound = self.outbound.load_full();
         let routes = &outbound.routes;
         let mut last = None;
-        for endpoint in routes.candidates(&endpoints, call.server, call.session) {
+        // A session stays with its sidecar, and so does a call that waits there for its client.
+        let parked = parked_at(call);
+        let named = call.session.or(parked.as_deref());
+        for endpoint in routes.candidates(&endpoints, call.server, named) {
             let Some(pool) = routes.pool(call.server, endpoint) else {
                 continue;
             };
@@ -419,6 +420,19 @@ impl Edge {
         };
         Ok(Reply::Forwarded(Forwarded { response, session }))
     }
+}
+
+/// What a state begins with that names the sidecar where its call waits.
+const PARKED: &str = "gh1.";
+
+/// Where a modern call goes on that waits for its client: `{node}.{key}`. Nearly no call is one: then its parameters are
+/// not read a second time.
+fn parked_at(call: &Call<'_>) -> Option<String> {
+    let params = call.message.params.filter(|_| call.is_modern())?;
+    memchr::memmem::find(params.of(call.body), PARKED.as_bytes())?;
+    let state = walk::find(call.body, params, inputs::STATE_KEY)?;
+    let state = walk::text(state.of(call.body))?;
+    state.strip_prefix(PARKED).map(str::to_owned)
 }
 
 /// The id of a session that the call begins, as its client gets it.

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use dataplane::auth::statement::{self, Signer};
 use dataplane::call::{self, CALL_HEADER, Call, TRACEPARENT};
 use dataplane::deliver::federation::{CLIENT_HEADER, member_session};
-use dataplane::deliver::standing::Standing;
+use dataplane::deliver::standing::{LAST_EVENT_ID, Standing};
 use dataplane::refusal::Fault;
 use http::header::{ACCEPT, CONTENT_TYPE, HOST};
 use http::{HeaderMap, HeaderValue, Method, Request};
@@ -59,8 +59,10 @@ pub(crate) fn of_standing(
     let headers = request.headers_mut();
     headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
     session(headers, standing.session)?;
-    if let Some(version) = standing.headers.get(MCP_PROTOCOL_VERSION) {
-        headers.insert(MCP_PROTOCOL_VERSION, version.clone());
+    for name in [MCP_PROTOCOL_VERSION, LAST_EVENT_ID] {
+        if let Some(value) = standing.headers.get(&name) {
+            headers.insert(name, value.clone());
+        }
     }
     Ok(request)
 }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use dataplane::answer;
-use dataplane::auth::statement::Verifier;
 use dataplane::body::ReplyBody;
 use dataplane::budget::Budget;
 use dataplane::config::live::Live;
@@ -203,14 +202,11 @@ pub async fn run(
     upstreams.spawn(supervisor.run());
 
     let calls = calls_of(&drain);
+    let hop = Arc::new(Sidecar::new(server, name.clone(), upstream, calls.clone()));
+    let sweeping = hop.clone();
+    calls.spawn("sweep of sessions", async move { sweeping.sweep().await });
     let shared = Arc::new(Shared {
-        hop: Arc::new(Sidecar {
-            server,
-            node: name.clone(),
-            verifier: Verifier::default(),
-            upstream,
-            drain: calls.clone(),
-        }),
+        hop,
         live,
         audit: trail.log.clone(),
         guard: Guard::default(),

@@ -15,10 +15,12 @@
 
 pub mod app;
 pub mod bridge;
+pub mod client;
 pub mod entry;
 pub mod logs;
 pub mod peer;
 pub mod process;
 mod report;
 pub mod serve;
+pub mod talk;
 pub mod upstream;

@@ -9,12 +9,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use dataplane::auth::statement::Verifier;
 use dataplane::config::live::Config;
 use dataplane::deliver::Reply;
 use dataplane::refusal::Fault;
 use mcp::revision::Revision;
-use model::decision::Reason;
 use model::server::{Runtime, Server, Value as Told};
 use model::snapshot::Snapshot;
 use runtime::drain::Drain;
@@ -52,13 +50,12 @@ async fn serve(modern: bool) -> Served {
     let mut supervised = Supervised::new(server.clone());
     let ready = tokio::time::timeout(DEADLINE, supervised.upstream.is_ready()).await;
     assert!(ready.unwrap_or_else(|_| panic!("not ready: {:#?}", supervised.status.borrow())));
-    let hop = Arc::new(Sidecar {
-        server: server.name.clone(),
-        node: "s1".into(),
-        verifier: Verifier::default(),
-        upstream: supervised.upstream.clone(),
-        drain: Drain::new(),
-    });
+    let hop = Arc::new(Sidecar::new(
+        server.name.clone(),
+        "s1".into(),
+        supervised.upstream.clone(),
+        Drain::new(),
+    ));
     let mut snapshot = Snapshot::default();
     snapshot
         .servers
@@ -211,13 +208,10 @@ async fn an_equal_era_goes_as_it_is_with_the_servers_own_session() {
 }
 
 #[tokio::test]
-async fn a_legacy_client_on_a_modern_server_is_told_what_does_not_fit() {
+async fn a_session_that_was_never_begun_is_over() {
     let served = serve(true).await;
-    let fault = served
-        .call("ana", LEGACY, Some("s1.x"), json!({}))
-        .await
-        .unwrap_err();
-    assert_eq!(fault.reason, Reason::NotBridgeable);
+    let lost = served.call("ana", LEGACY, Some("s1.x"), json!({})).await;
+    assert!(lost.unwrap_err().is_session_ended());
     let reply = served.call("ana", MODERN, None, json!({})).await;
     assert!(matches!(reply, Ok(Reply::Direct(_))), "{reply:?}");
     served.supervised.stop().await;

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use dataplane::auth::statement::Verifier;
 use dataplane::config::live::Config;
 use dataplane::deliver::{Message, Reply};
 use dataplane::refusal::Fault;
@@ -40,13 +39,12 @@ async fn serve(argv: Vec<String>, limit: Duration) -> Served {
     let ready = tokio::time::timeout(DEADLINE, supervised.upstream.is_ready()).await;
     assert!(ready.unwrap_or_else(|_| panic!("not ready: {:#?}", supervised.status.borrow())));
     let drain = Drain::new();
-    let hop = Arc::new(Sidecar {
-        server: server.name.clone(),
-        node: "s1".into(),
-        verifier: Verifier::default(),
-        upstream: supervised.upstream.clone(),
-        drain: drain.clone(),
-    });
+    let hop = Arc::new(Sidecar::new(
+        server.name.clone(),
+        "s1".into(),
+        supervised.upstream.clone(),
+        drain.clone(),
+    ));
     let mut snapshot = Snapshot::default();
     snapshot
         .servers

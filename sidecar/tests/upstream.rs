@@ -31,6 +31,8 @@ fn ask() -> Ask {
     Ask {
         origin: None,
         progress: false,
+        hears: false,
+        listens: false,
         limit: DEADLINE,
         abandoned: Abandoned::Cancel,
     }
@@ -194,6 +196,8 @@ async fn progress_cancellation_and_deadlines_reach_a_real_server() {
         short,
         Ask {
             progress: true,
+            hears: false,
+            listens: false,
             ..ask()
         },
     )

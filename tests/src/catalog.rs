@@ -29,6 +29,13 @@ pub fn command(name: &str, argv: &[String]) -> Value {
     )
 }
 
+/// A server that is a program, one for each user and what its client can do.
+pub fn own_command(name: &str, argv: &[String]) -> Value {
+    let mut server = command(name, argv);
+    server["spec"]["tenancy"] = json!("per-session");
+    server
+}
+
 /// A server that is one of our misbehaving fixtures: `fixture("slow", &[])`.
 pub fn fixture(name: &str, arguments: &[&str]) -> Value {
     named_fixture(name, name, arguments)

@@ -37,23 +37,38 @@ pub struct FixtureServer {
     url: String,
 }
 
+/// How to run one: the last words say over what it is spoken to.
+pub fn argv(made: Made, speaks: Speaks, over: &[&str]) -> Vec<String> {
+    let program = match made {
+        Made::Python => vec![
+            place::python(),
+            place::file("tests/servers/python/fixture.py"),
+        ],
+        Made::Rust => vec![place::installed("target/clients/debug/rmcp-fixture")],
+    };
+    let era = match speaks {
+        Speaks::Both => "dual",
+        Speaks::Legacy => "legacy",
+        Speaks::Modern => "modern",
+    };
+    let words = program
+        .iter()
+        .map(|path| path.to_string_lossy().into_owned());
+    let options = ["--era", era].into_iter().chain(over.iter().copied());
+    words.chain(options.map(str::to_owned)).collect()
+}
+
 impl FixtureServer {
     /// Starts one.
     pub fn start(made: Made, speaks: Speaks) -> Self {
-        let mut command = match made {
-            Made::Python => {
-                let mut command = Command::new(place::python());
-                command.arg(place::file("tests/servers/python/fixture.py"));
-                command
-            }
-            Made::Rust => Command::new(place::installed("target/clients/debug/rmcp-fixture")),
-        };
-        let era = match speaks {
-            Speaks::Both => "dual",
-            Speaks::Legacy => "legacy",
-            Speaks::Modern => "modern",
-        };
-        let process = Process::start(command.args(["--era", era, "http", "0"]), None);
+        let words = argv(made, speaks, &["http", "0"]);
+        let (program, options) = words.split_first().expect("it has a program");
+        Self::of(Command::new(program).args(options))
+    }
+
+    /// Starts any server that says its URL, alone on a line, once it listens.
+    pub fn of(command: &mut Command) -> Self {
+        let process = Process::start(command, None);
         let url = wait::until("the fixture server to listen", LISTENS, || {
             let said = process.stdout();
             let url = said.lines().find(|line| line.starts_with("http://"));

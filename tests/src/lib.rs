@@ -21,6 +21,7 @@ pub mod gate;
 pub mod http;
 pub mod leftovers;
 pub mod listener;
+pub mod matrix;
 pub mod mesh;
 pub mod otlp;
 pub mod place;

@@ -27,6 +27,7 @@ fn next_id() -> String {
 pub struct Modern {
     url: String,
     key: String,
+    capabilities: Value,
 }
 
 impl Modern {
@@ -35,6 +36,16 @@ impl Modern {
         Self {
             url: url.to_owned(),
             key: key.to_owned(),
+            capabilities: json!({}),
+        }
+    }
+
+    /// The same, and it can do this much.
+    #[must_use]
+    pub fn able(self, capabilities: &Value) -> Self {
+        Self {
+            capabilities: capabilities.clone(),
+            ..self
         }
     }
 
@@ -46,7 +57,7 @@ impl Modern {
     /// A request with this id.
     pub fn request_with_id(&self, id: &str, method: &str, mut params: Value) -> Request {
         params["_meta"]["io.modelcontextprotocol/protocolVersion"] = json!(MODERN);
-        params["_meta"]["io.modelcontextprotocol/clientCapabilities"] = json!({});
+        params["_meta"]["io.modelcontextprotocol/clientCapabilities"] = self.capabilities.clone();
         params["_meta"]["io.modelcontextprotocol/clientInfo"] =
             json!({"name": "gatehouse-test", "version": "1.0.0"});
         let name = params
@@ -104,9 +115,14 @@ pub struct Session {
 impl Session {
     /// The request that begins a session.
     pub fn beginning(url: &str, key: &str) -> Request {
+        Self::beginning_with(url, key, &json!({}))
+    }
+
+    /// … of a client that can do this much.
+    pub fn beginning_with(url: &str, key: &str, capabilities: &Value) -> Request {
         let params = json!({
             "protocolVersion": LEGACY,
-            "capabilities": {},
+            "capabilities": capabilities,
             "clientInfo": {"name": "gatehouse-test", "version": "1.0.0"},
         });
         let body =
@@ -120,7 +136,17 @@ impl Session {
     /// Where it is not granted.
     #[track_caller]
     pub fn begin(url: &str, key: &str) -> Self {
-        let response = Self::beginning(url, key).send().expect_status(200);
+        Self::begin_with(url, key, &json!({}))
+    }
+
+    /// Begins a session of a client that can do this much.
+    ///
+    /// # Panics
+    /// Where it is not granted.
+    #[track_caller]
+    pub fn begin_with(url: &str, key: &str, capabilities: &Value) -> Self {
+        let beginning = Self::beginning_with(url, key, capabilities);
+        let response = beginning.send().expect_status(200);
         let session = Self::granted(url, key, &response)
             .unwrap_or_else(|| panic!("no session was granted: {response}"));
         session.initialized().send().expect_status(202);
@@ -170,6 +196,16 @@ impl Session {
             .with("mcp-session-id", &self.id)
             .with("mcp-protocol-version", &self.revision)
             .body(message.to_string())
+    }
+
+    /// Asks for the rest of a stream, after the event with this id.
+    pub fn resuming(&self, event: &str) -> Request {
+        Request::get(&self.url)
+            .with("authorization", &format!("Bearer {}", self.key))
+            .with("accept", "text/event-stream")
+            .with("mcp-session-id", &self.id)
+            .with("mcp-protocol-version", &self.revision)
+            .with("last-event-id", event)
     }
 
     /// A request, with an id of its own.

@@ -6,6 +6,7 @@ mod forward;
 mod screened;
 mod standing;
 mod stream;
+mod taped;
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -23,6 +24,7 @@ pub use self::forward::ForwardedBody;
 pub use self::screened::{Checked, Screened};
 pub use self::standing::{Judge, StandingBody, Verdict};
 pub use self::stream::Patience;
+pub use self::taped::TapedBody;
 use crate::refusal::Refused;
 
 /// How long a client may take to send a message, once its headers are here.
@@ -48,6 +50,8 @@ pub enum ReplyBody {
     Forwarded(Box<ForwardedBody>),
     /// An event stream, each event written anew.
     Events(Box<EventBody>),
+    /// The same, kept for a client that loses it.
+    Taped(TapedBody),
     /// A stream of what belongs to no call.
     Standing(Box<StandingBody>),
     /// Streams of a virtual server's members.
@@ -63,7 +67,10 @@ impl ReplyBody {
 
 impl From<EventBody> for ReplyBody {
     fn from(body: EventBody) -> Self {
-        Self::Events(Box::new(body))
+        match body.tape() {
+            Some(tape) => Self::Taped(TapedBody::start(body, &tape)),
+            None => Self::Events(Box::new(body)),
+        }
     }
 }
 
@@ -91,6 +98,7 @@ impl Body for ReplyBody {
             Self::Full(bytes) => Poll::Ready(bytes.take().map(|b| Ok(Frame::data(b)))),
             Self::Forwarded(body) => body.poll(cx),
             Self::Events(body) => body.poll(cx),
+            Self::Taped(body) => body.poll(cx),
             Self::Standing(body) => body.poll(cx),
             Self::Federated(body) => body.poll(cx),
         }
@@ -100,7 +108,7 @@ impl Body for ReplyBody {
         match self {
             Self::Full(bytes) => bytes.is_none(),
             Self::Forwarded(body) => body.is_done(),
-            Self::Events(_) | Self::Standing(_) | Self::Federated(_) => false,
+            Self::Events(_) | Self::Taped(_) | Self::Standing(_) | Self::Federated(_) => false,
         }
     }
 
@@ -108,7 +116,9 @@ impl Body for ReplyBody {
         match self {
             Self::Full(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
             Self::Forwarded(body) => body.size_hint(),
-            Self::Events(_) | Self::Standing(_) | Self::Federated(_) => SizeHint::default(),
+            Self::Events(_) | Self::Taped(_) | Self::Standing(_) | Self::Federated(_) => {
+                SizeHint::default()
+            }
         }
     }
 }

@@ -5,6 +5,9 @@ use http::StatusCode;
 use mcp::error::RpcError;
 use model::decision::Reason;
 
+/// What is said of a session that is over.
+const SESSION_OVER: &str = "the session is over";
+
 /// A request that is turned away before its message is looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused {
@@ -111,8 +114,13 @@ impl Fault {
     pub fn session_ended() -> Self {
         Self {
             rpc: Some(RpcError::session_unknown()),
-            ..Self::new(Reason::Invalid, "the session is over")
+            ..Self::new(Reason::Invalid, SESSION_OVER)
         }
+    }
+
+    /// Whether it says that the session is over.
+    pub fn is_session_ended(&self) -> bool {
+        self.rpc.as_ref().is_some_and(|rpc| rpc.http_status == 404) && self.message == SESSION_OVER
     }
 
     /// The message is not valid, in a way that only delivery could see.

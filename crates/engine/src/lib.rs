@@ -47,6 +47,7 @@ pub const FEATURES: &[&str] = &[
     "server.remote/1",
     "server.secret/1",
     "server.stdio/1",
+    "server.tenancy/1",
     "virtual-server/1",
 ];
 

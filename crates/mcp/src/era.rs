@@ -97,23 +97,19 @@ pub fn classify<'a>(
     headers: &'a HeaderMap,
     envelope: &'a Envelope<'_>,
 ) -> Result<Caller<'a>, EraFault> {
-    let modern = |fault| EraFault::Header {
-        fault,
-        era: Era::Modern,
+    let versions = headers.get_all(&MCP_PROTOCOL_VERSION);
+    let mut versions = versions.iter().filter_map(|value| value.to_str().ok());
+    let era = if envelope.meta_version().is_some() || versions.any(names_modern) {
+        Era::Modern
+    } else {
+        Era::Legacy
     };
-    let legacy = |fault| EraFault::Header {
-        fault,
-        era: Era::Legacy,
-    };
-    if envelope.meta_version().is_some() {
-        let header = headers::single(headers, &MCP_PROTOCOL_VERSION).map_err(modern)?;
+    let told = |fault| EraFault::Header { fault, era };
+    let header = headers::single(headers, &MCP_PROTOCOL_VERSION).map_err(told)?;
+    if era == Era::Modern {
         return classify_modern(headers, header, envelope);
     }
-    let header = headers::single(headers, &MCP_PROTOCOL_VERSION).map_err(legacy)?;
-    if header.is_some_and(names_modern) {
-        return classify_modern(headers, header, envelope);
-    }
-    headers::check_legacy(headers, envelope).map_err(legacy)?;
+    headers::check_legacy(headers, envelope).map_err(told)?;
     if envelope.method() == method::INITIALIZE {
         let asked = envelope.initialize.as_ref().ok_or(EraFault::Initialize)?;
         let requested = &*asked.protocol_version;
@@ -122,7 +118,7 @@ pub fn classify<'a>(
             negotiated: Revision::negotiate(requested),
         });
     }
-    let session = headers::single(headers, &MCP_SESSION_ID).map_err(legacy)?;
+    let session = headers::single(headers, &MCP_SESSION_ID).map_err(told)?;
     let session = session
         .filter(|id| !id.is_empty())
         .ok_or(EraFault::SessionRequired)?;

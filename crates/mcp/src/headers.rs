@@ -59,6 +59,14 @@ pub enum HeaderFault {
         /// What it says.
         value: String,
     },
+    /// It mirrors what the message does not have.
+    #[error("header {header} says {value:?}, the body nothing")]
+    Stray {
+        /// Which one.
+        header: HeaderName,
+        /// What it says.
+        value: String,
+    },
     /// Header and body disagree.
     #[error("header {header} says {value:?}, the body {body:?}")]
     Unequal {
@@ -153,7 +161,8 @@ pub fn is_mirror(name: &HeaderName) -> bool {
 }
 
 /// Compares what a modern message mirrors in headers with its body: version, method and name must be there and
-/// equal, each `Mcp-Param-*` well-formed (only whoever knows the tool's schema can compare those).
+/// equal, or absent where the message has no such thing; each `Mcp-Param-*` well-formed (only whoever knows the tool's
+/// schema can compare those).
 ///
 /// # Errors
 /// The first [`HeaderFault`] found.
@@ -161,19 +170,7 @@ pub fn check_modern(headers: &HeaderMap, envelope: &Envelope<'_>) -> Result<(), 
     if let Some(body) = envelope.meta_version() {
         equal(headers, &MCP_PROTOCOL_VERSION, body, true, false)?;
     }
-    let request = envelope.kind == Kind::Request;
-    mirrored(headers, envelope, request)?;
-    for name in headers
-        .keys()
-        .filter(|name| name.as_str().starts_with(MCP_PARAM_PREFIX))
-    {
-        let value = single(headers, name)?.unwrap_or_default();
-        decode_value(value).ok_or_else(|| HeaderFault::Encoding {
-            header: name.clone(),
-            value: shown(value),
-        })?;
-    }
-    Ok(())
+    mirrored(headers, envelope, envelope.kind == Kind::Request)
 }
 
 /// Compares what a legacy message need not mirror: headers of later revisions that come all the same must not
@@ -190,19 +187,48 @@ fn mirrored(
     envelope: &Envelope<'_>,
     required: bool,
 ) -> Result<(), HeaderFault> {
-    let Some(method) = &envelope.method else {
-        return Ok(());
-    };
-    equal(headers, &MCP_METHOD, method, required, false)?;
+    match &envelope.method {
+        Some(method) => equal(headers, &MCP_METHOD, method, required, false)?,
+        None => absent(headers, &MCP_METHOD)?,
+    }
+    let method = envelope.method();
     match &envelope.target {
-        Some(target) => equal(
-            headers,
-            &MCP_NAME,
-            target,
-            required && wants_name(method),
-            true,
-        ),
+        Some(target) => {
+            let required = required && wants_name(method);
+            equal(headers, &MCP_NAME, target, required, true)?;
+        }
+        // What an extension's method mirrors is for the extension to say.
+        None if envelope.method.is_some() && !method::is_ours(method) => {
+            well_formed(headers, &MCP_NAME)?;
+        }
+        None => absent(headers, &MCP_NAME)?,
+    }
+    headers
+        .keys()
+        .filter(|name| name.as_str().starts_with(MCP_PARAM_PREFIX))
+        .try_for_each(|name| well_formed(headers, name))
+}
+
+/// A header that mirrors something we cannot compare it with: still it must come once, and mean one thing.
+fn well_formed(headers: &HeaderMap, name: &HeaderName) -> Result<(), HeaderFault> {
+    let value = single(headers, name)?.unwrap_or_default();
+    match decode_value(value) {
+        Some(_) => Ok(()),
+        None => Err(HeaderFault::Encoding {
+            header: name.clone(),
+            value: shown(value),
+        }),
+    }
+}
+
+/// A header that has nothing to mirror in this message.
+fn absent(headers: &HeaderMap, name: &HeaderName) -> Result<(), HeaderFault> {
+    match single(headers, name)? {
         None => Ok(()),
+        Some(value) => Err(HeaderFault::Stray {
+            header: name.clone(),
+            value: shown(value),
+        }),
     }
 }
 

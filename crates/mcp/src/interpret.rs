@@ -95,12 +95,13 @@ impl<'a> Reader<'a, '_> {
         match &*method {
             method::INITIALIZE => envelope.initialize = self.initialize(),
             method::CANCELLED => {
-                envelope.request_id = self.id(self.noted.params[params::REQUEST_ID])
+                let token = self.noted.params[params::REQUEST_ID];
+                envelope.request_id = self.optional_id(token, "params.requestId")?;
             }
             method::PROGRESS => {
-                envelope.progress_token = self
-                    .id(self.noted.params[params::PROGRESS_TOKEN])
-                    .map(|id| id.span)
+                let token = self.noted.params[params::PROGRESS_TOKEN];
+                let told = self.optional_id(token, "params.progressToken")?;
+                envelope.progress_token = told.map(|id| id.span);
             }
             _ => {}
         }
@@ -170,18 +171,11 @@ impl<'a> Reader<'a, '_> {
             optional(noted[place], Shape::Object)
                 .ok_or_else(|| member(key, "an object", noted[place]))
         };
-        let token = noted[meta::PROGRESS_TOKEN];
-        let progress_token = match token.shape {
-            Shape::Absent => None,
-            _ => Some(
-                self.id(token)
-                    .ok_or_else(|| member("_meta.progressToken", "a string or an integer", token))?
-                    .span,
-            ),
-        };
+        let progress_token =
+            self.optional_id(noted[meta::PROGRESS_TOKEN], "_meta.progressToken")?;
         Ok(Some(Meta {
             span,
-            progress_token,
+            progress_token: progress_token.map(|id| id.span),
             traceparent: self.text(noted[meta::TRACEPARENT]),
             protocol_version: string(meta::PROTOCOL_VERSION, meta::KEYS[meta::PROTOCOL_VERSION])?,
             client_capabilities: object(
@@ -275,6 +269,17 @@ impl<'a> Reader<'a, '_> {
             span: token.span,
             raw,
         })
+    }
+
+    /// What refers to a request must be what an id may be: 1.0 is nobody's id to us, and 1 to others.
+    fn optional_id(&self, token: Token, key: &'static str) -> Result<Option<Id<'a>>, Fault> {
+        match token.shape {
+            Shape::Absent => Ok(None),
+            _ => self
+                .id(token)
+                .map(Some)
+                .ok_or_else(|| member(key, "a string or an integer", token)),
+        }
     }
 
     fn blank(&self, kind: Kind) -> Envelope<'a> {

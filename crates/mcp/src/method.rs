@@ -163,6 +163,11 @@ pub fn is_request(method: &str) -> bool {
         || method == TASKS_UPDATE
 }
 
+/// Whether `method` is of the core of any revision or of the tasks extension, so that we know all of it.
+pub(crate) fn is_ours(method: &str) -> bool {
+    entry(method).is_some() || method == TASKS_UPDATE
+}
+
 /// The list that `method` asks for, if it asks for one.
 #[must_use]
 pub fn is_list(method: &str) -> Option<ListKind> {

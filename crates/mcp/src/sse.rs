@@ -76,6 +76,14 @@ pub fn encode_event(event: &str, id: Option<&str>, data: &[u8]) -> Bytes {
     Bytes::from(out)
 }
 
+/// An event that says nothing but its id, and how soon a client that loses the stream is to come back (2025-11-25,
+/// basic/transports, "Sending Messages to the Server").
+#[must_use]
+pub fn prime(id: &str, retry_ms: u64) -> Bytes {
+    let id: String = id.chars().filter(|c| !c.is_control()).collect();
+    Bytes::from(format!("retry: {retry_ms}\nid: {id}\ndata:\n\n"))
+}
+
 /// A comment, which receivers skip: keeps the connection alive.
 #[must_use]
 pub fn comment() -> Bytes {

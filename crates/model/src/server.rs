@@ -69,6 +69,10 @@ impl Server {
 pub enum Tenancy {
     /// One process, and over stdio one upstream session, for all callers.
     Shared,
+    /// An upstream session, over stdio a process, for each user and set of client capabilities.
+    PerSession,
+    /// An instance for each user.
+    PerUser,
 }
 
 /// How a server is run or reached.

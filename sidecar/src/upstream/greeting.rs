@@ -1,12 +1,69 @@
 //! What a server says of itself in the first words, whichever way they were spoken.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
-use mcp::bridge::handshake::SERVER_INFO_KEY;
+use dataplane::deliver::probe::{CLIENT_NAME, CLIENT_VERSION};
+use mcp::bridge::handshake::{SERVER_INFO_KEY, initialize_request_of};
 use mcp::revision::{Era, Revision};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 /// How much of a server's own text is shown, characters.
 const SHOWN_CHARS_MAX: usize = 200;
+
+/// For whom a session is begun with a server, and what it is told of the client.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Who {
+    /// The user; empty for nobody in particular.
+    pub user: Arc<str>,
+    /// The client's session, where what is begun is for this one alone.
+    pub holder: Option<Arc<str>>,
+    /// What the client can do: a raw object.
+    pub declared: Arc<str>,
+    /// Its name and version, a raw object; empty: ours.
+    pub info: Arc<str>,
+    /// The revision that is asked for, where it is a legacy one.
+    pub revision: Revision,
+}
+
+impl Default for Who {
+    fn default() -> Self {
+        Self::of("", "{}")
+    }
+}
+
+impl Who {
+    /// All clients of `user` that can do this much.
+    pub fn of(user: &str, declared: &str) -> Self {
+        Self {
+            user: user.into(),
+            holder: None,
+            declared: declared.into(),
+            info: "".into(),
+            revision: Revision::LATEST_LEGACY,
+        }
+    }
+
+    /// What must be the same for two to share what was begun.
+    pub fn key(&self) -> String {
+        let holder = self.holder.as_deref().unwrap_or_default();
+        format!("{}\0{holder}\0{}", self.user, self.declared)
+    }
+
+    /// Whether the client can be asked for anything.
+    pub fn can_be_asked(&self) -> bool {
+        &*self.declared != "{}"
+    }
+
+    /// `initialize` in its name, with the raw `id`.
+    pub fn initialize(&self, id: &[u8]) -> Vec<u8> {
+        let read = |text: &str| serde_json::from_str::<Value>(text).ok();
+        let declared = read(&self.declared).unwrap_or_else(|| json!({}));
+        let ours = || json!({"name": CLIENT_NAME, "version": CLIENT_VERSION});
+        let info = read(&self.info).unwrap_or_else(ours);
+        initialize_request_of(id, self.revision, declared, info)
+    }
+}
 
 /// What a server is, as it says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,6 +145,27 @@ impl Greeting {
             server_info,
             shown,
         })
+    }
+}
+
+impl Greeting {
+    /// Whether it declared this feature.
+    pub fn offers(&self, feature: &str) -> bool {
+        self.capabilities().contains_key(feature)
+    }
+
+    /// Whether it declared this part of a feature.
+    pub fn offers_in(&self, feature: &str, part: &str) -> bool {
+        self.capabilities()
+            .get(feature)
+            .is_some_and(|feature| feature[part] == true)
+    }
+
+    fn capabilities(&self) -> Map<String, Value> {
+        match object(&self.face).map(|mut face| face.remove("capabilities")) {
+            Ok(Some(Value::Object(capabilities))) => capabilities,
+            _ => Map::new(),
+        }
     }
 }
 

@@ -8,11 +8,11 @@
 use std::time::Duration;
 
 use dataplane::deliver::probe::{CLIENT_NAME, CLIENT_VERSION};
-use mcp::bridge::handshake::{discover_request, initialize_request, initialized_notification};
-use mcp::revision::{Era, Revision};
+use mcp::bridge::handshake::{discover_request, initialized_notification};
+use mcp::revision::Era;
 
 use super::Error as CallError;
-use super::greeting::{self, Greeting};
+use super::greeting::{self, Greeting, Who};
 use super::link::Link;
 use super::response::Response;
 use super::ticket::{Abandoned, Ask};
@@ -55,15 +55,15 @@ pub enum Error {
     },
 }
 
-/// Asks the server who it is, first in the form of `era`. Each answer may take `limit`.
+/// Asks the server who it is, in the name of `who`, first in the form of `era`. Each answer may take `limit`.
 ///
 /// # Errors
 /// [`Error`]: it is of no use as it is now.
-pub async fn greet(link: &Link, era: Era, limit: Duration) -> Result<Outcome, Error> {
+pub async fn greet(link: &Link, era: Era, who: &Who, limit: Duration) -> Result<Outcome, Error> {
     if era == Era::Modern {
         return discover(link, limit).await.map(Outcome::Ready);
     }
-    match initialize(link, limit).await {
+    match initialize(link, who, limit).await {
         Err(Error::Refused { .. }) => Ok(match discover(link, limit).await {
             Ok(greeting) => Outcome::Ready(greeting),
             // Whatever it said or did: the first message was not for it.
@@ -73,10 +73,9 @@ pub async fn greet(link: &Link, era: Era, limit: Duration) -> Result<Outcome, Er
     }
 }
 
-async fn initialize(link: &Link, limit: Duration) -> Result<Greeting, Error> {
+async fn initialize(link: &Link, who: &Who, limit: Duration) -> Result<Greeting, Error> {
     let asked = "initialize";
-    let revision = Revision::LATEST_LEGACY;
-    let request = |id: &[u8]| initialize_request(id, revision, CLIENT_NAME, CLIENT_VERSION);
+    let request = |id: &[u8]| who.initialize(id);
     let response = ask(link, asked, request, limit).await?;
     let greeting = Greeting::of_initialize(response.result().unwrap_or_default());
     let greeting = greeting.map_err(|what| Error::Answer { asked, what })?;
@@ -104,6 +103,8 @@ async fn ask(
     let ask = Ask {
         origin: None,
         progress: false,
+        hears: false,
+        listens: false,
         limit,
         abandoned: Abandoned::Finish,
     };

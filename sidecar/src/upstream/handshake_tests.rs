@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 use mcp::bridge::handshake::SERVER_INFO_KEY;
+use mcp::revision::Revision;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 
@@ -13,7 +14,7 @@ async fn greeted(era: Era, answers: &[(&str, Value)]) -> (Result<Outcome, Error>
     let (near, far) = tokio::io::duplex(64 * 1024);
     let (near_out, near_in) = tokio::io::split(near);
     let (far_out, mut far_in) = tokio::io::split(far);
-    let (link, writing, reading) = Link::new(near_in, near_out, 1 << 20);
+    let (link, writing, reading) = Link::new(near_in, near_out, 1 << 20, false);
     let mut heard = Vec::new();
     let serving = async {
         let mut lines = BufReader::new(far_out).lines();
@@ -41,7 +42,7 @@ async fn greeted(era: Era, answers: &[(&str, Value)]) -> (Result<Outcome, Error>
         far_in.shutdown().await.unwrap();
     };
     let greeting = async {
-        let outcome = greet(&link, era, LIMIT).await;
+        let outcome = greet(&link, era, &Who::default(), LIMIT).await;
         // What is queued is still written before the end.
         tokio::task::yield_now().await;
         link.close("over");

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use mcp::envelope::{self, Envelope, IdKey, Kind, Limits, ScanError};
+use mcp::envelope::{self, Envelope, IdKey, Kind, Limits, ScanError, Span};
 use mcp::error::RpcError;
 use mcp::method;
 use mcp::revision::Era;
@@ -21,8 +21,10 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::Error;
+use super::feed::Feed;
+use super::noise::Noise;
 use super::pending::{CALLS_MAX, Entry, Table};
-use super::response::{Progress, Response};
+use super::response::{Heard, Progress, Response, Told};
 use super::ticket::{Ask, Ticket};
 use crate::process::lines::{Line, Lines};
 
@@ -34,10 +36,8 @@ const QUEUE_BYTES_MAX: usize = 16 << 20;
 const QUEUE_WAIT_MAX: Duration = Duration::from_secs(5);
 /// Messages that are written at once.
 const BATCH_MAX: usize = 32;
-/// Progress notifications that a caller may be behind.
-const PROGRESS_MAX: usize = 64;
-/// How much is kept of what was no message, characters.
-const SAMPLE_CHARS_MAX: usize = 200;
+/// Messages about its call that a caller may be behind.
+const TOLD_MAX: usize = 64;
 
 /// The sidecar's end of one process's pipes. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -61,6 +61,10 @@ struct Inner {
     silent: CancellationToken,
     /// So that nobody can find two callers with one name.
     names: RandomState,
+    /// Who hears what the server says about no call of anybody's.
+    feed: Feed,
+    /// Whether all callers are one and the same: then what is said in mid-call is for any of them.
+    one_caller: bool,
 }
 
 /// A line for the server, without its end, and the room that it takes until it is written.
@@ -70,58 +74,15 @@ struct Outgoing {
     _room: Option<OwnedSemaphorePermit>,
 }
 
-/// What a server said that was of no use.
-#[derive(Debug, Default)]
-pub struct Noise {
-    rubbish: AtomicU64,
-    unasked: AtomicU64,
-    /// The first line that was no message; written once, read for status.
-    sample: Mutex<String>,
-    heard: Notify,
-}
-
-impl Noise {
-    /// Lines on standard output that were no message.
-    pub fn rubbish_lines(&self) -> u64 {
-        self.rubbish.load(Ordering::Relaxed)
-    }
-
-    /// Messages that nobody waited for: late answers, notifications that are not passed on.
-    pub fn unasked_messages(&self) -> u64 {
-        self.unasked.load(Ordering::Relaxed)
-    }
-
-    /// The start of the first line that was no message.
-    pub fn sample(&self) -> String {
-        self.sample.lock().clone()
-    }
-
-    /// Waits for the next line that is no message.
-    pub async fn heard(&self) {
-        self.heard.notified().await;
-    }
-
-    fn add(&self, line: &[u8]) {
-        if self.rubbish.fetch_add(1, Ordering::Relaxed) == 0 {
-            let start = line.get(..SAMPLE_CHARS_MAX * 4).unwrap_or(line);
-            let text = String::from_utf8_lossy(start);
-            let clean = text
-                .chars()
-                .filter(|c| !c.is_control())
-                .take(SAMPLE_CHARS_MAX);
-            *self.sample.lock() = clean.collect();
-        }
-        self.heard.notify_one();
-    }
-}
-
 impl Link {
     /// A link and its two tasks, for the caller to own: they end when the streams do, or by
-    /// [`Self::close`]. Lines of the server may have `line_bytes_max`.
+    /// [`Self::close`]. Lines of the server may have `line_bytes_max`. With `one_caller`, what the server says in
+    /// mid-call may be told to any call under way.
     pub fn new<R, W>(
         stdin: W,
         stdout: R,
         line_bytes_max: usize,
+        one_caller: bool,
     ) -> (
         Self,
         impl Future<Output = ()> + Send,
@@ -142,6 +103,8 @@ impl Link {
             closing: CancellationToken::new(),
             silent: CancellationToken::new(),
             names: RandomState::new(),
+            feed: Feed::default(),
+            one_caller,
         }));
         let writing = write(queued, stdin, link.0.closing.clone());
         let reading = read(link.clone(), Lines::new(stdout, line_bytes_max));
@@ -164,14 +127,15 @@ impl Link {
     /// The process is gone, too many wait, or the server does not read.
     pub async fn send(&self, id: u64, line: Vec<u8>, ask: Ask) -> Result<Ticket, Error> {
         let (answer, waits) = oneshot::channel();
-        let (progress, follows) = match ask.progress {
-            true => Some(mpsc::channel(PROGRESS_MAX)).unzip(),
+        let (told, follows) = match ask.progress || ask.hears || ask.listens {
+            true => Some(mpsc::channel(TOLD_MAX)).unzip(),
             false => (None, None),
         };
         let expires = Instant::now() + ask.limit;
         let entry = Entry {
             answer,
-            progress,
+            told,
+            hears: ask.hears,
             origin: ask.origin,
             expires,
         };
@@ -202,6 +166,16 @@ impl Link {
             self.tell_cancelled(id, "the client asked for it");
         }
         self.tell_if_idle();
+    }
+
+    /// Whether both lead to the same process.
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// Who hears what the server says about no call of anybody's.
+    pub fn feed(&self) -> &Feed {
+        &self.0.feed
     }
 
     /// How many calls wait for an answer.
@@ -312,7 +286,7 @@ impl Link {
             Ok(message) => match message.kind {
                 Kind::Response => self.answered(&line, &message),
                 Kind::Notification => self.notified(&line, &message),
-                Kind::Request => self.asked(&message),
+                Kind::Request => self.asked(&line, &message),
             },
             Err(error) => self.misunderstood(&line, &error),
         }
@@ -322,7 +296,7 @@ impl Link {
         let id = message.id.and_then(|id| Some((id.span, number(id.raw)?)));
         let waiting = id.and_then(|(span, id)| Some((span, self.0.table.lock().remove(id)?)));
         let Some((span, entry)) = waiting else {
-            self.0.noise.unasked.fetch_add(1, Ordering::Relaxed);
+            self.0.noise.unasked();
             return;
         };
         // A caller that is gone needs no answer.
@@ -332,37 +306,67 @@ impl Link {
         self.tell_if_idle();
     }
 
-    /// Progress goes to its call. All else is for nobody: the session is shared, and what was not asked
-    /// for by one call cannot be attributed.
+    /// Progress goes to its call. All else goes to whoever can be meant: see [`Self::hand_on`].
     fn notified(&self, line: &Bytes, message: &Envelope<'_>) {
-        let token = message
-            .progress_token
-            .filter(|_| message.method() == method::PROGRESS);
-        let passed = token.is_some_and(|token| {
-            let table = self.0.table.lock();
-            let call = number(token.of(line)).and_then(|id| table.get(id));
-            let progress = Progress {
-                bytes: line.clone(),
-                token,
-            };
-            call.and_then(|call| call.progress.as_ref())
-                .is_some_and(|callers| callers.try_send(progress).is_ok())
-        });
+        let passed = if message.method() == method::PROGRESS {
+            message
+                .progress_token
+                .is_some_and(|token| self.progress(line, token))
+        } else {
+            self.hand_on(Heard::new(line.clone(), message))
+        };
         if !passed {
-            self.0.noise.unasked.fetch_add(1, Ordering::Relaxed);
+            self.0.noise.unasked();
         }
     }
 
-    /// The server asks. No client declared anything to it, so there is nobody to ask: only a ping has an
-    /// answer.
-    fn asked(&self, message: &Envelope<'_>) {
-        let Some(id) = message.raw_id() else { return };
-        let answer = if message.method() == method::PING {
-            [br#"{"jsonrpc":"2.0","id":"#, id, br#","result":{}}"#].concat()
-        } else {
-            RpcError::method_not_found(message.method(), Era::Legacy).body(Some(id))
+    fn progress(&self, line: &Bytes, token: Span) -> bool {
+        let table = self.0.table.lock();
+        let call = number(token.of(line)).and_then(|id| table.get(id));
+        let bytes = line.clone();
+        let progress = Told::Progress(Progress { bytes, token });
+        call.and_then(|call| call.told.as_ref())
+            .is_some_and(|callers| callers.try_send(progress).is_ok())
+    }
+
+    /// To the call that it is about, where that can be told; else to whoever listens to the server as such.
+    fn hand_on(&self, heard: Heard) -> bool {
+        if heard.kind == Kind::Notification {
+            if let Some(call) = heard.subscription().and_then(number) {
+                let table = self.0.table.lock();
+                let told = table.get(call).and_then(|call| call.told.as_ref());
+                return told.is_some_and(|told| told.try_send(Told::Heard(heard)).is_ok());
+            }
+            if heard.method != method::MESSAGE {
+                return self.0.feed.hear(&heard);
+            }
+        }
+        let told = {
+            let table = self.0.table.lock();
+            table.hearer(!self.0.one_caller).cloned()
         };
-        self.offer(answer);
+        match told {
+            Some(told) => told.try_send(Told::Heard(heard)).is_ok(),
+            None => self.0.feed.hear(&heard),
+        }
+    }
+
+    /// The server asks. Where nobody can be asked for it, only a ping has an answer.
+    fn asked(&self, line: &Bytes, message: &Envelope<'_>) {
+        let Some(id) = message.raw_id() else { return };
+        if message.method() == method::PING {
+            return self.answer([br#"{"jsonrpc":"2.0","id":"#, id, br#","result":{}}"#].concat());
+        }
+        if !self.hand_on(Heard::new(line.clone(), message)) {
+            let error = RpcError::method_not_found(message.method(), Era::Legacy);
+            self.answer(error.body(Some(id)));
+        }
+    }
+
+    /// Answers something that the server asked. Where it does not read, the answer is lost.
+    pub fn answer(&self, mut line: Vec<u8>) {
+        one_line(&mut line);
+        self.offer(line);
     }
 
     /// What is no message is counted; where it answers somebody all the same, that caller is told.

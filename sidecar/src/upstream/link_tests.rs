@@ -41,7 +41,7 @@ fn linked() -> (Link, Server) {
     let (near, far) = tokio::io::duplex(PIPE_BYTES);
     let (near_out, near_in) = tokio::io::split(near);
     let (far_out, far_in) = tokio::io::split(far);
-    let (link, writing, reading) = Link::new(near_in, near_out, 1 << 20);
+    let (link, writing, reading) = Link::new(near_in, near_out, 1 << 20, false);
     let mut tasks = JoinSet::new();
     tasks.spawn(writing);
     tasks.spawn(reading);
@@ -60,6 +60,8 @@ fn ask() -> Ask {
     Ask {
         origin: None,
         progress: false,
+        hears: false,
+        listens: false,
         limit: LIMIT,
         abandoned: Abandoned::Cancel,
     }
@@ -168,6 +170,8 @@ async fn progress_goes_to_its_call_before_the_answer() {
         &link,
         Ask {
             progress: true,
+            hears: false,
+            listens: false,
             ..ask()
         },
     )
@@ -258,6 +262,8 @@ async fn progress_gives_more_time_but_not_for_ever() {
         &link,
         Ask {
             progress: true,
+            hears: false,
+            listens: false,
             ..ask()
         },
     )

@@ -13,13 +13,17 @@
 //! [`session::Upstream`].
 
 pub mod backoff;
+pub mod feed;
 pub mod greeting;
 pub mod handshake;
 pub mod http;
+pub mod level;
 pub mod link;
+pub mod noise;
 mod pending;
 pub mod response;
 pub mod running;
+pub mod seats;
 pub mod session;
 mod start;
 pub mod status;

@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::Error;
-use super::response::{Progress, Response};
+use super::response::{Response, Told};
 
 /// Calls that may wait at once; more are refused as overload.
 pub(super) const CALLS_MAX: usize = 1024;
@@ -19,8 +19,10 @@ const SWEEP_MIN: usize = 64;
 pub(super) struct Entry {
     /// Closed when the caller is gone.
     pub(super) answer: oneshot::Sender<Result<Response, Error>>,
-    /// Progress for the caller, where it asked for it. A full queue loses progress, never the answer.
-    pub(super) progress: Option<mpsc::Sender<Progress>>,
+    /// What is said about the call, where its caller listens. A full queue loses it, never the answer.
+    pub(super) told: Option<mpsc::Sender<Told>>,
+    /// Whether the caller listens to more than progress.
+    pub(super) hears: bool,
     /// Names session and request id of a caller that may cancel by a message.
     pub(super) origin: Option<u64>,
     /// When an abandoned call is given up.
@@ -68,6 +70,22 @@ impl Table {
     /// A waiting call.
     pub(super) fn get(&self, id: u64) -> Option<&Entry> {
         self.entries.get(&id)
+    }
+
+    /// Who is to hear what the server says in mid-call, without saying about which: the newest call that listens. With
+    /// `only`, where there is more than one, nobody is.
+    pub(super) fn hearer(&self, only: bool) -> Option<&mpsc::Sender<Told>> {
+        let mut hearing = self.entries.iter().filter(|(_, entry)| entry.hears);
+        let (mut id, mut newest) = hearing.next()?;
+        for (other, entry) in hearing {
+            if only {
+                return None;
+            }
+            if other > id {
+                (id, newest) = (other, entry);
+            }
+        }
+        newest.told.as_ref()
     }
 
     /// Takes out all calls of one origin.
@@ -122,7 +140,8 @@ mod tests {
         (
             Entry {
                 answer,
-                progress: None,
+                told: None,
+                hears: false,
                 origin,
                 expires,
             },

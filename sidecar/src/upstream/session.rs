@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mcp::revision::Era;
+use model::server::Tenancy;
 use runtime::metrics::Metrics;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -22,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use super::backoff::Backoff;
 use super::greeting::Greeting;
 use super::running::{Running, Target};
+use super::seats::Seats;
 pub use super::start::Settings;
 use super::start::{Failed, Start};
 use super::status::{State, Status};
@@ -56,6 +58,16 @@ pub struct Ready {
     pub target: Target,
     /// What it is.
     pub greeting: Greeting,
+    /// Where callers do not share it: the processes that they have instead of the one of [`Self::target`], which then
+    /// shows alone that the server can be started, and what it is.
+    pub seats: Option<Seats>,
+}
+
+impl Ready {
+    /// Whether the sessions with it are their users' own, so that what it says can be for one client.
+    pub fn is_own(&self) -> bool {
+        self.seats.is_some() || matches!(self.target, Target::Http(_))
+    }
 }
 
 /// A server that takes none.
@@ -82,9 +94,10 @@ impl Upstream {
         let upstream = self.clone();
         metrics.ask(move |_| {
             let waiting = match upstream.route() {
-                Route::Ready(ready) => match &ready.target {
-                    Target::Process(link) => link.waiting(),
-                    Target::Http(server) => server.waiting(),
+                Route::Ready(ready) => match (&ready.target, &ready.seats) {
+                    (_, Some(seats)) => seats.waiting(),
+                    (Target::Process(link), None) => link.waiting(),
+                    (Target::Http(server), None) => server.waiting(),
                 },
                 Route::Away(_) => 0,
             };
@@ -133,8 +146,19 @@ pub struct Supervisor {
 #[derive(Debug)]
 struct Serving {
     running: Running,
+    seats: Option<Seats>,
     wanted: Arc<Wanted>,
     since: Instant,
+}
+
+impl Serving {
+    /// Lets calls finish for at most `within`, then ends all of it in order; says how it ended.
+    async fn retire(self, within: Duration) -> String {
+        match self.seats {
+            Some(seats) => tokio::join!(self.running.retire(within), seats.close(within)).0,
+            None => self.running.retire(within).await,
+        }
+    }
 }
 
 /// Why the supervisor looks again at what is wanted.
@@ -198,7 +222,10 @@ impl Supervisor {
     /// Whether what serves is what is wanted. Limits of calls are looked up call by call.
     fn serves(&self, wanted: &Wanted) -> bool {
         let serving = self.serving.as_ref();
-        serving.is_some_and(|serving| serving.wanted.target == wanted.target)
+        serving.is_some_and(|serving| {
+            let tenancy = serving.wanted.server.tenancy;
+            serving.wanted.target == wanted.target && tenancy == wanted.server.tenancy
+        })
     }
 
     /// There is no server in the catalog: the one that runs is ended, until there is one.
@@ -268,12 +295,17 @@ impl Supervisor {
         );
         let (revision, shown) = (greeting.revision, &greeting.shown);
         self.say(format!("ready: {shown}, MCP {revision}"));
+        let is_process = matches!(running, Running::Process(_));
+        let seats = (is_process && wanted.server.tenancy != Tenancy::Shared)
+            .then(|| Seats::new(self.settings.clone(), wanted.clone(), self.era));
         let ready = Arc::new(Ready {
             target: running.target(),
             greeting,
+            seats: seats.clone(),
         });
         self.serving = Some(Serving {
             running,
+            seats,
             wanted,
             since: Instant::now(),
         });
@@ -317,7 +349,7 @@ impl Supervisor {
             status.enter(State::Backoff, message);
         });
         // What was begun with somebody else's server is not left behind there.
-        serving.running.retire(Duration::ZERO).await;
+        serving.retire(Duration::ZERO).await;
         self.wait(Some(wait)).await
     }
 
@@ -400,7 +432,7 @@ impl Supervisor {
             Duration::ZERO
         };
         self.retiring.spawn(async move {
-            let exit = old.running.retire(within).await;
+            let exit = old.retire(within).await;
             tracing::info!(%exit, "the replaced server has ended");
         });
     }
@@ -416,7 +448,7 @@ impl Supervisor {
         let message = "the sidecar is stopping";
         self.publish(None, |status| status.enter(State::Stopped, message));
         if let Some(serving) = self.serving.take() {
-            serving.running.retire(Duration::ZERO).await;
+            serving.retire(Duration::ZERO).await;
         }
         while self.retiring.join_next().await.is_some() {}
         self.publish(None, |status| status.pid = 0);

@@ -7,7 +7,7 @@ use dataplane::egress::Egress;
 use engine::upstream::Upstream;
 use mcp::revision::Era;
 
-use super::greeting::Greeting;
+use super::greeting::{Greeting, Who};
 use super::handshake::{self, Outcome};
 use super::running::Running;
 use super::status::State;
@@ -190,7 +190,7 @@ impl<'a> Start<'a> {
     pub(super) async fn run(&self, era: Era) -> Result<(Running, Greeting), Failed> {
         match self {
             Self::Process(process) => {
-                let (running, greeting) = process.run(era).await?;
+                let (running, greeting) = process.run(era, &Who::default()).await?;
                 Ok((Running::Process(Box::new(running)), greeting))
             }
             Self::Http {
@@ -221,20 +221,30 @@ impl ProcessStart<'_> {
         }
     }
 
-    async fn run(&self, era: Era) -> Result<(stdio::Running, Greeting), Failed> {
-        if let Some(ready) = self.attempt(era).await? {
+    /// Starts it for `who`; a process that refuses both forms of greeting gets one more try.
+    pub(super) async fn run(
+        &self,
+        era: Era,
+        who: &Who,
+    ) -> Result<(stdio::Running, Greeting), Failed> {
+        if let Some(ready) = self.attempt(era, who).await? {
             return Ok(ready);
         }
-        match self.attempt(Era::Modern).await? {
+        match self.attempt(Era::Modern, who).await? {
             Some(ready) => Ok(ready),
             None => Err(handshake_refused().into()),
         }
     }
 
     /// `None`: it refused both questions.
-    async fn attempt(&self, era: Era) -> Result<Option<(stdio::Running, Greeting)>, Failed> {
+    async fn attempt(
+        &self,
+        era: Era,
+        who: &Who,
+    ) -> Result<Option<(stdio::Running, Greeting)>, Failed> {
         let child = child::spawn(&self.settings.launcher, &self.program, &self.settings.log)?;
-        let mut running = stdio::Running::new(child, self.settings.line_bytes_max);
+        let line_bytes_max = self.settings.line_bytes_max;
+        let mut running = stdio::Running::new(child, line_bytes_max, who.holder.is_some());
         let link = running.link().clone();
         let limit = if self.fetches {
             INSTALL_MAX
@@ -244,7 +254,7 @@ impl ProcessStart<'_> {
         let outcome = tokio::select! {
             // An answer counts, even of a server that ended right after it.
             biased;
-            outcome = handshake::greet(&link, era, limit) => outcome,
+            outcome = handshake::greet(&link, era, who, limit) => outcome,
             exit = running.ended() => {
                 let error = Error::Exited { exit, heard: heard(&running) };
                 return Err(failed(error, Some(exit), &running));

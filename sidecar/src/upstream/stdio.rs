@@ -25,9 +25,10 @@ pub struct Running {
 }
 
 impl Running {
-    /// Takes over a started process, whose lines may have `line_bytes_max`.
-    pub fn new(child: Child, line_bytes_max: usize) -> Self {
-        let (link, writing, reading) = Link::new(child.stdin, child.stdout, line_bytes_max);
+    /// Takes over a started process, whose lines may have `line_bytes_max`; see [`Link::new`] for `one_caller`.
+    pub fn new(child: Child, line_bytes_max: usize, one_caller: bool) -> Self {
+        let (link, writing, reading) =
+            Link::new(child.stdin, child.stdout, line_bytes_max, one_caller);
         let mut tasks = JoinSet::new();
         tasks.spawn(writing);
         tasks.spawn(reading);

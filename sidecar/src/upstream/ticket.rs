@@ -8,7 +8,7 @@ use tokio::time::sleep_until;
 
 use super::Error;
 use super::link::Link;
-use super::response::{Progress, Response};
+use super::response::{Heard, Progress, Response, Told};
 use dataplane::deliver::deadline::Deadline;
 
 /// What a caller asks for besides its request.
@@ -18,6 +18,10 @@ pub struct Ask {
     pub origin: Option<u64>,
     /// Whether progress is wanted: the request's progress token is its id.
     pub progress: bool,
+    /// Whether all else is wanted that the server says or asks in mid-call.
+    pub hears: bool,
+    /// Whether it is a subscription: what names it is wanted.
+    pub listens: bool,
     /// How long the answer may take; begins anew with each progress.
     pub limit: Duration,
     /// What becomes of the call where the caller goes.
@@ -38,8 +42,19 @@ pub enum Abandoned {
 pub enum Event {
     /// Some of it is done.
     Progress(Progress),
+    /// The server says or asks something.
+    Heard(Heard),
     /// Its answer, which is the last event.
     Response(Response),
+}
+
+impl From<Told> for Event {
+    fn from(told: Told) -> Self {
+        match told {
+            Told::Progress(progress) => Self::Progress(progress),
+            Told::Heard(heard) => Self::Heard(heard),
+        }
+    }
 }
 
 /// A request that was sent. Dropped before its answer, it is abandoned.
@@ -49,7 +64,7 @@ pub struct Ticket {
     id: u64,
     ask: Ask,
     answer: oneshot::Receiver<Result<Response, Error>>,
-    progress: Option<mpsc::Receiver<Progress>>,
+    told: Option<mpsc::Receiver<Told>>,
     deadline: Deadline,
     state: State,
 }
@@ -68,14 +83,14 @@ impl Ticket {
         id: u64,
         ask: Ask,
         answer: oneshot::Receiver<Result<Response, Error>>,
-        progress: Option<mpsc::Receiver<Progress>>,
+        told: Option<mpsc::Receiver<Told>>,
     ) -> Self {
         Self {
             link,
             id,
             ask,
             answer,
-            progress,
+            told,
             deadline: Deadline::new(ask.limit),
             state: State::Queued,
         }
@@ -90,20 +105,20 @@ impl Ticket {
     /// # Errors
     /// There will be no answer; see [`Error`].
     pub async fn next(&mut self) -> Result<Event, Error> {
-        let progress = async {
-            match &mut self.progress {
-                Some(progress) => progress.recv().await,
+        let told = async {
+            match &mut self.told {
+                Some(told) => told.recv().await,
                 None => pending().await,
             }
         };
         tokio::select! {
-            // Progress first: it was sent before the answer.
+            // What was said before the answer comes first.
             biased;
-            Some(progress) = progress => {
-                if !self.deadline.renew() {
+            Some(told) = told => {
+                if matches!(told, Told::Progress(_)) && !self.deadline.renew() {
                     return Err(self.late());
                 }
-                Ok(Event::Progress(progress))
+                Ok(told.into())
             }
             answer = &mut self.answer => {
                 self.state = State::Over;
@@ -116,10 +131,25 @@ impl Ticket {
         }
     }
 
+    /// Somebody is being asked: the server waits, not we.
+    pub fn waits_for_somebody(&mut self, for_at_most: Duration) {
+        self.deadline.extend(for_at_most);
+    }
+
+    /// Its client takes it back: dropped, the server is told.
+    pub fn give_up(&mut self) {
+        self.ask.abandoned = Abandoned::Cancel;
+    }
+
     fn late(&mut self) -> Error {
         self.state = State::Over;
         self.link.forget(self.id, Some("it takes too long"));
         Error::Timeout(self.ask.limit)
+    }
+
+    /// The link that it is on.
+    pub fn link(&self) -> &Link {
+        &self.link
     }
 
     /// Whether it is of no use once its caller is gone.

@@ -1,7 +1,6 @@
 """The server: what the conformance suite looks for besides tools, and where each method is answered.
 
-Tools are in tools.py (any era, and the legacy era's that ask their client) and inputs.py (the modern era's
-that ask by their result).
+Tools are in tools.py and, where they ask their client for something, in asking.py.
 """
 
 import json
@@ -48,8 +47,8 @@ from mcp.types import (
 )
 
 import prompts
-from call import Call, is_modern, session_of
-from inputs import MODERN_TOOLS
+from asking import ASKING
+from call import Asking, Call, is_modern, session_of
 from samples import PNG, WATCHED
 from table import ToolEntry
 from tools import TOOLS
@@ -88,6 +87,7 @@ class State:
     # By legacy session: the lowest level it wants, and what it subscribed to.
     levels: dict[str, str] = field(default_factory=dict)
     subscribers: dict[str, dict[str, ServerSession]] = field(default_factory=dict)
+    cancelled: int = 0  # calls that their client cancelled
 
 
 class Fixture(Server[State]):
@@ -134,15 +134,16 @@ async def lifespan(fixture: Fixture) -> AsyncIterator[State]:
 
 # Tools
 
+ALL_TOOLS = {each.tool.name: each for each in [*TOOLS, *ASKING]}
+
 
 def tools_for(ctx: ServerRequestContext) -> dict[str, ToolEntry]:
     """Each era is shown what can work in it."""
-    others = MODERN_TOOLS if is_modern(ctx) else {}
-    return {name: entry for name, entry in TOOLS.items() if is_modern(ctx) in entry.eras} | others
+    return {name: entry for name, entry in ALL_TOOLS.items() if is_modern(ctx) in entry.eras}
 
 
 def input_schema(name: str) -> dict[str, Any] | None:
-    entry = TOOLS.get(name) or MODERN_TOOLS.get(name)
+    entry = ALL_TOOLS.get(name)
     return entry.tool.input_schema if entry else None
 
 
@@ -157,12 +158,12 @@ async def call_tool(ctx: ServerRequestContext, params: CallToolRequestParams) ->
     call = Call(ctx, params.arguments or {}, params.input_responses or {}, params.request_state)
     try:
         result = await entry.run(call)
+    except Asking as asking:
+        return asking.result
     except MCPError:
         raise  # an error of the protocol, and not the tool's
     except Exception as fault:
         return CallToolResult(content=[TextContent(text=str(fault))], is_error=True)
-    if isinstance(result, InputRequiredResult):
-        return result
     return CallToolResult(content=[TextContent(text=result)] if isinstance(result, str) else result)
 
 
@@ -208,15 +209,18 @@ async def unsubscribe(ctx: ServerRequestContext, params: UnsubscribeRequestParam
 # Prompts, completion, logging
 
 
-async def list_prompts(ctx: ServerRequestContext, _: PaginatedRequestParams | None) -> ListPromptsResult:
-    return ListPromptsResult(prompts=prompts.listed(modern=is_modern(ctx)))
+async def list_prompts(_ctx: ServerRequestContext, _: PaginatedRequestParams | None) -> ListPromptsResult:
+    return ListPromptsResult(prompts=prompts.LISTED)
 
 
 async def get_prompt(
     ctx: ServerRequestContext, params: GetPromptRequestParams
 ) -> GetPromptResult | InputRequiredResult:
     call = Call(ctx, params.arguments or {}, params.input_responses or {}, params.request_state)
-    return prompts.get(call, params.name)
+    try:
+        return await prompts.get(call, params.name)
+    except Asking as asking:
+        return asking.result
 
 
 async def complete(_ctx: ServerRequestContext, params: CompleteRequestParams) -> CompleteResult:

@@ -1,4 +1,4 @@
-"""Tools of the conformance suite for both eras, and those of the legacy era that ask their client while they run."""
+"""Tools of the conformance suite that answer by themselves; those that ask their client are in asking.py."""
 
 import asyncio
 import json
@@ -8,22 +8,18 @@ from mcp.server.subscriptions import PromptsListChanged, ResourceUpdated, ToolsL
 from mcp.types import (
     AudioContent,
     ContentBlock,
-    CreateMessageResult,
-    ElicitRequest,
-    ElicitResult,
     EmbeddedResource,
     ImageContent,
-    ListRootsResult,
     TextContent,
     TextResourceContents,
 )
 
 from call import Call
-from inputs import form, roots, sample, text
 from samples import PNG, WATCHED, WAV
-from table import LEGACY, MODERN, ToolEntry, entry
+from table import LEGACY, entry
 
 STEP_S = 0.05  # between two notifications, so that they are seen one by one
+WAIT_S = 60  # the longest wait
 
 # Content
 
@@ -126,63 +122,17 @@ async def trigger_resource_update(call: Call) -> str:
     return f"Said that {WATCHED} changed"
 
 
-async def missing_capability(call: Call) -> str:
-    call.require("sampling")
-    return "The client declared sampling"
+async def wait(call: Call) -> str:
+    try:
+        await asyncio.sleep(WAIT_S)
+    except asyncio.CancelledError:
+        call.ctx.lifespan_context.cancelled += 1
+        raise
+    return "Nobody cancelled"
 
 
-# Questions while it runs
-
-
-async def sampling(call: Call) -> str:
-    answer = await call.ask(sample(call.arguments.get("prompt", "")), CreateMessageResult)
-    return f"LLM response: {text(answer)}"
-
-
-async def elicitation(call: Call) -> str:
-    message = call.arguments.get("message", "")
-    described = {
-        "username": {"type": "string", "description": "User's response"},
-        "email": {"type": "string", "description": "User's email address"},
-    }
-    return await ask_form(call, "User response", form(message, **described))
-
-
-async def elicitation_defaults(call: Call) -> str:
-    fields = {
-        "name": {"type": "string", "default": "John Doe"},
-        "age": {"type": "integer", "default": 30},
-        "score": {"type": "number", "default": 95.5},
-        "status": {"type": "string", "enum": ["active", "inactive", "pending"], "default": "active"},
-        "verified": {"type": "boolean", "default": True},
-    }
-    return await ask_form(call, "Elicitation completed", form("Please check these values", **fields))
-
-
-async def elicitation_enums(call: Call) -> str:
-    def titled(prefix: str) -> list[dict[str, str]]:
-        return [{"const": f"value{n}", "title": f"{prefix} {n}"} for n in (1, 2, 3)]
-
-    options = ["option1", "option2", "option3"]
-    names = ["Option One", "Option Two", "Option Three"]
-    fields = {
-        "untitledSingle": {"type": "string", "enum": options},
-        "titledSingle": {"type": "string", "oneOf": titled("Option")},
-        "legacyEnum": {"type": "string", "enum": ["opt1", "opt2", "opt3"], "enumNames": names},
-        "untitledMulti": {"type": "array", "items": {"type": "string", "enum": options}},
-        "titledMulti": {"type": "array", "items": {"anyOf": titled("Choice")}},
-    }
-    return await ask_form(call, "Elicitation completed", form("Please choose", **fields))
-
-
-async def ask_form(call: Call, said: str, request: ElicitRequest) -> str:
-    answer = await call.ask(request, ElicitResult)
-    return f"{said}: action={answer.action}, content={json.dumps(answer.content or {}, sort_keys=True)}"
-
-
-async def list_roots(call: Call) -> str:
-    answer = await call.ask(roots(), ListRootsResult)
-    return f"{len(answer.roots)} roots: {', '.join(str(each.uri) for each in answer.roots)}"
+async def cancelled_calls(call: Call) -> str:
+    return str(call.ctx.lifespan_context.cancelled)
 
 
 # Schemas of their own
@@ -218,29 +168,22 @@ SCHEMA_2020_12: dict[str, Any] = {
     "additionalProperties": False,
 }
 
-TOOLS: dict[str, ToolEntry] = {
-    each.tool.name: each
-    for each in [
-        entry("test_simple_text", "A text", simple_text),
-        entry("test_image_content", "A picture", image),
-        entry("test_audio_content", "A sound", audio),
-        entry("test_embedded_resource", "A resource", embedded_resource),
-        entry("test_multiple_content_types", "A text, a picture and a resource", multiple_content_types),
-        entry("test_error_handling", "Always fails", error_handling),
-        entry("test_x_mcp_header", "Says its region, which is also a header", said_region, schema=REGION),
-        entry("json_schema_2020_12_tool", "Says its arguments", said_arguments, schema=SCHEMA_2020_12),
-        entry("test_tool_with_logging", "Logs three lines", with_logging),
-        entry("test_tool_with_progress", "Tells its progress three times", with_progress),
-        entry("test_logging_tool", "Logs a line in each of three levels", logging_levels),
-        entry("test_trigger_tool_change", "Says that tools changed", trigger_tool_change),
-        entry("test_trigger_prompt_change", "Says that prompts changed", trigger_prompt_change),
-        entry("test_trigger_resource_update", f"Says that {WATCHED} changed", trigger_resource_update),
-        entry("test_missing_capability", "Refuses a client without sampling", missing_capability, eras=MODERN),
-        entry("test_reconnection", "Closes its stream before its result", reconnection, eras=LEGACY),
-        entry("test_sampling", "Asks the model", sampling, "prompt", eras=LEGACY),
-        entry("test_elicitation", "Asks the user", elicitation, "message", eras=LEGACY),
-        entry("test_elicitation_sep1034_defaults", "Asks with defaults", elicitation_defaults, eras=LEGACY),
-        entry("test_elicitation_sep1330_enums", "Asks with choices", elicitation_enums, eras=LEGACY),
-        entry("test_list_roots", "Asks for the roots", list_roots, eras=LEGACY),
-    ]
-}
+TOOLS = [
+    entry("test_simple_text", "A text", simple_text),
+    entry("test_image_content", "A picture", image),
+    entry("test_audio_content", "A sound", audio),
+    entry("test_embedded_resource", "A resource", embedded_resource),
+    entry("test_multiple_content_types", "A text, a picture and a resource", multiple_content_types),
+    entry("test_error_handling", "Always fails", error_handling),
+    entry("test_x_mcp_header", "Says its region, which is also a header", said_region, schema=REGION),
+    entry("json_schema_2020_12_tool", "Says its arguments", said_arguments, schema=SCHEMA_2020_12),
+    entry("test_tool_with_logging", "Logs three lines", with_logging),
+    entry("test_tool_with_progress", "Tells its progress three times", with_progress),
+    entry("test_logging_tool", "Logs a line in each of three levels", logging_levels),
+    entry("test_trigger_tool_change", "Says that tools changed", trigger_tool_change),
+    entry("test_trigger_prompt_change", "Says that prompts changed", trigger_prompt_change),
+    entry("test_trigger_resource_update", f"Says that {WATCHED} changed", trigger_resource_update),
+    entry("test_wait", "Waits until it is cancelled", wait),
+    entry("test_cancelled_calls", "How many were cancelled", cancelled_calls),
+    entry("test_reconnection", "Closes its stream before its result", reconnection, eras=LEGACY),
+]

@@ -55,12 +55,26 @@ impl Open {
         }
     }
 
+    /// The status.
+    pub fn status(&self) -> u16 {
+        self.head.status
+    }
+
     /// Waits until the first whole message of a stream of events is there, and answers with it.
     ///
     /// # Panics
     /// Where the stream ends before, or none comes in time.
     #[track_caller]
     pub fn first_message(&mut self) -> Value {
+        self.messages(1).swap_remove(0)
+    }
+
+    /// Waits until so many whole messages of a stream of events are there, and answers with them.
+    ///
+    /// # Panics
+    /// Where the stream ends before, or they do not come in time.
+    #[track_caller]
+    pub fn messages(&mut self, count: usize) -> Vec<Value> {
         let read = async {
             loop {
                 let whole = self.read.windows(2).any(|pair| pair == b"\n\n");
@@ -69,8 +83,8 @@ impl Open {
                 } else {
                     Vec::new()
                 };
-                if let Some(first) = messages.into_iter().next() {
-                    return first;
+                if messages.len() >= count {
+                    return messages;
                 }
                 let frame = self
                     .body
@@ -82,9 +96,16 @@ impl Open {
                     .extend_from_slice(frame.data_ref().map_or(&[], |data| data));
             }
         };
-        let first =
+        let messages =
             super::runtime().block_on(async { tokio::time::timeout(super::DEADLINE, read).await });
-        first.expect("a message in time")
+        messages.expect("messages in time")
+    }
+
+    /// The ids of the events that have come so far.
+    pub fn event_ids(&self) -> Vec<String> {
+        let text = self.so_far().text();
+        let ids = text.lines().filter_map(|line| line.strip_prefix("id: "));
+        ids.map(str::to_owned).collect()
     }
 
     /// Reads the reply to its end.

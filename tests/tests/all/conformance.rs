@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tests::by_hand::ByHand;
 use tests::catalog;
-use tests::fixture_server::{FixtureServer, Made, Speaks};
+use tests::fixture_server::{FixtureServer, Made, Speaks, argv};
 use tests::mesh::{Mesh, Running};
 use tests::place;
 use tests::process;
@@ -21,11 +21,16 @@ const SET: Duration = Duration::from_secs(180);
 /// One run of the suite: a set of requirements, of the server with this name.
 type Run = (&'static str, &'static str);
 
-fn passes(mesh: &Running, key: &str, (server, requirements): Run) {
+fn passes(mesh: &Running, key: &str, run: Run) {
+    passes_but_for(mesh, key, run, "edge");
+}
+
+/// … where what is known to fail stands in the files of this name.
+fn passes_but_for(mesh: &Running, key: &str, (server, requirements): Run, way: &str) {
     // The suite's scenario of DNS rebinding wants this name.
     let url = mesh.url(0, server).replace("127.0.0.1", "localhost");
     let expected = place::file(&format!(
-        "tests/conformance/expected/edge-{requirements}.txt"
+        "tests/conformance/expected/{way}-{requirements}.txt"
     ));
     let mut command = Command::new(place::file("tests/conformance/run"));
     command
@@ -92,4 +97,47 @@ fn servers_on_the_python_sdk_pass_the_suite_through_an_edge_as_they_do_alone() {
 #[test]
 fn servers_on_the_rust_sdk_pass_the_suite_through_an_edge_as_they_do_alone() {
     through_an_edge(Made::Rust);
+}
+
+/// Each client on the server that speaks the other era alone: through a sidecar, over HTTP and over stdio.
+fn across(made: Made) {
+    let (legacy, modern) = (
+        FixtureServer::start(made, Speaks::Legacy),
+        FixtureServer::start(made, Speaks::Modern),
+    );
+    let stdio = |speaks| argv(made, speaks, &["stdio"]);
+    let mesh = Mesh::new()
+        .with(&[
+            catalog::remote("legacy", legacy.url()),
+            catalog::remote("modern", modern.url()),
+            catalog::own_command("legacy-stdio", &stdio(Speaks::Legacy)),
+            catalog::own_command("modern-stdio", &stdio(Speaks::Modern)),
+            catalog::allow("all", "engineering", &["*"]),
+        ])
+        .start();
+    for server in ["legacy", "modern", "legacy-stdio", "modern-stdio"] {
+        mesh.server_in(server, "ready");
+    }
+    let key = mesh.key("ana@example.com", &["engineering"]).text;
+    for run in [("legacy-stdio", LEGACY), ("modern-stdio", MODERN)] {
+        passes(&mesh, &key, run);
+    }
+    for run in [
+        ("modern", LEGACY),
+        ("modern-stdio", LEGACY),
+        ("legacy", MODERN),
+        ("legacy-stdio", MODERN),
+    ] {
+        passes_but_for(&mesh, &key, run, "across");
+    }
+}
+
+#[test]
+fn clients_and_servers_of_different_eras_pass_the_suite_on_the_python_sdk() {
+    across(Made::Python);
+}
+
+#[test]
+fn clients_and_servers_of_different_eras_pass_the_suite_on_the_rust_sdk() {
+    across(Made::Rust);
 }

@@ -89,9 +89,13 @@ fn a_servers_own_stream_is_heard_as_rules_and_filters_leave_it_and_a_session_can
             "{heard}"
         );
         assert!(
-            !heard.text().contains("id: 7"),
+            !heard.text().contains("event: odd"),
             "framing is our own: {heard}"
         );
+        // Who goes on with a stream that it lost may find the answer on it.
+        let resumed = get().with("last-event-id", "7").send().expect_status(200);
+        let answer = json!({"jsonrpc": "2.0", "id": 2, "result": {"of": "another call"}});
+        assert!(resumed.messages().contains(&answer), "{resumed}");
         get()
             .with("accept", "application/json")
             .send()
@@ -117,6 +121,12 @@ fn a_servers_own_stream_is_heard_as_rules_and_filters_leave_it_and_a_session_can
         gets.iter()
             .all(|get| get.header("authorization").is_empty())
     );
+    let asked_for_the_rest = gets.iter().filter(|get| get.header("last-event-id") == "7");
+    assert_eq!(
+        asked_for_the_rest.count(),
+        2,
+        "the server resumes its own stream"
+    );
     // The end of the session is its server's to say.
     let delete = of_session(
         &session,
@@ -126,11 +136,14 @@ fn a_servers_own_stream_is_heard_as_rules_and_filters_leave_it_and_a_session_can
     );
     delete.send().expect_status(204);
     assert!(server.take().iter().any(|heard| heard.method == "DELETE"));
-    // The shared session of a process has no stream to give, and no end.
+    // A session of a process that all share has its own stream and its own end, too.
     let shared = Session::begin(&mesh.url(0, "slow"), &key);
-    for method in [http::Method::GET, http::Method::DELETE] {
-        of_session(&shared, method, &mesh.url(0, "slow"), &key)
-            .send()
-            .expect_status(405);
-    }
+    let (first, second) = (mesh.url(0, "slow"), mesh.url(1, "slow"));
+    let get = of_session(&shared, http::Method::GET, &second, &key).open();
+    assert_eq!(get.status(), 200);
+    let delete = of_session(&shared, http::Method::DELETE, &first, &key);
+    delete.send().expect_status(204);
+    get.whole();
+    let over = shared.at(&second).request("tools/list", json!({}));
+    over.send().expect_status(404);
 }

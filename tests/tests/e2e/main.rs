@@ -3,6 +3,8 @@
 //! Each is ignored in `make test` and run by `make e2e`. One cluster at a time: it has the machine for itself. What is
 //! done is in `tests/src/scenes`; here it is said how long.
 
+mod matrix;
+
 use std::time::Duration;
 
 use tests::scenes::kills::What;

@@ -9,6 +9,7 @@
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -25,12 +26,15 @@ use super::screened::{Check, Checked, Screened};
 use super::stream::{Patience, Stream};
 use crate::answer;
 use crate::deliver::direct::ANSWER_BYTES_MAX;
-use crate::deliver::{Events, Message};
+use crate::deliver::{Events, Message, Tape};
 use crate::refusal::Fault;
 use crate::stage::record::Recording;
 
 /// How long the stream may be quiet before a comment is sent.
 pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// How soon a client that loses a stream is to come back for the rest, milliseconds.
+const RETRY_MS: u64 = 500;
+
 /// Where the messages of a reply come from.
 enum Source {
     /// From our own server's pipe.
@@ -50,6 +54,7 @@ pub struct EventBody {
     screened: Screened,
     recording: Option<Recording>,
     keep_alive: Pin<Box<Sleep>>,
+    tape: Option<Arc<dyn Tape>>,
 }
 
 impl std::fmt::Debug for EventBody {
@@ -62,30 +67,39 @@ impl std::fmt::Debug for EventBody {
 
 impl EventBody {
     /// Streams `events` and closes `recording` before the response.
-    pub fn of_messages(events: Events, screened: Screened, recording: Recording) -> Self {
+    pub fn of_messages(mut events: Events, screened: Screened, recording: Recording) -> Self {
         let first = events.first.clone();
+        let tape = events.tape.take();
         let mut body = Self::new(Source::Messages(events), screened, recording);
         body.waiting.push_back(first);
+        let primed = tape.as_ref().and_then(|tape| tape.prime());
+        body.ready
+            .extend(primed.map(|id| sse::prime(&id, RETRY_MS)));
+        body.tape = tape;
         body
     }
 
     /// Passes the events of another hop on, and closes `recording` before the response.
     pub fn of_hop(incoming: Incoming, screened: Screened, recording: Recording) -> Self {
         let stream = Stream::new(incoming, sse::EVENT_BYTES_MAX, Patience::KeepAlives, None);
-        Self::new(Source::Stream(stream), screened, recording)
+        Self::new(Source::Stream(stream.resumable(true)), screened, recording)
     }
 
     /// Passes the events of a server's own stream on, and closes `recording` before the response, which must be to the
-    /// request `asked`.
+    /// request `asked`. `resumable`: the client can fetch the rest by the ids of events.
     pub fn of_server(
         incoming: Incoming,
-        patience: Patience,
+        (patience, resumable): (Patience, bool),
         asked: Option<IdKey>,
         screened: Screened,
         recording: Recording,
     ) -> Self {
         let stream = Stream::new(incoming, ANSWER_BYTES_MAX, patience, asked);
-        Self::new(Source::Stream(stream), screened, recording)
+        Self::new(
+            Source::Stream(stream.resumable(resumable)),
+            screened,
+            recording,
+        )
     }
 
     fn new(source: Source, screened: Screened, recording: Recording) -> Self {
@@ -97,7 +111,13 @@ impl EventBody {
             screened,
             recording: Some(recording),
             keep_alive: Box::pin(tokio::time::sleep(KEEP_ALIVE)),
+            tape: None,
         }
+    }
+
+    /// Where it is kept.
+    pub(super) fn tape(&self) -> Option<Arc<dyn Tape>> {
+        self.tape.clone()
     }
 
     pub(super) fn poll(
@@ -179,7 +199,8 @@ impl EventBody {
             self.source = None;
             closed.map_err(|_| Error::Unrecorded)?;
         }
-        self.ready.push_back(sse::encode(&message.body));
+        let event = encode(&message, self.tape.as_deref());
+        self.ready.push_back(event);
         Ok(())
     }
 
@@ -198,7 +219,18 @@ impl EventBody {
         recording.outcome(200, error.code, false);
         recording.close().map_err(|_| Error::Unrecorded)?;
         let error = error.body(Some(&self.screened.id));
-        self.ready.push_back(sse::encode(&error));
+        let error = Message::said(Kind::Response, error.into());
+        self.ready.push_back(encode(&error, self.tape.as_deref()));
         Ok(())
+    }
+}
+
+/// A message as an event, under the id that it has or is kept under.
+pub(super) fn encode(message: &Message, tape: Option<&dyn Tape>) -> Bytes {
+    let kept = || tape.map(|tape| tape.keep(message));
+    let id = message.event.clone().or_else(kept);
+    match &id {
+        Some(id) if message.body.is_empty() => sse::prime(id, RETRY_MS),
+        id => sse::encode_event("message", id.as_deref(), &message.body),
     }
 }

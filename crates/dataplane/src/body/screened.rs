@@ -118,6 +118,7 @@ fn in_place_of(message: &Message, rejected: Rejected, id: &[u8]) -> Checked {
             tool_error: false,
             status: rejected.error.http_status,
             session: None,
+            event: None,
         }),
         verdict: Some((Decision::Deny, Some(rejected.reason))),
     }

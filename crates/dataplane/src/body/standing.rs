@@ -1,7 +1,7 @@
 //! The stream of a legacy session on which a server says what belongs to no call.
 //!
-//! Each message is judged by itself, by the configuration in force then. Events are written anew, without ids: the stream
-//! cannot be resumed, and a response never comes on it, as nobody could tell here which rules and filters it is under.
+//! Each message is judged by itself, by the configuration in force then. Events are written anew; their ids are those of
+//! whoever can resume the stream.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -11,15 +11,18 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::Frame;
 use hyper::body::Incoming;
+use mcp::envelope::Kind;
 use mcp::sse;
+use tokio::sync::mpsc;
 use tokio::time::{Instant, Sleep};
 
 use super::Error;
-use super::events::KEEP_ALIVE;
+use super::events::{KEEP_ALIVE, encode};
 use super::stream::{Patience, Stream};
 use crate::budget::Permit;
 use crate::deliver::Message;
 use crate::deliver::direct::ANSWER_BYTES_MAX;
+use crate::refusal::Fault;
 
 /// What becomes of a message.
 pub enum Verdict {
@@ -49,11 +52,28 @@ pub trait Judge: Send {
     fn judge(&self, message: Message) -> Verdict;
 }
 
+/// Where the messages come from.
+enum Source {
+    /// From somebody else's stream.
+    Stream(Box<Stream>),
+    /// From what this hop hears; the guard is dropped when nobody listens any more.
+    Messages(
+        mpsc::Receiver<Message>,
+        #[expect(dead_code, reason = "held")] Box<dyn Send>,
+    ),
+}
+
+/// Filters look at a message, which goes in an event with this id.
+type Asking = (
+    Option<Box<str>>,
+    Pin<Box<dyn Future<Output = Option<Bytes>> + Send>>,
+);
+
 /// A stream without an end of its own.
 pub struct StandingBody {
-    stream: Stream,
+    source: Source,
     waiting: VecDeque<Message>,
-    asking: Option<Pin<Box<dyn Future<Output = Option<Bytes>> + Send>>>,
+    asking: Option<Asking>,
     judge: Box<dyn Judge>,
     keep_alive: Pin<Box<Sleep>>,
     /// Ready when this process goes.
@@ -71,14 +91,35 @@ impl std::fmt::Debug for StandingBody {
 
 impl StandingBody {
     /// Passes on of `incoming` what `judge` lets through, until the server, the client or this process ends it.
-    pub fn new(
+    pub fn of_stream(
         incoming: Incoming,
         judge: Box<dyn Judge>,
         leaving: impl Future<Output = ()> + Send + 'static,
         permit: Permit,
     ) -> Self {
+        let stream = Stream::new(incoming, ANSWER_BYTES_MAX, Patience::Endless, None);
+        let stream = stream.resumable(true);
+        Self::new(Source::Stream(Box::new(stream)), judge, leaving, permit)
+    }
+
+    /// Passes on of `messages` what `judge` lets through; `guard` is dropped when nobody listens any more.
+    pub fn of_messages(
+        (messages, guard): (mpsc::Receiver<Message>, Box<dyn Send>),
+        judge: Box<dyn Judge>,
+        leaving: impl Future<Output = ()> + Send + 'static,
+        permit: Permit,
+    ) -> Self {
+        Self::new(Source::Messages(messages, guard), judge, leaving, permit)
+    }
+
+    fn new(
+        source: Source,
+        judge: Box<dyn Judge>,
+        leaving: impl Future<Output = ()> + Send + 'static,
+        permit: Permit,
+    ) -> Self {
         Self {
-            stream: Stream::new(incoming, ANSWER_BYTES_MAX, Patience::Endless, None),
+            source,
             waiting: VecDeque::new(),
             asking: None,
             judge,
@@ -97,7 +138,7 @@ impl StandingBody {
         }
         loop {
             match self.poll_message(cx) {
-                Poll::Ready(Some(Some(message))) => return self.go(sse::encode(&message)),
+                Poll::Ready(Some(Some(message))) => return self.go(encode(&message, None)),
                 Poll::Ready(Some(None)) => {}
                 Poll::Ready(None) => return Poll::Ready(None),
                 Poll::Pending => {
@@ -116,25 +157,40 @@ impl StandingBody {
     }
 
     /// The next message that was judged; in it `None` where it does not go. `None`: there are no more.
-    fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Option<Option<Bytes>>> {
-        if let Some(asking) = &mut self.asking {
+    fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Option<Option<Message>>> {
+        let said = |body, event| Message {
+            event,
+            ..Message::said(Kind::Notification, body)
+        };
+        if let Some((_, asking)) = &mut self.asking {
             let passed = ready!(asking.as_mut().poll(cx));
-            self.asking = None;
-            return Poll::Ready(Some(passed));
+            let event = self.asking.take().and_then(|(event, _)| event);
+            return Poll::Ready(Some(passed.map(|body| said(body, event))));
         }
-        if let Some(message) = self.waiting.pop_front() {
+        if let Some(mut message) = self.waiting.pop_front() {
+            if message.body.is_empty() {
+                // It says how far the stream is, and nothing else.
+                return Poll::Ready(Some(Some(message)));
+            }
+            let event = message.event.take();
             return Poll::Ready(Some(match self.judge.judge(message) {
-                Verdict::Pass(message) => Some(message),
+                Verdict::Pass(body) => Some(said(body, event)),
                 Verdict::Drop => None,
                 Verdict::Ask(asking) => {
-                    self.asking = Some(asking);
+                    self.asking = Some((event, asking));
                     None
                 }
             }));
         }
         let permit = &mut self.permit;
         let mut room = |bytes| permit.hold_reply(bytes);
-        match ready!(self.stream.poll(cx, &mut room)) {
+        let came = match &mut self.source {
+            Source::Stream(stream) => ready!(stream.poll(cx, &mut room)),
+            Source::Messages(messages, _) => ready!(messages.poll_recv(cx))
+                .map(|message| vec![message])
+                .ok_or_else(|| Fault::unavailable("nothing more is heard")),
+        };
+        match came {
             Ok(messages) => {
                 self.waiting.extend(messages);
                 Poll::Ready(Some(None))

@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::Bytes;
 use http_body::Body;
 use hyper::body::Incoming;
 use mcp::envelope::{self, Envelope, IdKey, Kind, Limits};
@@ -19,6 +20,9 @@ use crate::refusal::Fault;
 
 /// How long another hop may be silent in mid-reply. One that is well sends keep-alives.
 pub(super) const SILENCE: Duration = Duration::from_secs(60);
+
+/// How long somebody may take to answer what a server asks in mid-call.
+const INPUT_WAIT: Duration = Duration::from_secs(600);
 
 /// How long a stream of somebody else's is waited for.
 #[derive(Debug)]
@@ -40,6 +44,8 @@ pub(super) struct Stream {
     until: Pin<Box<Sleep>>,
     /// The request's id: an answer to another one is none. `None`: it was checked before.
     asked: Option<IdKey>,
+    /// Whether the ids of events mean anything to the client.
+    resumable: bool,
 }
 
 impl Stream {
@@ -59,7 +65,13 @@ impl Stream {
             patience,
             until: Box::pin(tokio::time::sleep_until(until)),
             asked,
+            resumable: false,
         }
+    }
+
+    /// The same, of which the client can fetch the rest by the ids of its events.
+    pub(super) fn resumable(self, resumable: bool) -> Self {
+        Self { resumable, ..self }
     }
 
     /// The next messages, at least one; or why there are no more. `room` is asked for what is held meanwhile, in bytes.
@@ -108,19 +120,23 @@ impl Stream {
         let mut messages = Vec::new();
         while let Some(event) = self.decoder.next_event() {
             let event = event.map_err(|error| broke_off(&error))?;
+            let id = event.id.filter(|_| self.resumable);
+            let id = id.map(String::into_boxed_str);
             if event.data.is_empty() {
+                messages.extend(id.map(|id| Message {
+                    event: Some(id),
+                    ..Message::said(Kind::Notification, Bytes::new())
+                }));
                 continue;
             }
             let data: &[u8] = event.data.as_ref();
             let read = envelope::scan(data, &Limits::RESPONSE).map_err(|e| broke_off(&e))?;
             self.follow(&read)?;
             messages.push(Message {
-                kind: read.kind,
                 error_code: read.error_code.unwrap_or_default(),
                 tool_error: read.is_error,
-                status: 200,
-                session: None,
-                body: event.data.clone(),
+                event: id,
+                ..Message::said(read.kind, event.data.clone())
             });
         }
         Ok(messages)
@@ -133,6 +149,13 @@ impl Stream {
             && read.id.as_ref().map(envelope::Id::key).as_ref() != Some(asked)
         {
             return Err(broke_off(&"it answers another request"));
+        }
+        if read.kind == Kind::Request
+            && let Patience::Call(deadline) = &mut self.patience
+        {
+            // Somebody is being asked: the server waits, not we.
+            deadline.extend(INPUT_WAIT);
+            self.until.as_mut().reset(deadline.at());
         }
         if read.kind == Kind::Notification
             && read.method() == method::PROGRESS

@@ -31,6 +31,13 @@ impl Deadline {
         self.at
     }
 
+    /// Gives it `more` from now, over and above all limits: somebody is being asked, and the server waits, not we.
+    pub fn extend(&mut self, more: Duration) {
+        let now = Instant::now();
+        self.at = self.at.max(now + more);
+        self.latest = self.latest.max(self.at + self.limit);
+    }
+
     /// Gives it its limit anew. False: also a server that never stops telling of progress has to come to an end.
     pub fn renew(&mut self) -> bool {
         let now = Instant::now();

@@ -14,6 +14,7 @@ pub mod standing;
 use std::fmt;
 use std::future::Future;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use ::http::request::Parts;
@@ -183,6 +184,40 @@ pub struct Message {
     pub status: u16,
     /// The handle of the session that it begins.
     pub session: Option<String>,
+    /// The id of the event that it goes in, by which a client can say how far it has read; `None`: its stream cannot be
+    /// resumed. A message without a body says nothing but this.
+    pub event: Option<Box<str>>,
+}
+
+impl Message {
+    /// A message of a stream, of which nothing more is known.
+    pub fn said(kind: Kind, body: Bytes) -> Self {
+        Self {
+            body,
+            kind,
+            error_code: 0,
+            tool_error: false,
+            status: 200,
+            session: None,
+            event: None,
+        }
+    }
+}
+
+/// Keeps the messages of a stream, so that a client which lost it can go on with it (2025-11-25, basic/transports,
+/// "Resumability and Redelivery").
+pub trait Tape: Send + Sync {
+    /// Keeps a message; the id of the event that it goes in.
+    fn keep(&self, message: &Message) -> Box<str>;
+
+    /// The stream has come to its end.
+    fn end(&self);
+
+    /// The id of an event before the first message, for clients that know what to make of one.
+    fn prime(&self) -> Option<Box<str>>;
+
+    /// Owns the task that goes on when the client is gone.
+    fn spawn(&self, task: Pin<Box<dyn Future<Output = ()> + Send>>);
 }
 
 /// An answer in several messages.
@@ -193,6 +228,8 @@ pub struct Events {
     pub rest: mpsc::Receiver<Message>,
     /// Dropped when the client is gone, or the answer is complete.
     pub guard: Box<dyn Send>,
+    /// Where it is kept, if the client may go on with it elsewhere: then it goes on when the client is gone.
+    pub tape: Option<Arc<dyn Tape>>,
 }
 
 impl fmt::Debug for Events {

@@ -7,17 +7,21 @@ use std::time::Duration;
 
 use engine::upstream::Upstream;
 use http::header::{ACCEPT, CONTENT_ENCODING};
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use hyper::body::Incoming;
 use mcp::headers::MCP_PROTOCOL_VERSION;
 use model::name::ServerName;
 use model::principal::Principal;
 use model::record::CallId;
+use tokio::sync::mpsc;
 
-use super::{direct, messages};
+use super::{Message, direct, messages};
 use crate::config::live::Config;
 use crate::egress::{Egress, Error};
 use crate::refusal::Refused;
+
+/// The header by which a client that lost a stream asks for the rest.
+pub const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 /// How long a server may take to begin its answer.
 const ANSWER: Duration = Duration::from_secs(30);
@@ -41,13 +45,49 @@ pub struct Standing<'a> {
     pub headers: &'a HeaderMap,
 }
 
-/// An answer, its body still to come.
-#[derive(Debug)]
-pub struct Stood {
-    /// As it came: with a stream where one was asked for.
-    pub response: Response<Incoming>,
-    /// Whether it is the server's own: then its messages are to be looked at here.
-    pub is_servers: bool,
+/// What came of it.
+pub enum Stood {
+    /// The session is over, and this is said of it.
+    Ended(StatusCode),
+    /// A stream of somebody else's, still to come.
+    Stream {
+        /// As it came.
+        response: Response<Incoming>,
+        /// Whether it is the server's own: then its messages are to be looked at here.
+        is_servers: bool,
+    },
+    /// What a server says, as this hop hears it: its messages are to be looked at here.
+    Messages {
+        /// The messages.
+        messages: mpsc::Receiver<Message>,
+        /// Dropped when nobody listens any more.
+        guard: Box<dyn Send>,
+        /// Whether they have been looked at, when they were said the first time.
+        is_seen: bool,
+    },
+}
+
+impl std::fmt::Debug for Stood {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Ended(_) => "Ended",
+            Self::Stream { .. } => "Stream",
+            Self::Messages { .. } => "Messages",
+        })
+    }
+}
+
+impl Stood {
+    /// What somebody else answered.
+    pub fn of(method: &Method, response: Response<Incoming>, is_servers: bool) -> Self {
+        if method == Method::DELETE {
+            return Self::Ended(response.status());
+        }
+        Self::Stream {
+            response,
+            is_servers,
+        }
+    }
 }
 
 /// This is not offered (the same revision: MUST be 405).
@@ -70,8 +110,10 @@ pub async fn send(
     let mut request = request.map_err(|fault| bad_gateway(fault.message))?;
     let headers = request.headers_mut();
     headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
-    if let Some(version) = standing.headers.get(MCP_PROTOCOL_VERSION) {
-        headers.insert(MCP_PROTOCOL_VERSION, version.clone());
+    for name in [MCP_PROTOCOL_VERSION, LAST_EVENT_ID] {
+        if let Some(value) = standing.headers.get(&name) {
+            headers.insert(name, value.clone());
+        }
     }
     let sent = tokio::time::timeout(ANSWER, egress.send(&upstream.url, request)).await;
     let sent = sent.map_err(|_| {

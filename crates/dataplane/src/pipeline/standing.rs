@@ -20,10 +20,11 @@ use crate::answer;
 use crate::body::{Judge, ReplyBody, StandingBody, Verdict};
 use crate::call::Accept;
 use crate::config::live::{Config, Live};
-use crate::deliver::standing::{Standing, not_offered};
+use crate::deliver::standing::{LAST_EVENT_ID, Standing, Stood, not_offered};
 use crate::deliver::{Admitted, Connection, Hop, Message, Session};
 use crate::refusal::Refused;
 use crate::stage::filter::Screen;
+use crate::stage::list;
 use crate::stage::webhook::Webhooks;
 
 impl<H: Hop> Incall<'_, H> {
@@ -72,11 +73,15 @@ impl<H: Hop> Incall<'_, H> {
             headers: &parts.headers,
         };
         let stood = hop.stand(&standing).await?;
-        if parts.method == Method::DELETE {
-            let mut response = Response::new(ReplyBody::full(Bytes::new()));
-            *response.status_mut() = stood.response.status();
-            return Ok(response);
-        }
+        let is_servers = match &stood {
+            Stood::Ended(status) => {
+                let mut response = Response::new(ReplyBody::full(Bytes::new()));
+                *response.status_mut() = *status;
+                return Ok(response);
+            }
+            Stood::Stream { is_servers, .. } => *is_servers,
+            Stood::Messages { is_seen, .. } => !is_seen,
+        };
         let listener = Listener {
             shared: Around::of(self.shared),
             peer: self.peer.clone(),
@@ -85,12 +90,21 @@ impl<H: Hop> Incall<'_, H> {
             admitted: self.admitted.clone(),
             client: opened.client.clone(),
             admitted_to: admitted_to.clone(),
-            is_servers: stood.is_servers,
+            is_servers,
+            resumes: parts.headers.contains_key(&LAST_EVENT_ID),
         };
         let drain = self.shared.drain.clone();
         let leaving = async move { drain.signaled().await };
-        let incoming = stood.response.into_body();
-        let body = StandingBody::new(incoming, Box::new(listener), leaving, permit);
+        let listener = Box::new(listener);
+        let body = match stood {
+            Stood::Stream { response, .. } => {
+                StandingBody::of_stream(response.into_body(), listener, leaving, permit)
+            }
+            Stood::Messages {
+                messages, guard, ..
+            } => StandingBody::of_messages((messages, guard), listener, leaving, permit),
+            Stood::Ended(_) => return Err(not_offered(&parts.method)),
+        };
         Ok(event_stream(body.into()))
     }
 }
@@ -143,6 +157,8 @@ struct Listener<H> {
     admitted_to: ServerName,
     client: Arc<str>,
     is_servers: bool,
+    /// Whether the client goes on with a stream that it lost: then the response may be on it.
+    resumes: bool,
 }
 
 impl<H: Hop> Listener<H> {
@@ -172,11 +188,14 @@ impl<H: Hop> Judge for Listener<H> {
         let Ok(read) = envelope::scan(&message.body, &Limits::RESPONSE) else {
             return Verdict::Drop;
         };
+        if read.kind == Kind::Response {
+            return self.judge_response(&config, message.body);
+        }
         let principal = &self.admitted.principal;
         let (method, target) = (read.method(), read.target.as_deref());
         let may_be_heard = match (read.kind, method) {
             // Tasks are not bound to their users yet.
-            (Kind::Response, _) | (_, method::TASKS_STATUS) => false,
+            (_, method::TASKS_STATUS) => false,
             (_, method::RESOURCES_UPDATED) => {
                 let read = Action::resource(target.unwrap_or_default());
                 config
@@ -196,19 +215,44 @@ impl<H: Hop> Judge for Listener<H> {
                 Screen::of_server_message(&config, about, (method, target), &self.shared.webhooks)
             })
             .flatten();
-        match screen {
-            None => Verdict::Pass(message.body),
-            Some(screen) if screen.calls_out() => Verdict::Ask(Box::pin(async move {
-                screen
-                    .show(message.body)
-                    .await
-                    .ok()
-                    .map(|passed| passed.message)
-            })),
-            Some(screen) => match screen.look(&message.body) {
-                Ok(()) => Verdict::Pass(message.body),
-                Err(_) => Verdict::Drop,
-            },
+        shown(screen, message.body)
+    }
+}
+
+impl<H: Hop> Listener<H> {
+    /// A response is on the stream only where its client has lost the one that it was to come on. Which request it answers
+    /// is not known here: it is treated as the answer to all that it could be.
+    fn judge_response(&self, config: &Arc<Config>, body: Bytes) -> Verdict {
+        if !self.resumes {
+            return Verdict::Drop;
         }
+        if !self.is_servers {
+            return Verdict::Pass(body);
+        }
+        let principal = &self.admitted.principal;
+        let about = (&config.engine, &**principal, &self.server);
+        let Ok(body) = list::cut_any(about, body) else {
+            return Verdict::Drop;
+        };
+        let about = (principal, &*self.client, &self.server);
+        shown(
+            Screen::of_any_response(config, about, &self.shared.webhooks),
+            body,
+        )
+    }
+}
+
+/// What filters leave of a message.
+fn shown(screen: Option<Screen>, body: Bytes) -> Verdict {
+    match screen {
+        None => Verdict::Pass(body),
+        Some(screen) if screen.calls_out() => Verdict::Ask(Box::pin(async move {
+            let shown = screen.show(body).await;
+            shown.ok().map(|passed| passed.message)
+        })),
+        Some(screen) => match screen.look(&body) {
+            Ok(()) => Verdict::Pass(body),
+            Err(_) => Verdict::Drop,
+        },
     }
 }

@@ -28,6 +28,18 @@ const ASKED_OF_CLIENTS: [&str; 3] = [
     mcp::method::ROOTS_LIST,
 ];
 
+/// What clients ask of servers.
+const ANSWERED: [&str; 8] = [
+    mcp::method::TOOLS_CALL,
+    mcp::method::TOOLS_LIST,
+    mcp::method::RESOURCES_READ,
+    mcp::method::RESOURCES_LIST,
+    mcp::method::RESOURCES_TEMPLATES_LIST,
+    mcp::method::PROMPTS_GET,
+    mcp::method::PROMPTS_LIST,
+    mcp::method::COMPLETION_COMPLETE,
+];
+
 /// A message that a filter refused, or that one could not be asked about.
 #[derive(Debug)]
 pub struct Rejected {
@@ -97,6 +109,27 @@ impl Screen {
             server: server.clone(),
             method: method.into(),
             name: target.unwrap_or_default().into(),
+            revision: config.engine.revision(),
+        };
+        Self::new(selection, way, about, webhooks)
+    }
+
+    /// The screen for a response of a server's own that may be to any request. `to`: as above.
+    pub fn of_any_response(
+        config: &Config,
+        to: (&Arc<Principal>, &str, &ServerName),
+        webhooks: &Webhooks,
+    ) -> Option<Self> {
+        let (principal, client, server) = to;
+        let way = Direction::Response;
+        let filters = config.engine.filters();
+        let selection = filters.select_any(server, &ANSWERED, None, way);
+        let about = || About {
+            principal: principal.clone(),
+            client: client.into(),
+            server: server.clone(),
+            method: "".into(),
+            name: "".into(),
             revision: config.engine.revision(),
         };
         Self::new(selection, way, about, webhooks)

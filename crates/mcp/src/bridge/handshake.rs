@@ -67,6 +67,13 @@ pub fn initialize_result(
     offer: Offer,
 ) -> Result<Vec<u8>, Error> {
     let mut result = object(upstream)?;
+    // What a modern server says of itself besides, in its answer to `server/discover`.
+    for key in ["supportedVersions", "resultType", "ttlMs", "cacheScope"] {
+        result.remove(key);
+    }
+    if let Some(Value::Object(meta)) = result.get_mut("_meta") {
+        meta.remove(SERVER_INFO_KEY);
+    }
     let mut capabilities = capabilities(&mut result, offer)?;
     if negotiated < Revision::V2025_11_25 {
         capabilities.remove("tasks");
@@ -87,10 +94,22 @@ pub fn initialize_request(
     client_name: &str,
     client_version: &str,
 ) -> Vec<u8> {
+    let info = json!({ "name": client_name, "version": client_version });
+    initialize_request_of(id, revision, json!({}), info)
+}
+
+/// `initialize`, with the raw `id`, for a client that can do this much and names itself so.
+#[must_use]
+pub fn initialize_request_of(
+    id: &[u8],
+    revision: Revision,
+    capabilities: Value,
+    client_info: Value,
+) -> Vec<u8> {
     let params = json!({
         "protocolVersion": revision.as_str(),
-        "capabilities": {},
-        "clientInfo": { "name": client_name, "version": client_version },
+        "capabilities": capabilities,
+        "clientInfo": client_info,
     });
     request(id, method::INITIALIZE, &params)
 }

@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 
 use super::handshake::SERVER_INFO_KEY;
+use super::inputs::{RESPONSES_KEY, STATE_KEY};
 use super::schema;
 use crate::edit::{Change, Edits, quoted};
 use crate::envelope::{Envelope, Id, ResultType, Span};
@@ -55,11 +56,17 @@ pub fn request_to_legacy<'a>(edits: &mut Edits<'a>, envelope: &Envelope<'_>, new
             change
         })
         .collect();
-    if !left {
+    let goes_on = [RESPONSES_KEY, STATE_KEY]
+        .iter()
+        .any(|key| walk::find(edits.bytes(), params, key).is_some());
+    if !left || goes_on {
+        // A call that is sent again is to a legacy server as if it were the first time.
+        let goes =
+            |key: &str| (key == "_meta" && !left) || key == RESPONSES_KEY || key == STATE_KEY;
         edits.members(
             params,
             |member| {
-                if member.key == "_meta" {
+                if goes(&member.key) {
                     Change::Remove
                 } else {
                     Change::Keep
@@ -67,6 +74,8 @@ pub fn request_to_legacy<'a>(edits: &mut Edits<'a>, envelope: &Envelope<'_>, new
             },
             [],
         );
+    }
+    if !left {
         return;
     }
     let mut changes = changes.into_iter();

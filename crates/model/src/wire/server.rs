@@ -45,21 +45,19 @@ pub(super) fn convert(
 }
 
 fn tenancy(spec: &pb::ServerSpec, faults: &mut Faults) -> Option<Tenancy> {
-    let later = match pb::Tenancy::try_from(spec.tenancy) {
-        Ok(pb::Tenancy::Unspecified | pb::Tenancy::Shared) => return Some(Tenancy::Shared),
-        Ok(pb::Tenancy::PerSession) => "per-session",
-        Ok(pb::Tenancy::PerUser) => "per-user",
+    match pb::Tenancy::try_from(spec.tenancy) {
+        Ok(pb::Tenancy::Unspecified | pb::Tenancy::Shared) => Some(Tenancy::Shared),
+        Ok(pb::Tenancy::PerSession) => Some(Tenancy::PerSession),
+        Ok(pb::Tenancy::PerUser) => Some(Tenancy::PerUser),
         Err(_) => {
             faults.push(
                 "spec.tenancy",
                 BAD_VALUE,
                 format!("{} is not a tenancy", spec.tenancy),
             );
-            return None;
+            None
         }
-    };
-    faults.unsupported("spec.tenancy", &format!("tenancy {later}"));
-    None
+    }
 }
 
 fn runtime(runtime: Option<&pb::Runtime>, faults: &mut Faults) -> Option<Runtime> {

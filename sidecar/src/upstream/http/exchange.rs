@@ -1,11 +1,14 @@
-//! One call over HTTP: sent in the session of its user, followed until its answer, its deadline or its end.
+//! One call over HTTP: sent, followed until its answer, its deadline or its end. In the legacy era it goes in a session.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use ::http::{Response as HttpResponse, StatusCode};
+use ::http::header::CONTENT_TYPE;
+use ::http::{HeaderMap, Response as HttpResponse, StatusCode};
 use bytes::Bytes;
 use dataplane::deliver::deadline::Deadline;
+use dataplane::deliver::direct;
 use dataplane::deliver::messages::Messages;
 use hyper::body::Incoming;
 use mcp::envelope::{self, Envelope, Kind, Limits};
@@ -17,7 +20,8 @@ use tokio::time::{timeout, timeout_at};
 use super::sessions::{Session, Slot};
 use super::{Chore, HttpServer, MESSAGE_BYTES_MAX};
 use crate::upstream::Error;
-use crate::upstream::response::{Progress, Response};
+use crate::upstream::greeting::Who;
+use crate::upstream::response::{Heard, Progress, Response};
 use crate::upstream::ticket::{Abandoned, Ask, Event};
 
 /// A request that was sent. Dropped before its answer, it is abandoned.
@@ -27,7 +31,7 @@ pub struct Exchange {
     id: u64,
     ask: Ask,
     deadline: Deadline,
-    /// `None` until the server can know of it, and once it is over.
+    /// Its session; `None` until the server can know of it, once it is over, and in the modern era.
     under_way: Option<Arc<Session>>,
     /// The place of its session, which is in use as long as this lives.
     slot: Option<Arc<Slot>>,
@@ -35,19 +39,48 @@ pub struct Exchange {
 }
 
 impl HttpServer {
-    /// Sends a request that carries `id`, for `user`.
+    /// Sends a legacy request that carries `id`, in the session of `who`.
     ///
     /// # Errors
     /// It could not be sent, or was refused.
     pub async fn send(
         &self,
-        user: &str,
+        who: &Who,
         id: u64,
         message: Vec<u8>,
         ask: Ask,
     ) -> Result<Exchange, Error> {
+        let mut exchange = self.exchange(id, ask);
+        let begun = timeout(ask.limit, exchange.begin(who, message.into())).await;
+        begun.unwrap_or(Err(Error::Timeout(ask.limit)))?;
+        Ok(exchange)
+    }
+
+    /// Sends a modern request that carries `id`, with the headers that mirror it.
+    ///
+    /// # Errors
+    /// It could not be sent, or was refused.
+    pub async fn send_modern(
+        &self,
+        id: u64,
+        message: Vec<u8>,
+        mirror: HeaderMap,
+        ask: Ask,
+    ) -> Result<Exchange, Error> {
+        let mut exchange = self.exchange(id, ask);
+        let unusable =
+            |fault: dataplane::refusal::Fault| Error::Gone(fault.message.as_str().into());
+        let mut request = direct::post(&self.0.upstream, message.into()).map_err(unusable)?;
+        request.headers_mut().extend(mirror);
+        let sent = timeout(ask.limit, self.request(request)).await;
+        let response = sent.unwrap_or(Err(Error::Timeout(ask.limit)))?;
+        exchange.take(response)?;
+        Ok(exchange)
+    }
+
+    fn exchange(&self, id: u64, ask: Ask) -> Exchange {
         self.0.waiting.fetch_add(1, Ordering::Relaxed);
-        let mut exchange = Exchange {
+        Exchange {
             server: self.clone(),
             id,
             deadline: Deadline::new(ask.limit),
@@ -55,18 +88,15 @@ impl HttpServer {
             under_way: None,
             slot: None,
             messages: None,
-        };
-        let begun = timeout(ask.limit, exchange.begin(user, message.into())).await;
-        begun.unwrap_or(Err(Error::Timeout(ask.limit)))?;
-        Ok(exchange)
+        }
     }
 }
 
 impl Exchange {
-    async fn begin(&mut self, user: &str, message: Bytes) -> Result<(), Error> {
+    async fn begin(&mut self, who: &Who, message: Bytes) -> Result<(), Error> {
         let mut again = true;
         loop {
-            let (slot, session) = self.server.session(user).await?;
+            let (slot, session) = self.server.session(who).await?;
             self.under_way = Some(session.clone());
             self.slot = Some(slot.clone());
             let sent = self.server.post(message.clone(), Some(&session)).await;
@@ -75,7 +105,7 @@ impl Exchange {
             if response.status() == StatusCode::NOT_FOUND && !session.id.is_empty() && again {
                 // The session is over, so the request was not looked at: it goes with a new one.
                 self.under_way = None;
-                self.server.0.sessions.forget(user, &slot);
+                self.server.0.sessions.forget(&who.key(), &slot);
                 again = false;
                 continue;
             }
@@ -88,7 +118,10 @@ impl Exchange {
         if matches!(status.as_u16(), 404 | 405) {
             self.server.doubt();
         }
-        if let Err(error) = check(status) {
+        // A modern server says with 404 that it does not know a method.
+        let is_said =
+            self.under_way.is_none() && status == StatusCode::NOT_FOUND && is_json(&response);
+        if let (Err(error), false) = (check(status), is_said) {
             self.under_way = None;
             return Err(error);
         }
@@ -140,10 +173,13 @@ impl Exchange {
                 let response = Response::new(message.clone(), &read, id.span);
                 Ok(Some(Event::Response(response)))
             }
+            Kind::Notification if read.method() != method::PROGRESS => {
+                let heard = || Event::Heard(Heard::new(message.clone(), &read));
+                Ok((self.ask.hears || self.ask.listens).then(heard))
+            }
             Kind::Notification => {
-                let is_progress = read.method() == method::PROGRESS && self.ask.progress;
                 let token = read.progress_token.filter(|token| ours(token.of(&message)));
-                let Some(token) = token.filter(|_| is_progress) else {
+                let Some(token) = token.filter(|_| self.ask.progress) else {
                     return Ok(None);
                 };
                 if !self.deadline.renew() {
@@ -154,25 +190,37 @@ impl Exchange {
                     token,
                 })))
             }
+            Kind::Request if self.ask.hears && read.method() != method::PING => {
+                Ok(Some(Event::Heard(Heard::new(message.clone(), &read))))
+            }
             Kind::Request => {
-                self.asked(&read).await;
+                self.asked(&read);
                 Ok(None)
             }
         }
     }
 
-    /// The server asks. No client declared anything to it, so there is nobody to ask: only a ping has an answer.
-    async fn asked(&self, request: &Envelope<'_>) {
-        let (Some(id), Some(session)) = (request.raw_id(), &self.under_way) else {
-            return;
-        };
-        let answer = if request.method() == method::PING {
+    /// The server asks where nobody can be asked: only a ping has an answer.
+    fn asked(&self, request: &Envelope<'_>) {
+        let Some(id) = request.raw_id() else { return };
+        self.answer(if request.method() == method::PING {
             [br#"{"jsonrpc":"2.0","id":"#, id, br#","result":{}}"#].concat()
         } else {
             RpcError::method_not_found(request.method(), Era::Legacy).body(Some(id))
-        };
-        self.server
-            .later(Chore::Tell(session.clone(), answer.into()));
+        });
+    }
+
+    /// Answers something that the server asked.
+    pub fn answer(&self, message: Vec<u8>) {
+        if let Some(session) = &self.under_way {
+            self.server
+                .later(Chore::Tell(session.clone(), message.into()));
+        }
+    }
+
+    /// Somebody is being asked: the server waits, not we.
+    pub fn waits_for_somebody(&mut self, for_at_most: Duration) {
+        self.deadline.extend(for_at_most);
     }
 
     /// Whether it is of no use once its caller is gone.
@@ -195,6 +243,11 @@ impl Drop for Exchange {
             self.server.later(Chore::Tell(session, message));
         }
     }
+}
+
+fn is_json(response: &HttpResponse<Incoming>) -> bool {
+    let kind = response.headers().get(CONTENT_TYPE);
+    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"))
 }
 
 fn cancelled(id: u64) -> Bytes {

@@ -6,17 +6,18 @@ use std::time::Duration;
 use bytes::Bytes;
 use dataplane::deliver::direct::session_of;
 use dataplane::deliver::messages::Messages;
-use dataplane::deliver::probe::{CLIENT_NAME, CLIENT_VERSION, probe};
-use mcp::bridge::handshake::{initialize_request, initialized_notification};
+use dataplane::deliver::probe::probe;
+use mcp::bridge::handshake::initialized_notification;
 use mcp::envelope::{self, Kind, Limits};
-use mcp::revision::{Era, Revision};
+use mcp::revision::Era;
 use tokio::time::timeout;
 
 use super::exchange::check;
 use super::sessions::{Session, Slot};
 use super::{Chore, HttpServer, MESSAGE_BYTES_MAX};
 use crate::upstream::Error;
-use crate::upstream::greeting::{self, Greeting};
+use crate::upstream::greeting::{self, Greeting, Who};
+use crate::upstream::level::Level;
 
 /// How long a server may take to begin a session for a user.
 const BEGIN: Duration = Duration::from_secs(15);
@@ -39,33 +40,69 @@ impl HttpServer {
             return Greeting::of_discover(result)
                 .map_err(|what| format!("the server's answer to server/discover {what}"));
         }
-        let (session, greeting) = self.initialize().await.map_err(|error| error.to_string())?;
+        let begun = self.initialize(&Who::default()).await;
+        let (session, greeting) = begun.map_err(|error| error.to_string())?;
         // It was begun for nobody.
         self.later(Chore::Close(Arc::new(session)));
         Ok(greeting)
     }
 
-    /// The session of `user`, begun where there is none.
-    pub(super) async fn session(&self, user: &str) -> Result<(Arc<Slot>, Arc<Session>), Error> {
+    /// The session of `who`, begun where there is none.
+    pub(super) async fn session(&self, who: &Who) -> Result<(Arc<Slot>, Arc<Session>), Error> {
         let mut gone = Vec::new();
-        let slot = self.0.sessions.slot(user, &mut gone);
+        let slot = self.0.sessions.slot(&who.key(), &mut gone);
         for session in gone {
             self.later(Chore::Close(session));
         }
         let slot = slot?;
         let begin = || async {
-            self.initialize()
-                .await
-                .map(|(session, _)| Arc::new(session))
+            self.initialize(who).await.map(|(session, greeting)| {
+                Arc::new(Session {
+                    greeting: Some(greeting),
+                    ..session
+                })
+            })
         };
         let session = slot.session.get_or_try_init(begin).await?.clone();
         Ok((slot, session))
     }
 
-    async fn initialize(&self) -> Result<(Session, Greeting), Error> {
+    /// The level of log messages that the session of `who` was told, where it was.
+    ///
+    /// # Errors
+    /// No session can be begun.
+    pub async fn level(&self, who: &Who) -> Result<Arc<parking_lot::Mutex<Option<Level>>>, Error> {
+        let (_, session) = self.session(who).await?;
+        Ok(session.level.clone())
+    }
+
+    /// The server's own id of the session of `who`; empty where it gave none.
+    ///
+    /// # Errors
+    /// No session can be begun.
+    pub async fn id_of(&self, who: &Who) -> Result<String, Error> {
+        let (_, session) = self.session(who).await?;
+        Ok(session.id.clone())
+    }
+
+    /// The server does not know this session of `who` any more.
+    pub fn forget(&self, who: &Who, id: &str) {
+        self.0.sessions.forget_id(&who.key(), id);
+    }
+
+    /// What the server says of itself to `who`.
+    ///
+    /// # Errors
+    /// No session can be begun.
+    pub async fn greeting(&self, who: &Who) -> Result<Greeting, Error> {
+        let (_, session) = self.session(who).await?;
+        let greeting = session.greeting.clone();
+        greeting.ok_or_else(|| Error::Invalid("it said nothing of itself".to_owned()))
+    }
+
+    async fn initialize(&self, who: &Who) -> Result<(Session, Greeting), Error> {
         let id = self.next_id().to_string();
-        let revision = Revision::LATEST_LEGACY;
-        let question = initialize_request(id.as_bytes(), revision, CLIENT_NAME, CLIENT_VERSION);
+        let question = who.initialize(id.as_bytes());
         let within = timeout(BEGIN, async {
             let response = self.post(question.into(), None).await?;
             check(response.status())?;
@@ -75,6 +112,9 @@ impl HttpServer {
             let session = Session {
                 id: session,
                 revision: greeting.revision,
+                greeting: None,
+                level: Arc::default(),
+                attended: parking_lot::Mutex::default(),
             };
             let told = self.post(initialized_notification().into(), Some(&session));
             check(told.await?.status())?;

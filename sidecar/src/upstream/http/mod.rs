@@ -1,13 +1,14 @@
 //! A server that is reached over HTTP: one message out, its answer back, and sessions where its era has them.
 //!
 //! ```text
-//! running (asked what it speaks, asked again, given up) -- HttpServer -- sessions: one for each user, legacy era
+//! running (asked what it speaks, asked again, given up) -- HttpServer -- sessions: legacy era, by user and capabilities
 //!                                                             '-- exchange: one call, until its answer or deadline
 //! ```
 //!
 //! Where the client speaks the server's era, its messages do not come by here: they go as they came, by
 //! [`dataplane::deliver::direct`].
 
+mod attended;
 mod chores;
 mod exchange;
 mod greet;
@@ -17,19 +18,23 @@ mod sessions;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use ::http::{HeaderValue, Response};
+use ::http::{HeaderValue, Request, Response};
 use bytes::Bytes;
+use dashmap::DashMap;
 use dataplane::call::Call;
 use dataplane::deliver::direct;
 use dataplane::deliver::probe::Probed;
 use dataplane::egress::Egress;
 use dataplane::refusal::Fault;
 use engine::upstream::Upstream;
+use http_body_util::Full;
 use hyper::body::Incoming;
+use mcp::bridge::Mirror;
 use mcp::headers::{MCP_PROTOCOL_VERSION, MCP_SESSION_ID};
 use mcp::revision::Revision;
 use tokio::sync::{Notify, mpsc};
 
+pub use self::attended::Attended;
 use self::chores::{CHORES_MAX, Chore};
 pub use self::exchange::Exchange;
 pub use self::running::Running;
@@ -38,6 +43,9 @@ use super::Error;
 
 /// Longest message of a server, bytes.
 const MESSAGE_BYTES_MAX: usize = 16 << 20;
+
+/// Tools of which it is kept. A full map is emptied, and filled by the next list.
+const MIRRORS_MAX: usize = 10_000;
 
 /// A server behind HTTP. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -59,6 +67,8 @@ struct Inner {
     doubted: Notify,
     /// What is told to it when nobody waits; one task reads.
     chores: mpsc::Sender<Chore>,
+    /// The arguments that tools of a modern server have mirrored into headers, as its lists say.
+    mirrors: DashMap<String, Arc<[Mirror]>>,
 }
 
 impl HttpServer {
@@ -75,6 +85,7 @@ impl HttpServer {
             rests: Notify::new(),
             doubted: Notify::new(),
             chores,
+            mirrors: DashMap::new(),
         }));
         (server, todo)
     }
@@ -100,6 +111,22 @@ impl HttpServer {
         let era = call.revision.era();
         let (egress, upstream) = (&self.0.egress, &self.0.upstream);
         probed.speaks(era, egress, upstream).await
+    }
+
+    /// The arguments that a tool has mirrored, as far as that is known.
+    pub fn mirrors(&self, tool: &str) -> Arc<[Mirror]> {
+        let known = self.0.mirrors.get(tool);
+        known.map(|known| known.clone()).unwrap_or_default()
+    }
+
+    /// Keeps what a list says of them.
+    pub fn keep_mirrors(&self, mirrors: Vec<(String, Vec<Mirror>)>) {
+        if self.0.mirrors.len() > MIRRORS_MAX {
+            self.0.mirrors.clear();
+        }
+        for (tool, mirrors) in mirrors {
+            self.0.mirrors.insert(tool, mirrors.into());
+        }
     }
 
     /// An id for the next request, also good as its progress token: unique in this process.
@@ -150,6 +177,10 @@ impl HttpServer {
                 headers.insert(MCP_SESSION_ID, id);
             }
         }
+        self.request(request).await
+    }
+
+    async fn request(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Error> {
         let sent = self.0.egress.send(&self.0.upstream.url, request).await;
         sent.map_err(|error| {
             tracing::warn!(%error, "the server cannot be reached");

@@ -1,8 +1,9 @@
-//! Legacy sessions with a server: one for each user, begun with the first call, kept while it is used.
+//! Legacy sessions with a server: one for each user and what its client can do, begun with the first call, kept while it
+//! is used.
 //!
 //! What a server remembers of one user is never shown to another.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use dashmap::DashMap;
@@ -12,6 +13,9 @@ use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
 use super::super::Error;
+use super::super::greeting::Greeting;
+use super::super::level::Level;
+use super::attended::Attended;
 
 /// Sessions that are kept at once.
 const SESSIONS_MAX: usize = 8192;
@@ -21,15 +25,29 @@ const IDLE: Duration = Duration::from_secs(600);
 const IDLE_IN_NEED: Duration = Duration::from_secs(30);
 
 /// A session with the server.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) struct Session {
     /// Its id; empty where the server keeps none.
     pub(super) id: String,
     /// The revision that was agreed on.
     pub(super) revision: Revision,
+    /// What the server said of itself.
+    pub(super) greeting: Option<Greeting>,
+    /// The level of log messages that it was told, where it was.
+    pub(super) level: Arc<Mutex<Option<Level>>>,
+    /// Its own stream, while somebody listens.
+    pub(super) attended: Mutex<Weak<Attended>>,
 }
 
-/// One user's place. Whoever comes first begins the session, others wait for it.
+impl PartialEq for Session {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.id, self.revision) == (&other.id, other.revision)
+    }
+}
+
+impl Eq for Session {}
+
+/// One place. Whoever comes first begins the session, others wait for it.
 #[derive(Debug)]
 pub(super) struct Slot {
     pub(super) session: OnceCell<Arc<Session>>,
@@ -49,21 +67,17 @@ impl Slot {
     }
 }
 
-/// All sessions, by user.
+/// All sessions, by [`super::super::greeting::Who::key`].
 #[derive(Debug, Default)]
 pub(super) struct Sessions(DashMap<String, Arc<Slot>>);
 
 impl Sessions {
-    /// The place of `user`. What had to go for it is added to `gone`.
+    /// The place of `key`. What had to go for it is added to `gone`.
     ///
     /// # Errors
     /// All sessions are in use.
-    pub(super) fn slot(
-        &self,
-        user: &str,
-        gone: &mut Vec<Arc<Session>>,
-    ) -> Result<Arc<Slot>, Error> {
-        if let Some(slot) = self.0.get(user) {
+    pub(super) fn slot(&self, key: &str, gone: &mut Vec<Arc<Session>>) -> Result<Arc<Slot>, Error> {
+        if let Some(slot) = self.0.get(key) {
             slot.touch();
             return Ok(slot.clone());
         }
@@ -75,7 +89,7 @@ impl Sessions {
                 ));
             }
         }
-        let slot = self.0.entry(user.to_owned()).or_insert_with(|| {
+        let slot = self.0.entry(key.to_owned()).or_insert_with(|| {
             Arc::new(Slot {
                 session: OnceCell::new(),
                 used: Mutex::new(Instant::now()),
@@ -85,8 +99,14 @@ impl Sessions {
     }
 
     /// The server does not know it any more: the next call begins another.
-    pub(super) fn forget(&self, user: &str, slot: &Arc<Slot>) {
-        self.0.remove_if(user, |_, now| Arc::ptr_eq(now, slot));
+    pub(super) fn forget(&self, key: &str, slot: &Arc<Slot>) {
+        self.0.remove_if(key, |_, now| Arc::ptr_eq(now, slot));
+    }
+
+    /// The same, for one who knows its id alone.
+    pub(super) fn forget_id(&self, key: &str, id: &str) {
+        let is_it = |slot: &Arc<Slot>| slot.session.get().is_some_and(|session| session.id == id);
+        self.0.remove_if(key, |_, slot| is_it(slot));
     }
 
     /// Takes out what was not used for long.
@@ -126,6 +146,9 @@ mod tests {
         let session = Arc::new(Session {
             id: user.to_owned(),
             revision: Revision::LATEST_LEGACY,
+            greeting: None,
+            level: Arc::default(),
+            attended: Mutex::default(),
         });
         slot.session.set(session).unwrap();
         slot

@@ -3,12 +3,13 @@
 use rmcp::model::{
     CallToolResponse, CallToolResult, ClientCapabilities, ContentBlock, ErrorData, InputRequest,
     InputRequests, InputRequiredResult, InputResponses, JsonObject, LoggingLevel,
-    LoggingMessageNotificationParam, ProgressNotificationParam, SealOptions,
+    LoggingMessageNotificationParam, ProgressNotificationParam, SealOptions, ServerRequest,
 };
-use rmcp::service::{RequestContext, RoleServer};
+use rmcp::service::{PeerRequestOptions, RequestContext, RoleServer, ServiceError};
 use serde_json::{Value, json};
 
 use crate::fixture::Fixture;
+use crate::questions::answers;
 
 /// As the protocol orders them.
 const LEVELS: [&str; 8] = [
@@ -33,6 +34,27 @@ pub struct Call<'a> {
     pub state: Option<String>,
 }
 
+/// Why a tool or prompt ends without its answer.
+pub enum Stop {
+    /// The client is asked by the result, and calls again with what it is asked for (modern era).
+    Asking(InputRequiredResult),
+    /// A fault of its own, and not of the protocol.
+    Failed(String),
+    Fault(ErrorData),
+}
+
+impl From<ErrorData> for Stop {
+    fn from(fault: ErrorData) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+impl From<ServiceError> for Stop {
+    fn from(fault: ServiceError) -> Self {
+        Self::Failed(fault.to_string())
+    }
+}
+
 impl Call<'_> {
     pub fn modern(&self) -> bool {
         is_modern(self.cx)
@@ -44,11 +66,6 @@ impl Call<'_> {
             .get(name)
             .and_then(Value::as_str)
             .unwrap_or_default()
-    }
-
-    /// The answer under this key; what is no object is no answer.
-    pub fn response(&self, key: &str) -> Option<&Value> {
-        self.responses.get(key).filter(|answer| answer.is_object())
     }
 
     pub fn declared(&self) -> ClientCapabilities {
@@ -69,26 +86,96 @@ impl Call<'_> {
         Ok(())
     }
 
-    /// The result that asks the client for input (modern era).
-    pub fn needs<const N: usize>(
+    /// The client's answer to each question, under its key.
+    ///
+    /// Legacy era: by requests of the server, all at once, on the stream of this call. Modern era: what this
+    /// call brought; where an answer is missing, the call ends with the result that asks for it, with the state.
+    pub async fn ask<'q>(
         &self,
         state: Option<&Value>,
-        asked: [(&str, InputRequest); N],
-    ) -> Result<InputRequiredResult, ErrorData> {
-        let asked: InputRequests = asked.map(|(key, request)| (key.to_owned(), request)).into();
-        self.needs_all(state, asked)
+        questions: impl IntoIterator<Item = (&'q str, InputRequest)>,
+    ) -> Result<InputResponses, Stop> {
+        let questions = questions.into_iter();
+        let questions: InputRequests = questions
+            .map(|(key, question)| (key.to_owned(), question))
+            .collect();
+        for question in questions.values() {
+            self.require(capability_of(question)).map_err(|lack| {
+                if self.modern() {
+                    Stop::Fault(lack)
+                } else {
+                    // The legacy era has no error of the protocol for it.
+                    Stop::Failed(lack.message.into_owned())
+                }
+            })?;
+        }
+        if self.modern() {
+            self.given(state, questions)
+        } else {
+            self.request(questions).await
+        }
     }
 
-    pub fn needs_all(
+    /// The same for a question alone, without a state, whose key does not matter.
+    pub async fn ask_one(&self, question: InputRequest) -> Result<Value, Stop> {
+        let mut answers = self.ask(None, [("answer", question)]).await?;
+        Ok(answers.remove("answer").unwrap_or_default())
+    }
+
+    fn given(
         &self,
         state: Option<&Value>,
-        asked: InputRequests,
-    ) -> Result<InputRequiredResult, ErrorData> {
-        for request in asked.values() {
-            self.require(capability_of(request))?;
+        questions: InputRequests,
+    ) -> Result<InputResponses, Stop> {
+        // A state that was changed on its way is refused, whatever the tool; an answer without the state that was
+        // sent with its question is none.
+        let complete = self.state()?.is_some() || state.is_none();
+        let mut given = InputResponses::new();
+        let mut missing = InputRequests::new();
+        for (key, question) in questions {
+            let answer = self.responses.get(&key).filter(|_| complete);
+            match answer.filter(|answer| answers(&question, answer)) {
+                Some(answer) => {
+                    given.insert(key, answer.clone());
+                }
+                None => {
+                    missing.insert(key, question);
+                }
+            }
+        }
+        // What is answered is not asked for again.
+        if missing.is_empty() {
+            return Ok(given);
         }
         let sealed = state.map(|state| self.seal(state)).transpose()?;
-        Ok(InputRequiredResult::new(Some(asked), sealed))
+        Err(Stop::Asking(InputRequiredResult::new(
+            Some(missing),
+            sealed,
+        )))
+    }
+
+    async fn request(&self, questions: InputRequests) -> Result<InputResponses, Stop> {
+        let mut sent = Vec::new();
+        for (key, question) in questions {
+            let request = match question.clone() {
+                InputRequest::Elicitation(it) => ServerRequest::ElicitRequest(it),
+                InputRequest::CreateMessage(it) => ServerRequest::CreateMessageRequest(it),
+                InputRequest::ListRoots(it) => ServerRequest::ListRootsRequest(it),
+                _ => unreachable!("no other is made in questions.rs"),
+            };
+            let options = PeerRequestOptions::no_options();
+            let waiting = self.cx.peer.send_cancellable_request(request, options);
+            sent.push((key, question, waiting.await?));
+        }
+        let mut given = InputResponses::new();
+        for (key, question, waiting) in sent {
+            let answer = json!(waiting.await_response().await?);
+            if !answers(&question, &answer) {
+                return Err(ServiceError::UnexpectedResponse.into());
+            }
+            given.insert(key, answer);
+        }
+        Ok(given)
     }
 
     fn seal(&self, state: &Value) -> Result<String, ErrorData> {
@@ -151,7 +238,7 @@ fn rank(level: LoggingLevel) -> usize {
     LEVELS.iter().position(|it| name == *it).unwrap_or_default()
 }
 
-fn capability_of(request: &InputRequest) -> ClientCapabilities {
+pub fn capability_of(request: &InputRequest) -> ClientCapabilities {
     let builder = ClientCapabilities::builder();
     match request {
         InputRequest::Elicitation(_) => builder.enable_elicitation().build(),

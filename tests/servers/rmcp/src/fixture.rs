@@ -38,6 +38,8 @@ pub struct Shared {
     pub era: Era,
     pub changes: Changes,
     pub tasks: TaskManager,
+    /// Calls that their client cancelled.
+    pub cancelled: AtomicU64,
     /// Seals what goes out as `requestState`, and refuses what comes back changed.
     pub state: RequestStateCodec,
     next_session: AtomicU64,
@@ -49,6 +51,7 @@ impl Shared {
             era,
             changes: Changes::default(),
             tasks: TaskManager::new(),
+            cancelled: AtomicU64::new(0),
             state: RequestStateCodec::new(STATE_KEY),
             next_session: AtomicU64::new(0),
         })
@@ -239,12 +242,10 @@ impl ServerHandler for Fixture {
         Ok(())
     }
 
-    async fn list_prompts(&self, _: Page, cx: Context) -> Result<ListPromptsResult, ErrorData> {
-        Ok(
-            ListPromptsResult::with_all_items(prompts::listed(is_modern(&cx)))
-                .with_ttl_ms(LISTS_TTL_MS)
-                .with_cache_scope(CacheScope::Public),
-        )
+    async fn list_prompts(&self, _: Page, _: Context) -> Result<ListPromptsResult, ErrorData> {
+        Ok(ListPromptsResult::with_all_items(prompts::listed())
+            .with_ttl_ms(LISTS_TTL_MS)
+            .with_cache_scope(CacheScope::Public))
     }
 
     async fn get_prompt(
@@ -260,6 +261,7 @@ impl ServerHandler for Fixture {
             responses: request.input_responses.unwrap_or_default(),
             state: request.request_state,
         })
+        .await
     }
 
     async fn complete(

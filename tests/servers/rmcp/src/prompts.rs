@@ -5,11 +5,9 @@ use rmcp::model::{
     PromptMessage, Role,
 };
 
-use crate::call::Call;
+use crate::call::{Call, Stop};
 use crate::questions::{field, filled_in};
 use crate::resources::{self, PNG};
-
-const WITH_INPUT: &str = "test_input_required_result_prompt";
 
 /// Name, description, required arguments.
 const PROMPTS: &[(&str, &str, &[&str])] = &[
@@ -25,14 +23,16 @@ const PROMPTS: &[(&str, &str, &[&str])] = &[
         &["resourceUri"],
     ),
     ("test_prompt_with_image", "Holds a picture", &[]),
-    (WITH_INPUT, "Asks for its context first", &[]),
+    (
+        "test_input_required_result_prompt",
+        "Asks for its context first",
+        &[],
+    ),
 ];
 
-pub fn listed(modern: bool) -> Vec<Prompt> {
-    let prompts = PROMPTS
+pub fn listed() -> Vec<Prompt> {
+    PROMPTS
         .iter()
-        .filter(|(name, ..)| modern || *name != WITH_INPUT);
-    prompts
         .map(|&(name, description, arguments)| {
             let argument = |&name: &&str| {
                 PromptArgument::new(name)
@@ -49,11 +49,8 @@ pub fn listed(modern: bool) -> Vec<Prompt> {
         .collect()
 }
 
-pub fn get(call: &Call<'_>) -> Result<GetPromptResponse, ErrorData> {
-    let known = PROMPTS.iter().find(|(name, ..)| *name == call.target);
-    let Some((name, _, arguments)) =
-        known.filter(|(name, ..)| call.modern() || *name != WITH_INPUT)
-    else {
+pub async fn get(call: &Call<'_>) -> Result<GetPromptResponse, ErrorData> {
+    let Some((name, _, arguments)) = PROMPTS.iter().find(|(name, ..)| *name == call.target) else {
         return Err(ErrorData::invalid_params(
             format!("Unknown prompt: {}", call.target),
             None,
@@ -91,19 +88,21 @@ pub fn get(call: &Call<'_>) -> Result<GetPromptResponse, ErrorData> {
             ContentBlock::image(PNG, "image/png"),
             ContentBlock::text("Please analyze the image above."),
         ],
-        _ => match call.response("user_context") {
-            Some(answer) => vec![ContentBlock::text(format!(
-                "Context: {}",
-                filled_in(answer, "context")
-            ))],
-            None => {
-                let question = field("What context should the prompt use?", "context", "string");
-                return Ok(call.needs(None, [("user_context", question)])?.into());
-            }
+        _ => match context(call).await {
+            Ok(context) => vec![ContentBlock::text(format!("Context: {context}"))],
+            Err(Stop::Asking(result)) => return Ok(result.into()),
+            Err(Stop::Failed(said)) => return Err(ErrorData::internal_error(said, None)),
+            Err(Stop::Fault(fault)) => return Err(fault),
         },
     };
     let messages = blocks
         .into_iter()
         .map(|block| PromptMessage::new(Role::User, block));
     Ok(GetPromptResult::new(messages.collect()).into())
+}
+
+async fn context(call: &Call<'_>) -> Result<String, Stop> {
+    let question = field("What context should the prompt use?", "context", "string");
+    let answers = call.ask(None, [("user_context", question)]).await?;
+    Ok(filled_in(&answers["user_context"], "context"))
 }

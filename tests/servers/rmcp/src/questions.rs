@@ -17,10 +17,14 @@ pub fn form(message: &str, fields: Value, required: &[&str]) -> ElicitRequestPar
     }
 }
 
+pub fn elicitation(form: ElicitRequestParams) -> InputRequest {
+    InputRequest::Elicitation(ElicitRequest::new(form))
+}
+
 /// A form of one required field.
 pub fn field(message: &str, name: &str, kind: &str) -> InputRequest {
     let fields = Map::from_iter([(name.to_owned(), json!({"type": kind}))]);
-    InputRequest::Elicitation(ElicitRequest::new(form(message, fields.into(), &[name])))
+    elicitation(form(message, fields.into(), &[name]))
 }
 
 pub fn name() -> InputRequest {
@@ -31,16 +35,23 @@ pub fn confirmation() -> InputRequest {
     field("Please confirm", "ok", "boolean")
 }
 
-pub fn sample(prompt: &str, tokens_max: u32) -> CreateMessageRequestParams {
-    CreateMessageRequestParams::new(vec![SamplingMessage::user_text(prompt)], tokens_max)
-}
-
 pub fn sampling(prompt: &str, tokens_max: u32) -> InputRequest {
-    InputRequest::CreateMessage(CreateMessageRequest::new(sample(prompt, tokens_max)))
+    let messages = vec![SamplingMessage::user_text(prompt)];
+    let params = CreateMessageRequestParams::new(messages, tokens_max);
+    InputRequest::CreateMessage(CreateMessageRequest::new(params))
 }
 
 pub fn roots() -> InputRequest {
     InputRequest::ListRoots(ListRootsRequest::default())
+}
+
+/// Whether this is an answer to the question, by what every such answer has.
+pub fn answers(question: &InputRequest, answer: &Value) -> bool {
+    match question {
+        InputRequest::Elicitation(_) => answer["action"].is_string(),
+        InputRequest::CreateMessage(_) => answer["model"].is_string(),
+        _ => answer["roots"].is_array(),
+    }
 }
 
 /// What a form brought under `key`.

@@ -2,20 +2,28 @@
 
 mod ask;
 mod content;
-mod input;
 mod task;
 mod tell;
 
 use rmcp::model::{CallToolResponse, ErrorData, Tool};
 use serde_json::{Value, json};
 
-use crate::call::Call;
+use crate::call::{Call, Stop, failed};
 
 /// A row of a table of tools.
 pub struct Row {
     name: &'static str,
     description: &'static str,
     schema: Schema,
+    eras: Eras,
+}
+
+/// Where a tool can work.
+#[derive(PartialEq)]
+enum Eras {
+    Both,
+    Legacy,
+    Modern,
 }
 
 pub enum Schema {
@@ -26,16 +34,37 @@ pub enum Schema {
 
 pub const NOTHING: Schema = Schema::Strings(&[]);
 
-/// `(name, description, schema)` as a row.
+/// `(name, description, schema)` as a row, of both eras.
 pub const fn row(name: &'static str, description: &'static str, schema: Schema) -> Row {
     Row {
         name,
         description,
         schema,
+        eras: Eras::Both,
     }
 }
 
 impl Row {
+    /// … of this era alone.
+    pub const fn legacy(self) -> Self {
+        Self {
+            eras: Eras::Legacy,
+            ..self
+        }
+    }
+
+    /// … of this era alone.
+    pub const fn modern(self) -> Self {
+        Self {
+            eras: Eras::Modern,
+            ..self
+        }
+    }
+
+    fn works(&self, modern: bool) -> bool {
+        self.eras == Eras::Both || modern == (self.eras == Eras::Modern)
+    }
+
     fn tool(&self) -> Tool {
         let schema = match self.schema {
             Schema::Strings([]) => json!({"type": "object", "properties": {}}),
@@ -60,46 +89,31 @@ enum Kind {
     Content,
     /// Tells something while it runs.
     Tell,
-    /// Asks its client while it runs.
+    /// Asks its client first.
     Ask,
-    /// Asks its client by its result.
-    Input,
     /// Goes on after its result.
     Task,
 }
 
 impl Kind {
-    const ALL: [Self; 5] = [
-        Self::Content,
-        Self::Tell,
-        Self::Ask,
-        Self::Input,
-        Self::Task,
-    ];
+    const ALL: [Self; 4] = [Self::Content, Self::Tell, Self::Ask, Self::Task];
 
     fn rows(self) -> &'static [Row] {
         match self {
             Self::Content => content::TOOLS,
             Self::Tell => tell::TOOLS,
             Self::Ask => ask::TOOLS,
-            Self::Input => input::TOOLS,
             Self::Task => task::TOOLS,
-        }
-    }
-
-    /// Each era is shown what can work in it.
-    fn works(self, modern: bool) -> bool {
-        match self {
-            Self::Content | Self::Tell => true,
-            Self::Ask => !modern,
-            Self::Input | Self::Task => modern,
         }
     }
 }
 
+/// Each era is shown what can work in it.
 pub fn listed(modern: bool) -> Vec<Tool> {
-    let kinds = Kind::ALL.into_iter().filter(|kind| kind.works(modern));
-    kinds.flat_map(Kind::rows).map(Row::tool).collect()
+    let rows = Kind::ALL.into_iter().flat_map(Kind::rows);
+    rows.filter(|row| row.works(modern))
+        .map(Row::tool)
+        .collect()
 }
 
 pub fn named(name: &str) -> Option<Tool> {
@@ -108,19 +122,24 @@ pub fn named(name: &str) -> Option<Tool> {
 }
 
 pub async fn call(call: &Call<'_>) -> Result<CallToolResponse, ErrorData> {
-    let has = |kind: &Kind| kind.rows().iter().any(|row| row.name == call.target);
-    let mut kinds = Kind::ALL
+    let is = |row: &Row| row.name == call.target && row.works(call.modern());
+    let outcome = match Kind::ALL
         .into_iter()
-        .filter(|kind| kind.works(call.modern()));
-    match kinds.find(has) {
+        .find(|kind| kind.rows().iter().any(is))
+    {
         Some(Kind::Content) => Ok(content::call(call)),
         Some(Kind::Tell) => Ok(tell::call(call).await),
-        Some(Kind::Ask) => Ok(ask::call(call).await),
-        Some(Kind::Input) => input::call(call).await,
+        Some(Kind::Ask) => ask::call(call).await,
         Some(Kind::Task) => task::call(call).await,
-        None => Err(ErrorData::invalid_params(
-            format!("Unknown tool: {}", call.target),
-            None,
-        )),
+        None => {
+            let unknown = format!("Unknown tool: {}", call.target);
+            Err(ErrorData::invalid_params(unknown, None).into())
+        }
+    };
+    match outcome {
+        Ok(result) => Ok(result),
+        Err(Stop::Asking(result)) => Ok(result.into()),
+        Err(Stop::Failed(said)) => Ok(failed(said)),
+        Err(Stop::Fault(fault)) => Err(fault),
     }
 }

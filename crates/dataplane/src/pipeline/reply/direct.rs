@@ -57,7 +57,8 @@ pub(super) async fn finish(
             Patience::Call(Deadline::new(time(call)))
         };
         let asked = call.message.id.as_ref().map(envelope::Id::key);
-        let body = EventBody::of_server(incoming, patience, asked, screened, recording);
+        let reading = (patience, !call.is_modern());
+        let body = EventBody::of_server(incoming, reading, asked, screened, recording);
         let mut response = event_stream(body.into());
         super::begin_session(&mut response, forwarded.session.as_deref());
         return response;
@@ -157,6 +158,7 @@ fn message(
         tool_error: read.is_error,
         status: status.as_u16(),
         session,
+        event: None,
         body,
     })
 }

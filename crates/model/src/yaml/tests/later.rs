@@ -30,7 +30,6 @@ spec:
     assert_eq!(
         paths,
         [
-            "spec.tenancy",
             "spec.config[0].from",
             "spec.config[1].from",
             "spec.config[1].as",

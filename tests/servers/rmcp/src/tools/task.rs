@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use super::{NOTHING, Row, Schema, row};
-use crate::call::{Call, text};
+use crate::call::{Call, Stop, text};
 use crate::questions::{field, filled_in, name};
 
 /// What a client is told to wait before it asks again.
@@ -24,38 +24,44 @@ pub const TOOLS: &[Row] = &[
         "greet",
         "Greets at once, never as a task",
         Schema::Strings(&["name"]),
-    ),
+    )
+    .modern(),
     row(
         "slow_compute",
         "Takes its seconds; a task for those who know tasks",
         Schema::Own(slow_schema),
-    ),
-    row("failing_job", "A task whose tool fails", NOTHING),
+    )
+    .modern(),
+    row("failing_job", "A task whose tool fails", NOTHING).modern(),
     row(
         "protocol_error_job",
         "A task that ends in an error of the protocol",
         NOTHING,
-    ),
+    )
+    .modern(),
     row(
         "confirm_delete",
         "A task that asks for a confirmation",
         Schema::Strings(&["filename"]),
-    ),
+    )
+    .modern(),
     row(
         "multi_input",
         "A task that asks two things at once",
         NOTHING,
-    ),
+    )
+    .modern(),
     row(
         "test_tool_with_task",
         "Asks for a name, then goes on as a task",
         NOTHING,
-    ),
+    )
+    .modern(),
 ];
 
 type Outcome = Result<CallToolResult, TaskExit>;
 
-pub async fn call(call: &Call<'_>) -> Result<CallToolResponse, ErrorData> {
+pub async fn call(call: &Call<'_>) -> Result<CallToolResponse, Stop> {
     let tasks = call.declared().supports_tasks();
     match call.target {
         "greet" => Ok(text(format!("Hello, {}!", call.argument("name")))),
@@ -72,14 +78,15 @@ pub async fn call(call: &Call<'_>) -> Result<CallToolResponse, ErrorData> {
             sleep(wait).await;
             Ok(text(format!("Computed for {wait:?}")))
         }
-        "protocol_error_job" if !tasks => Err(broken()),
+        "protocol_error_job" if !tasks => Err(broken().into()),
         "protocol_error_job" => Ok(spawn(call, |_| async {
             sleep(Duration::from_millis(200)).await;
             Err(TaskExit::Error(broken()))
         })),
         _ if !tasks => Err(ErrorData::missing_required_client_capability(
             ClientCapabilities::builder().enable_tasks().build(),
-        )),
+        )
+        .into()),
         "failing_job" => Ok(spawn(call, |_| async {
             sleep(Duration::from_secs(1)).await;
             Ok(CallToolResult::error(vec![ContentBlock::text(
@@ -91,16 +98,14 @@ pub async fn call(call: &Call<'_>) -> Result<CallToolResponse, ErrorData> {
             Ok(spawn(call, |task| confirm(task, file)))
         }
         "multi_input" => Ok(spawn(call, two_inputs)),
-        _ => match call.response("user_name") {
-            None => Ok(call.needs(None, [("user_name", name())])?.into()),
-            Some(answer) => {
-                let name = filled_in(answer, "name");
-                Ok(spawn(call, |_| async move {
-                    sleep(Duration::from_millis(200)).await;
-                    done(format!("Hello, {name}!"))
-                }))
-            }
-        },
+        _ => {
+            let answers = call.ask(None, [("user_name", name())]).await?;
+            let name = filled_in(&answers["user_name"], "name");
+            Ok(spawn(call, |_| async move {
+                sleep(Duration::from_millis(200)).await;
+                done(format!("Hello, {name}!"))
+            }))
+        }
     }
 }
 

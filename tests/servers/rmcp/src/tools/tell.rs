@@ -1,9 +1,10 @@
 //! Tools that tell something while they run.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rmcp::model::{CallToolResponse, LoggingLevel};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::{NOTHING, Row, row};
 use crate::call::{Call, text};
@@ -11,6 +12,8 @@ use crate::resources::WATCHED;
 
 /// Between two notifications, so that they are seen one by one.
 const STEP: Duration = Duration::from_millis(50);
+/// The longest wait.
+const WAIT: Duration = Duration::from_secs(60);
 
 pub const TOOLS: &[Row] = &[
     row("test_tool_with_logging", "Logs three lines", NOTHING),
@@ -39,11 +42,27 @@ pub const TOOLS: &[Row] = &[
         "Says that test://watched-resource changed",
         NOTHING,
     ),
+    row("test_wait", "Waits until it is cancelled", NOTHING),
+    row("test_cancelled_calls", "How many were cancelled", NOTHING),
+    row(
+        "test_reconnection",
+        "Takes longer than its stream may last",
+        NOTHING,
+    )
+    .legacy(),
 ];
 
 pub async fn call(call: &Call<'_>) -> CallToolResponse {
     let (peer, changes) = (&call.cx.peer, &call.fixture.shared.changes);
+    let cancelled = &call.fixture.shared.cancelled;
     text(match call.target {
+        "test_cancelled_calls" => return text(cancelled.load(Ordering::Relaxed).to_string()),
+        "test_wait" => {
+            if timeout(WAIT, call.cx.ct.cancelled()).await.is_ok() {
+                cancelled.fetch_add(1, Ordering::Relaxed);
+            }
+            "Nobody cancelled"
+        }
         "test_tool_with_logging" => {
             for line in [
                 "Tool execution started",
@@ -88,9 +107,13 @@ pub async fn call(call: &Call<'_>) -> CallToolResponse {
             }
             "Said that prompts changed"
         }
-        _ => {
+        "test_trigger_resource_update" => {
             changes.resource_changed(WATCHED).await;
             "Said that test://watched-resource changed"
+        }
+        _ => {
+            sleep(Duration::from_millis(200)).await;
+            "The result of a long call"
         }
     })
 }

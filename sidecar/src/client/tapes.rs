@@ -1,0 +1,230 @@
+//! What was said on the streams of one client, so that it can go on with one that it lost: on whatever edge it comes back,
+//! the stream is here (2025-11-25, basic/transports, "Resumability and Redelivery").
+//!
+//! The id of an event is `{stream}-{count}`. Bounded: of each stream the newest messages are kept, of a client the newest
+//! streams, and a stream that has ended only for a while.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dataplane::deliver::{Message, Tape};
+use mcp::revision::Revision;
+use parking_lot::Mutex;
+use runtime::drain::Drain;
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+
+/// Streams of one client that are kept.
+const STREAMS_MAX: usize = 16;
+/// Messages of one stream.
+const MESSAGES_MAX: usize = 128;
+/// Their bytes; the last message is kept whatever its size.
+const BYTES_MAX: usize = 64 << 10;
+/// How long a stream is kept that has ended.
+const KEPT: Duration = Duration::from_secs(120);
+/// Messages that a client which has come back may be behind.
+const BEHIND_MAX: usize = 16;
+
+/// All streams of one client that are kept. Locked for a look-up.
+#[derive(Debug, Default)]
+pub struct Tapes(Mutex<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    next: u64,
+    reels: VecDeque<Arc<Reel>>,
+}
+
+/// One stream.
+#[derive(Debug)]
+pub struct Reel {
+    name: u64,
+    primes: bool,
+    drain: Drain,
+    state: Mutex<State>,
+    /// Written with each change.
+    changed: watch::Sender<u64>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    kept: VecDeque<(u64, Message)>,
+    bytes: usize,
+    count: u64,
+    ended: Option<Instant>,
+}
+
+impl Tapes {
+    /// Keeps another stream, of a client that speaks `revision`.
+    pub fn begin(&self, revision: Revision, drain: &Drain) -> Arc<Reel> {
+        let mut inner = self.0.lock();
+        inner.next += 1;
+        let reel = Arc::new(Reel {
+            name: inner.next,
+            primes: revision >= Revision::V2025_11_25,
+            drain: drain.clone(),
+            state: Mutex::default(),
+            changed: watch::Sender::new(0),
+        });
+        inner.reels.retain(|reel| !reel.is_old());
+        if inner.reels.len() >= STREAMS_MAX {
+            // One that has ended goes before one that goes on.
+            let ended = inner.reels.iter().position(|reel| reel.has_ended());
+            inner.reels.remove(ended.unwrap_or(0));
+        }
+        inner.reels.push_back(reel.clone());
+        reel
+    }
+
+    /// What comes after the event with this id, on the stream that it is of. `None`: it is not kept (any more).
+    pub fn after(&self, event: &str) -> Option<mpsc::Receiver<Message>> {
+        let (name, count) = event.split_once('-')?;
+        let (name, count) = (name.parse::<u64>().ok()?, count.parse::<u64>().ok()?);
+        let reel = {
+            let inner = self.0.lock();
+            inner.reels.iter().find(|reel| reel.name == name)?.clone()
+        };
+        let (says, heard) = mpsc::channel(BEHIND_MAX);
+        let drain = reel.drain.clone();
+        drain.spawn("resumed stream", reel.play(count, says));
+        Some(heard)
+    }
+
+    /// Forgets all.
+    pub fn clear(&self) {
+        self.0.lock().reels.clear();
+    }
+}
+
+impl Reel {
+    /// Says what comes after `count`, until the stream ends or nobody listens.
+    async fn play(self: Arc<Self>, mut count: u64, says: mpsc::Sender<Message>) {
+        let mut changed = self.changed.subscribe();
+        loop {
+            let (next, ended) = {
+                let state = self.state.lock();
+                let next = state.kept.iter().find(|(at, _)| *at > count).cloned();
+                (next, state.ended.is_some())
+            };
+            if let Some((at, message)) = next {
+                count = at;
+                let event = Some(self.id(at));
+                if says.send(Message { event, ..message }).await.is_err() {
+                    return;
+                }
+                continue;
+            }
+            if ended {
+                return;
+            }
+            tokio::select! {
+                () = says.closed() => return,
+                () = self.drain.signaled() => return,
+                changed = changed.changed() => if changed.is_err() { return },
+            }
+        }
+    }
+
+    fn id(&self, at: u64) -> Box<str> {
+        format!("{}-{at}", self.name).into()
+    }
+
+    fn has_ended(&self) -> bool {
+        self.state.lock().ended.is_some()
+    }
+
+    fn is_old(&self) -> bool {
+        let ended = self.state.lock().ended;
+        ended.is_some_and(|ended| ended.elapsed() > KEPT)
+    }
+}
+
+impl Tape for Reel {
+    fn keep(&self, message: &Message) -> Box<str> {
+        let at = {
+            let mut state = self.state.lock();
+            state.count += 1;
+            let at = state.count;
+            state.bytes += message.body.len();
+            state.kept.push_back((at, message.clone()));
+            while state.kept.len() > 1
+                && (state.kept.len() > MESSAGES_MAX || state.bytes > BYTES_MAX)
+            {
+                let lost = state.kept.pop_front();
+                state.bytes -= lost.map_or(0, |(_, lost)| lost.body.len());
+            }
+            at
+        };
+        self.changed.send_modify(|changes| *changes += 1);
+        self.id(at)
+    }
+
+    fn end(&self) {
+        self.state.lock().ended = Some(Instant::now());
+        self.changed.send_modify(|changes| *changes += 1);
+    }
+
+    fn prime(&self) -> Option<Box<str>> {
+        self.primes.then(|| self.id(0))
+    }
+
+    fn spawn(&self, task: Pin<Box<dyn Future<Output = ()> + Send>>) {
+        self.drain.spawn("reply that is kept", task);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use bytes::Bytes;
+    use mcp::envelope::Kind;
+
+    use super::*;
+
+    fn say(text: &str) -> Message {
+        Message::said(Kind::Notification, Bytes::from(text.to_owned()))
+    }
+
+    #[tokio::test]
+    async fn a_lost_stream_goes_on_where_it_was_lost() {
+        let tapes = Tapes::default();
+        let reel = tapes.begin(Revision::LATEST_LEGACY, &Drain::new());
+        let primed = reel.prime().unwrap();
+        let ids: Vec<_> = ["a", "b"].map(|text| reel.keep(&say(text))).into();
+        let mut whole = tapes.after(&primed).unwrap();
+        let mut rest = tapes.after(&ids[0]).unwrap();
+        reel.keep(&say("c"));
+        reel.end();
+        let texts = async |stream: &mut mpsc::Receiver<Message>| {
+            let mut texts = Vec::new();
+            while let Some(message) = stream.recv().await {
+                assert!(message.event.is_some());
+                texts.push(String::from_utf8(message.body.to_vec()).unwrap());
+            }
+            texts
+        };
+        assert_eq!(texts(&mut whole).await, ["a", "b", "c"]);
+        assert_eq!(texts(&mut rest).await, ["b", "c"]);
+        assert!(tapes.after("9-0").is_none() && tapes.after("x").is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_kept_is_bounded() {
+        let tapes = Tapes::default();
+        let drain = Drain::new();
+        let first = tapes.begin(Revision::V2025_06_18, &drain);
+        assert_eq!(first.prime(), None, "older clients know nothing of it");
+        for n in 0..1000 {
+            first.keep(&say(&format!("{n} {}", "x".repeat(1000))));
+        }
+        assert!(first.state.lock().bytes <= BYTES_MAX);
+        first.end();
+        for _ in 0..STREAMS_MAX {
+            tapes.begin(Revision::V2025_06_18, &drain);
+        }
+        assert!(tapes.after("1-0").is_none());
+        assert_eq!(tapes.0.lock().reels.len(), STREAMS_MAX);
+    }
+}

@@ -1,0 +1,113 @@
+//! GET and DELETE of a legacy session: its own stream, and its end.
+
+use std::sync::Arc;
+
+use dataplane::deliver::standing::{self, LAST_EVENT_ID, Standing, Stood};
+use dataplane::refusal::{Fault, Refused};
+use http::{Method, StatusCode};
+use mcp::headers::MCP_PROTOCOL_VERSION;
+use mcp::revision::{Era, Revision};
+
+use super::sessions::direct_session;
+use super::{Sidecar, methods};
+use crate::client::Client;
+use crate::talk::attend;
+use crate::upstream::feed::Listener;
+use crate::upstream::link::Link;
+use crate::upstream::running::Target;
+use crate::upstream::session::{Ready, Route};
+
+impl Sidecar {
+    pub(super) async fn stand_at(&self, standing: &Standing<'_>) -> Result<Stood, Refused> {
+        let Route::Ready(ready) = self.upstream.route() else {
+            return Err(away(format!("{} is not running", self.server)));
+        };
+        if let Some(session) = direct_session(Some(standing.session)) {
+            let Target::Http(server) = &ready.target else {
+                return Err(Refused::session_ended());
+            };
+            let sent = standing::send(server.egress(), server.upstream(), standing, session);
+            return Ok(Stood::of(standing.method, sent.await?, true));
+        }
+        let version = standing.headers.get(MCP_PROTOCOL_VERSION);
+        let version = version.and_then(|version| version.to_str().ok());
+        let revision = version.and_then(Revision::parse);
+        let revision = revision.unwrap_or(Revision::V2025_03_26);
+        let user = &standing.principal.user;
+        let around = (standing.headers, &*ready);
+        let client = self.held(standing.session, user, revision, around);
+        let client = client.map_err(|_| Refused::session_ended())?;
+        if standing.method == Method::DELETE {
+            self.clients.end(&client);
+            return Ok(Stood::Ended(StatusCode::NO_CONTENT));
+        }
+        if let Some(last) = standing.headers.get(LAST_EVENT_ID) {
+            let last = last.to_str().ok();
+            // What is not kept any more begins anew with what is said from now on.
+            if let Some(messages) = last.and_then(|last| client.tapes.after(last)) {
+                return Ok(Stood::Messages {
+                    messages,
+                    guard: Box::new(()),
+                    is_seen: true,
+                });
+            }
+        }
+        self.listen(standing, &client, &ready).await
+    }
+
+    /// The stream of a session that is held here.
+    async fn listen(
+        &self,
+        standing: &Standing<'_>,
+        client: &Arc<Client>,
+        ready: &Arc<Ready>,
+    ) -> Result<Stood, Refused> {
+        let unavailable = |fault: Fault| away(fault.message);
+        if let Target::Http(server) = &ready.target
+            && ready.greeting.revision.era() == Era::Legacy
+        {
+            let id = server.id_of(&client.who).await;
+            let id = id.map_err(|error| away(error.to_string()))?;
+            let sent = standing::send(server.egress(), server.upstream(), standing, &id);
+            return Ok(Stood::of(standing.method, sent.await?, true));
+        }
+        let line = methods::line_of(client, ready).await.map_err(unavailable)?;
+        let process = line.process();
+        if let Some(link) = &process {
+            let listener: Arc<dyn Listener> = client.clone();
+            link.feed().add(Arc::downgrade(&listener));
+        }
+        let is_modern = ready.greeting.revision.era() == Era::Modern;
+        let held = if is_modern {
+            let line_of_ours = methods::line_of(client, ready).await.map_err(unavailable)?;
+            // Where the server tells of nothing, the stream is there all the same: calls may need it.
+            if let Err(fault) = attend::attend(client, line_of_ours, ready).await {
+                tracing::debug!(why = fault.message, "the server cannot be listened to");
+            }
+            None
+        } else {
+            Some(line)
+        };
+        let messages = client.outbox.attend();
+        // As long as somebody listens, the process is not ended.
+        Ok(Stood::Messages {
+            messages,
+            guard: Box::new(held),
+            is_seen: false,
+        })
+    }
+}
+
+fn away(message: String) -> Refused {
+    Refused::new(StatusCode::SERVICE_UNAVAILABLE, message)
+}
+
+impl crate::talk::line::Line {
+    /// The process that it leads to.
+    fn process(&self) -> Option<Link> {
+        match self {
+            Self::Process(link, _) => Some(link.clone()),
+            Self::Http(..) => None,
+        }
+    }
+}

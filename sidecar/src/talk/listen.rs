@@ -1,0 +1,411 @@
+//! What servers say about no call, for clients of either era: a modern client listens by a request of its own, a legacy
+//! one by its session.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use dataplane::call::Call;
+use dataplane::deliver::{Events, Message, Reply};
+use dataplane::refusal::Fault;
+use mcp::edit::{Edits, quoted};
+use mcp::envelope::Kind;
+use mcp::method;
+use mcp::revision::Era;
+use mcp::walk;
+use parking_lot::Mutex;
+use serde_json::{Map, Value, json};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::Setting;
+use super::line::Line;
+use crate::bridge::{Side, Way};
+use crate::serve::{failed, fault};
+use crate::upstream::Error;
+use crate::upstream::feed::{Feed, Listener};
+use crate::upstream::greeting::Greeting;
+use crate::upstream::response::{Heard, SUBSCRIPTION_KEY};
+use crate::upstream::ticket::{Abandoned, Ask, Event};
+
+/// A stream without an end of its own: no answer is ever due.
+const ENDLESS: Duration = Duration::from_secs(30 * 24 * 3600);
+/// Messages that a listener may be behind; one that is further behind is ended, and listens anew.
+const BEHIND_MAX: usize = 64;
+/// Resources that one listener may name.
+const RESOURCES_MAX: usize = 1024;
+
+/// What somebody wants to hear of.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Interest {
+    pub(crate) tools: bool,
+    pub(crate) prompts: bool,
+    pub(crate) resources: bool,
+    pub(crate) uris: BTreeSet<String>,
+}
+
+impl Interest {
+    fn of(call: &Call<'_>) -> Self {
+        let find = |object, key: &str| walk::find(call.body, object, key);
+        let wanted = call.message.params.and_then(|p| find(p, "notifications"));
+        let Some(wanted) = wanted else {
+            return Self::default();
+        };
+        let is_true = |key| find(wanted, key).is_some_and(|v| v.of(call.body) == b"true");
+        let uris = find(wanted, "resourceSubscriptions");
+        let uris = uris
+            .into_iter()
+            .flat_map(|uris| walk::elements(call.body, uris));
+        let texts = uris.filter_map(|uri| walk::text(uri.of(call.body)));
+        Self {
+            tools: is_true("toolsListChanged"),
+            prompts: is_true("promptsListChanged"),
+            resources: is_true("resourcesListChanged"),
+            uris: texts
+                .map(|text| text.into_owned())
+                .take(RESOURCES_MAX)
+                .collect(),
+        }
+    }
+
+    /// All that a server tells of its lists.
+    pub(crate) fn lists_of(greeting: &Greeting) -> Self {
+        let tells = |feature| greeting.offers_in(feature, "listChanged");
+        Self {
+            tools: tells("tools"),
+            prompts: tells("prompts"),
+            resources: tells("resources"),
+            uris: BTreeSet::new(),
+        }
+    }
+
+    fn cut(mut self, greeting: &Greeting) -> Self {
+        let offered = Self::lists_of(greeting);
+        self.tools &= offered.tools;
+        self.prompts &= offered.prompts;
+        self.resources &= offered.resources;
+        if !greeting.offers_in("resources", "subscribe") {
+            self.uris.clear();
+        }
+        self
+    }
+
+    fn hears(&self, heard: &Heard) -> bool {
+        match heard.method.as_str() {
+            method::TOOLS_LIST_CHANGED => self.tools,
+            method::PROMPTS_LIST_CHANGED => self.prompts,
+            method::RESOURCES_LIST_CHANGED => self.resources,
+            method::RESOURCES_UPDATED => {
+                let uri = heard.param("uri");
+                uri.is_some_and(|uri| self.uris.contains(&*uri))
+            }
+            _ => false,
+        }
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        let mut out = Map::new();
+        let flags = [
+            ("toolsListChanged", self.tools),
+            ("promptsListChanged", self.prompts),
+            ("resourcesListChanged", self.resources),
+        ];
+        for (key, _) in flags.iter().filter(|(_, wanted)| *wanted) {
+            out.insert((*key).to_owned(), true.into());
+        }
+        if !self.uris.is_empty() {
+            out.insert("resourceSubscriptions".to_owned(), json!(self.uris));
+        }
+        Value::Object(out)
+    }
+}
+
+/// Opens a modern client's subscription.
+///
+/// # Errors
+/// The server cannot be listened to.
+pub async fn listen(call: &Call<'_>, setting: &Setting<'_>) -> Result<Reply, Fault> {
+    if !call.sse {
+        return Err(Fault::not_bridgeable(
+            "a subscription is a stream: the Accept header must list text/event-stream",
+        ));
+    }
+    let ready = setting.ready;
+    let side = Side {
+        greeting: &ready.greeting,
+        own: ready.is_own(),
+    };
+    let way = side.way(call.revision.era());
+    let declared = super::declared(call);
+    let line = Line::to(call, setting, &declared, way, false).await?;
+    if way == Way::Same(Era::Modern) {
+        return pass_on(call, setting, line).await;
+    }
+    from_legacy(call, setting, line).await
+}
+
+/// The request of one who listens.
+pub(super) fn ask() -> Ask {
+    Ask {
+        origin: None,
+        progress: false,
+        hears: false,
+        listens: true,
+        limit: ENDLESS,
+        abandoned: Abandoned::Cancel,
+    }
+}
+
+/// A modern server's own subscription, under the client's id.
+async fn pass_on(call: &Call<'_>, setting: &Setting<'_>, line: Line) -> Result<Reply, Fault> {
+    let side = Side {
+        greeting: &setting.ready.greeting,
+        own: setting.ready.is_own(),
+    };
+    let translator = crate::bridge::cross(call, &side)?;
+    let mut underway = line.send(call, &translator, None, ask()).await?;
+    let id = translator.id().to_vec();
+    let first = match underway.next().await.map_err(fault)? {
+        Event::Response(response) => return translator.response(&response).map(Reply::Whole),
+        Event::Heard(heard) => tagged(&heard, &id),
+        Event::Progress(_) => None,
+    };
+    let first = first.ok_or_else(|| Fault::unavailable("the server acknowledges nothing"))?;
+    let translator = translator.into_owned();
+    let (client, rest) = mpsc::channel(BEHIND_MAX);
+    setting.drain.spawn("subscription", async move {
+        let _line = line;
+        loop {
+            let event = tokio::select! {
+                () = client.closed() => return,
+                event = underway.next() => event,
+            };
+            let said = match event {
+                Ok(Event::Heard(heard)) => tagged(&heard, &id),
+                Ok(Event::Progress(_)) => None,
+                Ok(Event::Response(_)) => Some(end(translator.id())),
+                Err(error) => Some(failed(&fault(error), translator.id())),
+            };
+            let Some(said) = said else { continue };
+            let is_last = said.kind == Kind::Response;
+            if client.send(said).await.is_err() || is_last {
+                return;
+            }
+        }
+    });
+    Ok(Reply::Events(Events {
+        first,
+        rest,
+        guard: Box::new(()),
+        tape: None,
+    }))
+}
+
+/// A subscription that is made up from what a legacy server says in its session.
+async fn from_legacy(call: &Call<'_>, setting: &Setting<'_>, line: Line) -> Result<Reply, Fault> {
+    let id = call.message.raw_id().unwrap_or(b"null").to_vec();
+    let (says, mut heard) = mpsc::channel(BEHIND_MAX);
+    let ears = Arc::new(Ears {
+        interest: Mutex::default(),
+        id: id.clone(),
+        says,
+        behind: CancellationToken::new(),
+    });
+    let wanted = Interest::of(call).cut(&setting.ready.greeting);
+    let (granted, held) = subscribe(line, wanted, &ears).await?;
+    *ears.interest.lock() = granted.clone();
+    let first = json!({"jsonrpc": "2.0", "method": method::SUBSCRIPTIONS_ACKNOWLEDGED,
+        "params": {"_meta": {}, "notifications": granted.json()}});
+    let first = with_id(&Bytes::from(first.to_string()), &id);
+    let first = first.ok_or_else(|| Fault::unavailable("nothing can be acknowledged"))?;
+    let first = Message::said(Kind::Notification, first);
+    let (client, rest) = mpsc::channel(BEHIND_MAX);
+    let drain = setting.drain.clone();
+    setting.drain.spawn("subscription", async move {
+        loop {
+            let said = tokio::select! {
+                () = client.closed() => break,
+                () = held.gone() => end(&id),
+                () = ears.behind.cancelled() => end(&id),
+                () = drain.signaled() => end(&id),
+                said = heard.recv() => match said {
+                    Some(said) => said,
+                    None => break,
+                },
+            };
+            let is_last = said.kind == Kind::Response;
+            if client.send(said).await.is_err() || is_last {
+                break;
+            }
+        }
+        held.release().await;
+    });
+    Ok(Reply::Events(Events {
+        first,
+        rest,
+        guard: Box::new(()),
+        tape: None,
+    }))
+}
+
+/// One who listens to a legacy server.
+struct Ears {
+    interest: Mutex<Interest>,
+    /// The raw id of the subscription.
+    id: Vec<u8>,
+    says: mpsc::Sender<Message>,
+    /// It does not keep up.
+    behind: CancellationToken,
+}
+
+impl Listener for Ears {
+    fn hear(&self, heard: &Heard) -> bool {
+        if heard.kind != Kind::Notification || !self.interest.lock().hears(heard) {
+            return false;
+        }
+        let Some(said) = tagged(heard, &self.id) else {
+            return false;
+        };
+        let is_said = self.says.try_send(said).is_ok();
+        if !is_said {
+            self.behind.cancel();
+        }
+        is_said
+    }
+}
+
+/// What is held as long as somebody listens.
+struct Held {
+    line: Line,
+    source: Source,
+    uris: BTreeSet<String>,
+}
+
+/// Where messages come from.
+enum Source {
+    Process,
+    Http(Arc<crate::upstream::http::Attended>),
+}
+
+impl Held {
+    fn feed(&self) -> Option<&Feed> {
+        match (&self.line, &self.source) {
+            (Line::Process(link, _), _) => Some(link.feed()),
+            (_, Source::Http(attended)) => Some(attended.feed()),
+            _ => None,
+        }
+    }
+
+    /// Ready when nothing will come any more.
+    async fn gone(&self) {
+        match (&self.line, &self.source) {
+            (Line::Process(link, _), _) => link.silent().await,
+            (_, Source::Http(attended)) => attended.over().await,
+            _ => std::future::pending().await,
+        }
+    }
+
+    /// Nobody listens any more: the server is told.
+    async fn release(self) {
+        for uri in &self.uris {
+            if self.feed().is_some_and(|feed| feed.no_longer(uri)) {
+                let params = json!({ "uri": uri });
+                let _ = self
+                    .line
+                    .order(method::RESOURCES_UNSUBSCRIBE, &params)
+                    .await;
+            }
+        }
+    }
+}
+
+/// Listens to a legacy server; what it really tells of.
+async fn subscribe(
+    line: Line,
+    wanted: Interest,
+    ears: &Arc<Ears>,
+) -> Result<(Interest, Held), Fault> {
+    let mut granted = wanted;
+    let source = match &line {
+        Line::Process(..) => Source::Process,
+        Line::Http(server, who) => match server.attend(who).await {
+            Ok(attended) => Source::Http(attended),
+            // Without a stream of its own, a session tells of nothing.
+            Err(Error::Invalid(_)) => {
+                granted = Interest::default();
+                let held = Held {
+                    line,
+                    source: Source::Process,
+                    uris: BTreeSet::new(),
+                };
+                return Ok((granted, held));
+            }
+            Err(error) => return Err(fault(error)),
+        },
+    };
+    let mut held = Held {
+        line,
+        source,
+        uris: BTreeSet::new(),
+    };
+    let listener: Arc<dyn Listener> = ears.clone();
+    if let Some(feed) = held.feed() {
+        feed.add(Arc::downgrade(&listener));
+    }
+    for uri in &granted.uris {
+        let is_first = held.feed().is_some_and(|feed| feed.want(uri));
+        held.uris.insert(uri.clone());
+        if is_first {
+            let params = json!({ "uri": uri });
+            let done = held.line.order(method::RESOURCES_SUBSCRIBE, &params).await;
+            if done.is_err() {
+                held.feed().map(|feed| feed.no_longer(uri));
+                held.uris.remove(uri);
+            }
+        }
+    }
+    granted.uris.clone_from(&held.uris);
+    Ok((granted, held))
+}
+
+/// A notification under the raw id of the subscription that it is for.
+fn tagged(heard: &Heard, id: &[u8]) -> Option<Message> {
+    with_id(&heard.bytes, id).map(|body| Message::said(Kind::Notification, body))
+}
+
+fn with_id(text: &Bytes, id: &[u8]) -> Option<Bytes> {
+    let root = walk::root(text);
+    let mut edits = Edits::new(text);
+    let meta = |meta: &[u8]| [b"{", &quoted(SUBSCRIPTION_KEY)[..], b":", meta, b"}"].concat();
+    match walk::find(text, root, "params") {
+        None => {
+            let params = [br#","params":{"_meta":"#, &meta(id)[..], b"}"].concat();
+            edits.insert(root.end - 1, params);
+        }
+        Some(params) => match walk::find(text, params, "_meta") {
+            Some(known) => {
+                edits.set(known, &[(SUBSCRIPTION_KEY, id.to_vec().into())]);
+            }
+            None => {
+                edits.set(params, &[("_meta", meta(id).into())]);
+            }
+        },
+    }
+    edits.apply().ok().map(Bytes::from)
+}
+
+/// The end of a subscription, as its raw id's answer.
+fn end(id: &[u8]) -> Message {
+    let body = [
+        br#"{"jsonrpc":"2.0","id":"#,
+        id,
+        br#","result":{"resultType":"complete","_meta":{"#,
+        &quoted(SUBSCRIPTION_KEY)[..],
+        b":",
+        id,
+        b"}}}",
+    ]
+    .concat();
+    Message::said(Kind::Response, body.into())
+}

@@ -1,0 +1,228 @@
+//! One call from its request to its answer: what is said in between, and who is asked for what.
+//!
+//! ```text
+//! begin: a line to the server -> Talk -- follow: progress, log messages, questions, until the answer
+//!                                          |-- ask: a modern server's result asks a legacy client, by requests
+//!                                          \-- parked: a legacy server's request asks a modern client, by a result
+//! listen: what servers say about no call
+//! ```
+//!
+//! Knows both sides' messages as [`crate::bridge`] turns them over. Must not know connections of clients: what is to be
+//! said goes into a channel or into the client's outbox.
+
+mod ask;
+pub mod attend;
+mod follow;
+pub mod line;
+pub mod listen;
+pub mod parked;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dataplane::call::Call;
+use dataplane::deliver::{Events, Reply, Tape};
+use dataplane::refusal::Fault;
+use mcp::bridge::capabilities;
+use mcp::envelope::{IdKey, Kind};
+use mcp::method;
+use mcp::revision::Era;
+use runtime::drain::Drain;
+use serde_json::{Map, Value};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use self::line::Line;
+use self::parked::Shelf;
+use crate::bridge::{Side, Translator, Way};
+use crate::client::Client;
+use crate::serve::fault;
+use crate::upstream::level::Level;
+use crate::upstream::session::Ready;
+use crate::upstream::ticket::{Abandoned, Ask, Event};
+use crate::upstream::underway::Underway;
+
+/// Messages of one reply that may wait for its client.
+const EVENTS_MAX: usize = 16;
+/// How long somebody may take to answer what a server asks.
+const INPUT_WAIT: Duration = Duration::from_secs(600);
+
+/// What a call needs besides itself.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting<'a> {
+    /// The server.
+    pub ready: &'a Arc<Ready>,
+    /// The caller's session, where it has one.
+    pub client: Option<&'a Arc<Client>>,
+    /// Where calls wait for their client.
+    pub shelf: &'a Arc<Shelf>,
+    /// Owns the tasks that stream replies.
+    pub drain: &'a Drain,
+    /// How long an answer may take.
+    pub limit: Duration,
+}
+
+/// A call under way.
+#[derive(Debug)]
+pub struct Talk {
+    translator: Translator<'static>,
+    underway: Underway,
+    line: Line,
+    ask: Ask,
+    client: Option<Arc<Client>>,
+    /// The request, as the client knows it.
+    id: Option<IdKey>,
+    /// The client takes the call back.
+    taken_back: CancellationToken,
+    /// Whether the client takes a stream.
+    streams: bool,
+    /// What a modern client can be asked for.
+    declared: Arc<Map<String, Value>>,
+    /// The lowest level of log messages that a modern client wants.
+    level: Option<Level>,
+    /// The tool, prompt or resource that it is about.
+    target: Option<String>,
+    shelf: Arc<Shelf>,
+    /// Whose call it is, and what it is, to know it again.
+    mark: parked::Mark,
+}
+
+/// Sends a call on, and gives its reply.
+///
+/// # Errors
+/// It could not be sent, or its answer has no form for the client.
+pub async fn talk(call: &Call<'_>, setting: &Setting<'_>) -> Result<Reply, Fault> {
+    let talk = begin(call, setting).await?;
+    reply(talk, None, setting.drain).await
+}
+
+async fn begin(call: &Call<'_>, setting: &Setting<'_>) -> Result<Talk, Fault> {
+    let ready = setting.ready;
+    let own = ready.is_own();
+    let side = Side {
+        greeting: &ready.greeting,
+        own,
+    };
+    let translator = crate::bridge::cross(call, &side)?;
+    let way = translator.way();
+    let declared = declared(call);
+    let meta = call.message.meta.as_ref();
+    let level = meta.and_then(|meta| meta.log_level.as_deref());
+    let level = level.and_then(Level::of).filter(|_| own);
+    let may_ask = method::may_ask_for_input(call.method());
+    // A list is answered whole, as it has to be cut; who takes no stream hears of nothing, and gets no more time for it.
+    let streams = call.sse && method::is_list(call.method()).is_none();
+    let can_be_asked = !declared.is_empty() && may_ask;
+    let line = Line::to(call, setting, &declared, way, can_be_asked).await?;
+    let hears = own
+        && match way {
+            Way::ModernOnLegacy => can_be_asked || (level.is_some() && streams),
+            Way::Same(_) | Way::LegacyOnModern => streams,
+        };
+    let ask = Ask {
+        origin: None,
+        progress: translator.wants_progress() && streams,
+        hears,
+        listens: false,
+        limit: setting.limit,
+        abandoned: if call.is_modern() {
+            Abandoned::Cancel
+        } else {
+            Abandoned::Finish
+        },
+    };
+    if let (Way::ModernOnLegacy, Some(level)) = (way, level) {
+        line.set_level(level, ready).await;
+    }
+    let underway = line.send(call, &translator, setting.client, ask).await?;
+    let id = call.message.id.as_ref().map(mcp::envelope::Id::key);
+    let taken_back = match (setting.client, &id) {
+        (Some(client), Some(id)) => client.begin_call(id),
+        _ => CancellationToken::new(),
+    };
+    Ok(Talk {
+        mark: parked::Mark::of(call),
+        translator: translator.into_owned(),
+        underway,
+        line,
+        ask,
+        client: setting.client.cloned(),
+        id,
+        taken_back,
+        streams,
+        declared: Arc::new(declared),
+        level,
+        target: call.target().map(str::to_owned),
+        shelf: setting.shelf.clone(),
+    })
+}
+
+/// What a modern client can be asked for.
+fn declared(call: &Call<'_>) -> Map<String, Value> {
+    let meta = call.message.meta.as_ref();
+    let raw = meta.and_then(|meta| meta.client_capabilities);
+    let declared = raw.map(|span| capabilities::read(span.of(call.body)));
+    match capabilities::to_legacy(&declared.unwrap_or_default()) {
+        Value::Object(declared) => declared,
+        _ => Map::new(),
+    }
+}
+
+/// What comes first decides the form of the reply. `first`: it has come already.
+async fn reply(mut talk: Talk, first: Option<Event>, drain: &Drain) -> Result<Reply, Fault> {
+    let event = match first {
+        Some(event) => event,
+        None => {
+            let taken_back = talk.taken_back.clone();
+            tokio::select! {
+                event = talk.underway.next() => event.map_err(fault)?,
+                () = taken_back.cancelled() => return Err(talk.is_taken_back()),
+            }
+        }
+    };
+    if let Event::Response(response) = &event
+        && talk.is_last(response)
+    {
+        talk.learn(response);
+        return talk.translator.response(response).map(Reply::Whole);
+    }
+    let (client, mut rest) = mpsc::channel(EVENTS_MAX);
+    let kept_for = talk.client.clone().filter(|_| talk.streams);
+    // Ends with the call: by its answer, its deadline, or its client.
+    drain.spawn("reply", talk.follow(Some(event), client));
+    let first = rest.recv().await;
+    let first = first.ok_or_else(|| Fault::unavailable("the call came to no end"))?;
+    if first.kind == Kind::Response {
+        return Ok(Reply::Whole(first));
+    }
+    let tape = kept_for.map(|client| {
+        let reel: Arc<dyn Tape> = client.tapes.begin(client.revision, drain);
+        reel
+    });
+    Ok(Reply::Events(Events {
+        first,
+        rest,
+        guard: Box::new(()),
+        tape,
+    }))
+}
+
+impl Talk {
+    fn is_modern(&self) -> bool {
+        self.translator.way().client() == Era::Modern
+    }
+
+    /// The client takes the call back: so does it from the server, by what is dropped.
+    fn is_taken_back(&mut self) -> Fault {
+        self.underway.give_up();
+        Fault::cancelled("the call was cancelled by its client")
+    }
+}
+
+impl Drop for Talk {
+    fn drop(&mut self) {
+        if let (Some(client), Some(id)) = (&self.client, &self.id) {
+            client.end_call(id);
+        }
+    }
+}

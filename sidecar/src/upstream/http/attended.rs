@@ -1,0 +1,164 @@
+//! The own stream of a legacy session with a server: one for all who listen, as the server says each thing once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ::http::header::ACCEPT;
+use ::http::{HeaderValue, Method, StatusCode};
+use dataplane::deliver::direct;
+use dataplane::deliver::messages::{Messages, is_event_stream};
+use mcp::envelope::{self, Kind, Limits};
+use mcp::error::RpcError;
+use mcp::headers::MCP_PROTOCOL_VERSION;
+use mcp::method;
+use mcp::revision::{Era, Revision};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::sessions::{Session, Slot};
+use super::{Chore, HttpServer, MESSAGE_BYTES_MAX};
+use crate::upstream::Error;
+use crate::upstream::feed::Feed;
+use crate::upstream::greeting::Who;
+use crate::upstream::response::Heard;
+
+/// How long a server may take to begin a stream.
+const BEGIN: Duration = Duration::from_secs(30);
+/// How often a stream that ended is begun anew, and after what time.
+const AGAIN: (u32, Duration) = (5, Duration::from_secs(1));
+
+/// A stream that is being read, as long as this is held.
+#[derive(Debug)]
+pub struct Attended {
+    feed: Feed,
+    over: CancellationToken,
+    /// Its session is in use.
+    _slot: Arc<Slot>,
+}
+
+impl Attended {
+    /// Who hears what it says.
+    pub fn feed(&self) -> &Feed {
+        &self.feed
+    }
+
+    /// Ready when nothing will come any more.
+    pub async fn over(&self) {
+        self.over.cancelled().await;
+    }
+}
+
+impl Drop for Attended {
+    fn drop(&mut self) {
+        self.over.cancel();
+    }
+}
+
+impl HttpServer {
+    /// The own stream of the session of `who`, begun where nobody listens yet.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`]: the server gives none; else it cannot be had now.
+    pub async fn attend(&self, who: &Who) -> Result<Arc<Attended>, Error> {
+        let (slot, session) = self.session(who).await?;
+        let known = session.attended.lock().upgrade();
+        if let Some(known) = known.filter(|known| !known.over.is_cancelled()) {
+            return Ok(known);
+        }
+        let messages = self.open_stream(&session).await?;
+        let attended = Arc::new(Attended {
+            feed: Feed::default(),
+            over: CancellationToken::new(),
+            _slot: slot,
+        });
+        *session.attended.lock() = Arc::downgrade(&attended);
+        let weak = Arc::downgrade(&attended);
+        let over = attended.over.clone();
+        let server = self.clone();
+        tokio::spawn(async move {
+            let heard = server.read_stream(&session, messages, &weak);
+            tokio::select! {
+                () = over.cancelled() => {}
+                () = heard => over.cancel(),
+            }
+        });
+        Ok(attended)
+    }
+
+    async fn open_stream(&self, session: &Session) -> Result<Messages, Error> {
+        let unusable =
+            |fault: dataplane::refusal::Fault| Error::Gone(fault.message.as_str().into());
+        let request = direct::bodiless(&self.0.upstream, Method::GET, &session.id);
+        let mut request = request.map_err(unusable)?;
+        let headers = request.headers_mut();
+        headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
+        let revision = HeaderValue::from_static(Revision::as_str(session.revision));
+        headers.insert(MCP_PROTOCOL_VERSION, revision);
+        let sent = timeout(BEGIN, self.request(request)).await;
+        let response = sent.unwrap_or(Err(Error::Timeout(BEGIN)))?;
+        match response.status() {
+            StatusCode::OK if is_event_stream(response.headers()) => {
+                Ok(Messages::of(response, MESSAGE_BYTES_MAX))
+            }
+            StatusCode::METHOD_NOT_ALLOWED => {
+                Err(Error::Invalid("it has no stream of its own".to_owned()))
+            }
+            status => Err(Error::Gone(
+                format!("the server answers HTTP {status} to who listens").into(),
+            )),
+        }
+    }
+
+    /// Hands on what comes, until it comes no more.
+    async fn read_stream(
+        &self,
+        session: &Arc<Session>,
+        mut messages: Messages,
+        attended: &std::sync::Weak<Attended>,
+    ) {
+        let (times, pause) = AGAIN;
+        let mut left = times;
+        loop {
+            while let Some(Ok(message)) = messages.next().await {
+                let Some(attended) = attended.upgrade() else {
+                    return;
+                };
+                left = times;
+                let limits = Limits {
+                    bytes: MESSAGE_BYTES_MAX,
+                    ..Limits::RESPONSE
+                };
+                let Ok(read) = envelope::scan(&message, &limits) else {
+                    continue;
+                };
+                match read.kind {
+                    Kind::Notification => {
+                        attended.feed.hear(&Heard::new(message.clone(), &read));
+                    }
+                    Kind::Request => {
+                        // It says nothing of the call that it is for.
+                        let id = read.raw_id().unwrap_or(b"null");
+                        let answer = if read.method() == method::PING {
+                            [br#"{"jsonrpc":"2.0","id":"#, id, br#","result":{}}"#].concat()
+                        } else {
+                            RpcError::method_not_found(read.method(), Era::Legacy).body(Some(id))
+                        };
+                        self.later(Chore::Tell(session.clone(), answer.into()));
+                    }
+                    Kind::Response => {}
+                }
+            }
+            loop {
+                if left == 0 || attended.strong_count() == 0 {
+                    return;
+                }
+                left -= 1;
+                sleep(pause).await;
+                if let Ok(anew) = self.open_stream(session).await {
+                    messages = anew;
+                    break;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! Real clients with real servers, through Gatehouse (`tests/matrix`).
+
+use std::env;
+
+use tests::matrix::{self, table};
+use tests::scenes;
+
+/// Only servers whose name holds this, and no look at the page.
+const ONLY: &str = "GATEHOUSE_MATRIX";
+/// Set: the page is written instead of compared.
+const WRITE: &str = "GATEHOUSE_WRITE_DOCS";
+
+#[test]
+#[ignore = "make e2e: more than two hundred runs of real clients"]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test has no settings, and whoever runs it by hand says what they want here"
+)]
+fn clients_do_with_servers_through_gatehouse_whatever_a_server_offers_and_no_clause_excludes() {
+    let only = env::var(ONLY).unwrap_or_default();
+    let matrix = matrix::run(&only);
+    let table = matrix.table();
+    scenes::tell(&table);
+    let faults = matrix.faults();
+    if only.is_empty() && env::var_os(WRITE).is_some() {
+        table::write(&table);
+    }
+    assert!(faults.is_empty(), "{faults}");
+    assert!(
+        !only.is_empty() || table::written() == table,
+        "docs/compatibility.md says otherwise: run this test again with {WRITE}=1"
+    );
+}
