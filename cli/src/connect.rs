@@ -125,7 +125,7 @@ async fn edge(context: &Context, server: &str) -> Result<String, Failure> {
         (Err(_), Some(edge)) => return Ok(edge.clone()),
         (Err(fault), None) => return Err(fault.into()),
     };
-    get::one(&link, model::wire::SERVER, server).await?;
+    get::one_to_connect_to(&link, server).await?;
     if let Some(edge) = &context.edge {
         return Ok(edge.clone());
     }

@@ -11,6 +11,7 @@ mod node;
 mod rule;
 mod server;
 mod sheet;
+mod virtual_server;
 
 use engine::Engine;
 use model::name::Glob;
@@ -41,7 +42,7 @@ const CALLS_LOOKED_AT: u32 = 1000;
 
 See also: gatehouse get, gatehouse check, gatehouse explain")]
 pub struct Args {
-    /// Server, AccessRule, Filter or node
+    /// Server, VirtualServer, AccessRule, Filter or node
     pub kind: String,
     /// Its name
     pub name: String,
@@ -68,6 +69,7 @@ pub async fn run(args: Args, app: &App) -> Result<(), Failure> {
     };
     let sheet = match kind {
         model::wire::SERVER => server::describe(&ground, resource).await?,
+        model::wire::VIRTUAL_SERVER => virtual_server::describe(&ground, resource).await,
         model::wire::ACCESS_RULE => rule::describe(&ground, resource).await,
         _ => filter::describe(&ground, resource).await,
     };

@@ -86,6 +86,17 @@ pub async fn one(link: &Link, kind: &str, name: &str) -> Result<Resource, Failur
     }
 }
 
+/// A server that clients connect to: of the catalog, or a virtual one.
+///
+/// # Errors
+/// As [`one`], of servers of the catalog.
+pub async fn one_to_connect_to(link: &Link, name: &str) -> Result<Resource, Failure> {
+    match one(link, model::wire::VIRTUAL_SERVER, name).await {
+        Ok(found) => Ok(found),
+        Err(_) => one(link, model::wire::SERVER, name).await,
+    }
+}
+
 /// All resources of a kind.
 ///
 /// # Errors
@@ -167,6 +178,7 @@ fn metadata(resource: &Resource) -> Metadata {
 pub(crate) fn table(resources: &[Resource], kind: &str, wide: bool) -> Table {
     let own: &[&str] = match kind {
         model::wire::SERVER => &["RUNTIME", "TITLE"],
+        model::wire::VIRTUAL_SERVER => &["MEMBERS", "TITLE"],
         model::wire::ACCESS_RULE => &["EFFECT", "SUBJECTS", "SERVERS", "TARGETS"],
         _ => &["KIND", "SERVERS", "DIRECTION", "ORDER"],
     };
@@ -190,6 +202,11 @@ pub(crate) fn table(resources: &[Resource], kind: &str, wide: bool) -> Table {
         match &resource.spec {
             Some(Spec::Server(server)) => {
                 cells.extend([runtime(server), server.title.clone()]);
+                description.clone_from(&server.description);
+            }
+            Some(Spec::VirtualServer(server)) => {
+                let names = server.members.iter().map(|member| member.server.as_str());
+                cells.extend([names.collect::<Vec<_>>().join(","), server.title.clone()]);
                 description.clone_from(&server.description);
             }
             Some(Spec::AccessRule(rule)) => cells.extend(rule_cells(rule)),

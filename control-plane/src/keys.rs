@@ -216,8 +216,10 @@ fn check_servers(state: &State, request: &pb::CreateKeyRequest) -> Result<(), Er
         .iter()
         .enumerate()
         .filter_map(|(n, name)| {
-            let known = ServerName::new(name)
-                .is_ok_and(|name| state.snapshot().servers.contains_key(&name));
+            let snapshot = state.snapshot();
+            let known = ServerName::new(name).is_ok_and(|name| {
+                snapshot.servers.contains_key(&name) || snapshot.virtual_servers.contains_key(&name)
+            });
             let path = format!("servers[{n}]");
             (!known).then(|| fault(&path, DANGLING, &format!("there is no server {name:?}")))
         })

@@ -10,6 +10,7 @@ use dataplane::budget::Budget;
 use dataplane::config::node::{self, NodeSettings};
 use dataplane::config::renew;
 use dataplane::config::watch::{self, Node};
+use dataplane::deliver::federation::Federating;
 use dataplane::deliver::probe::Eras;
 use dataplane::door::Guard;
 use dataplane::egress::{Egress, EgressSettings};
@@ -67,11 +68,33 @@ pub struct Settings {
     /// How long a call waits for a sidecar that was there and cannot be reached, in seconds: it is most often just
     /// being started again. At most the server's own limit for a call.
     pub sidecar_wait_s: u64,
+    /// How virtual servers are served.
+    pub federation: FederationSettings,
     /// How long it goes on, not ready any more, once it was asked to end: until load balancers have turned to
     /// others. In seconds.
     pub drain_delay_s: u64,
     /// Where records go.
     pub audit: AuditSettings,
+}
+
+/// How virtual servers are served.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FederationSettings {
+    /// How long one member may take where all are asked, in milliseconds, if its own limit of a call is not less. What
+    /// is not there by then is named in the answer. The same on all edges.
+    pub member_timeout_ms: u64,
+    /// Longest names of tools and prompts that clients see, 64 to 128; longer ones are shortened. The same on all edges.
+    pub name_chars_max: usize,
+}
+
+impl Default for FederationSettings {
+    fn default() -> Self {
+        Self {
+            member_timeout_ms: 5000,
+            name_chars_max: engine::federation::NAME_CHARS,
+        }
+    }
 }
 
 /// Certificate and key, as PEM files.
@@ -102,6 +125,7 @@ impl Default for Settings {
             calls_max: 4096,
             egress: EgressSettings::default(),
             sidecar_wait_s: 15,
+            federation: FederationSettings::default(),
             drain_delay_s: 5,
             audit: AuditSettings::default(),
         }
@@ -132,6 +156,9 @@ pub async fn run(
     let listener = net::listen(&settings.listen, "edge.listen").await?;
     let address = listener.local_addr()?;
     let public_urls = public_urls(&settings, address)?;
+    let federation = &settings.federation;
+    let federating = Federating::new(federation.name_chars_max, federation.member_timeout_ms)
+        .map_err(anyhow::Error::msg)?;
     let tls = match &settings.tls {
         Some(files) => Some(tls::public_server_config(&files.cert, &files.key)?),
         None if net::is_loopback(&address) || settings.behind_tls_proxy => None,
@@ -198,6 +225,7 @@ pub async fn run(
         eras: Eras::default(),
         waiting: Waiting::new(&metrics),
         wait_max: Duration::from_secs(settings.sidecar_wait_s),
+        federating,
     });
     follow(&identity, edge.clone(), &drain);
     let shared = Arc::new(Shared {

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use dataplane::config::live::Config;
+use dataplane::door;
 use dataplane::refusal::Refused;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
@@ -44,9 +45,8 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 }
 
 fn challenge(server: &ServerName, public_url: &str) -> String {
-    format!(
-        "Bearer resource_metadata=\"{public_url}/.well-known/oauth-protected-resource/mcp/{server}\""
-    )
+    let path = door::path(server);
+    format!("Bearer resource_metadata=\"{public_url}/.well-known/oauth-protected-resource{path}\"")
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use arc_swap::ArcSwap;
 use dataplane::auth::statement::Signer;
 use dataplane::call::Call;
 use dataplane::config::live::{Config, Live};
+use dataplane::deliver::federation::Federating;
 use dataplane::deliver::http::{Error as HopError, Upstream as Pool};
 use dataplane::deliver::probe::Eras;
 use dataplane::deliver::standing::{self, Standing, Stood};
@@ -24,6 +25,7 @@ use mcp::headers::MCP_SESSION_ID;
 use mcp::method;
 use mcp::walk;
 use model::name::ServerName;
+use model::principal::Principal;
 use model::record;
 use runtime::backoff::Backoff;
 use runtime::clock::now_unix_s;
@@ -58,6 +60,8 @@ pub struct Edge {
     pub waiting: Waiting,
     /// How long each of them may wait.
     pub wait_max: Duration,
+    /// How virtual servers are served.
+    pub federating: Federating,
 }
 
 /// Where a call goes from an edge.
@@ -184,6 +188,21 @@ impl Hop for Edge {
         let upstream = upstream.ok_or_else(Refused::session_ended)?;
         let response = standing::send(&self.egress, upstream, standing, session).await?;
         Ok(Stood::of(standing.method, response, true))
+    }
+
+    fn federating(&self) -> Federating {
+        self.federating
+    }
+
+    fn sealed(
+        &self,
+        config: &Config,
+        principal: &Principal,
+        server: &ServerName,
+        session: &Session,
+    ) -> Option<String> {
+        let keys = config.sessions.as_ref()?;
+        session::seal(keys, principal, server, session, now_unix_s())
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use dataplane::auth::statement::{self, Signer};
 use dataplane::call::{self, CALL_HEADER, Call, TRACEPARENT};
+use dataplane::deliver::federation::{CLIENT_HEADER, member_session};
 use dataplane::deliver::standing::{LAST_EVENT_ID, Standing};
 use dataplane::refusal::Fault;
 use http::header::{ACCEPT, CONTENT_TYPE, HOST};
@@ -36,7 +37,7 @@ pub(crate) fn of_call(call: &Call<'_>, signer: &Signer) -> Result<Request<Full<B
     );
     headers.insert(TRACEPARENT, text(&call::traceparent(&call.trace))?);
     if let Some(handle) = call.session {
-        headers.insert(MCP_SESSION_ID, text(handle)?);
+        session(headers, handle)?;
     }
     if call.method() != method::INITIALIZE {
         let revision = HeaderValue::from_static(call.revision.as_str());
@@ -57,13 +58,24 @@ pub(crate) fn of_standing(
     request.method_mut().clone_from(standing.method);
     let headers = request.headers_mut();
     headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
-    headers.insert(MCP_SESSION_ID, text(standing.session)?);
+    session(headers, standing.session)?;
     for name in [MCP_PROTOCOL_VERSION, LAST_EVENT_ID] {
         if let Some(value) = standing.headers.get(&name) {
             headers.insert(name, value.clone());
         }
     }
     Ok(request)
+}
+
+/// The session as its sidecar knows it: of a virtual server's, with what it is begun from where it does not.
+fn session(headers: &mut HeaderMap, handle: &str) -> Result<(), Fault> {
+    let Some(member) = member_session(handle) else {
+        headers.insert(MCP_SESSION_ID, text(handle)?);
+        return Ok(());
+    };
+    headers.insert(MCP_SESSION_ID, text(member.id)?);
+    headers.insert(CLIENT_HEADER, text(member.client)?);
+    Ok(())
 }
 
 /// What every request to a sidecar has.

@@ -1,5 +1,6 @@
 //! Which sidecar takes a call: the one that a session's handle names, else the next in turn; those that could not be
-//! reached just now come last.
+//! reached just now come last. The session of a virtual server names none: any edge finds the same one of each member by
+//! rendezvous hashing.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -7,8 +8,10 @@ use std::time::{Duration, Instant};
 
 use dashmap::DashMap;
 use dataplane::config::endpoints::{Endpoint, Endpoints};
+use dataplane::deliver::federation::member_session;
 use dataplane::deliver::http::Upstream;
 use model::name::ServerName;
+use model::snapshot::Sha256;
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName as TlsName;
 
@@ -49,6 +52,11 @@ impl Routes {
         session: Option<&str>,
     ) -> Vec<&'e Endpoint> {
         let all = endpoints.of_server(server.as_str());
+        if let Some(member) = session.and_then(member_session) {
+            let mut candidates = ranked(all, member.id);
+            candidates.sort_by_cached_key(|endpoint| self.is_avoided(endpoint));
+            return candidates;
+        }
         let named = session
             .and_then(|handle| handle.split_once('.'))
             .and_then(|(node, _)| all.iter().position(|e| &*e.node == node));
@@ -92,5 +100,41 @@ impl Routes {
         }
         let pool = Upstream::new(&endpoint.address, name, self.tls.clone());
         Some(self.pools.entry(key).or_insert(pool).clone())
+    }
+}
+
+/// Sidecars in the order in which a session prefers them: the same at any edge, and only sessions of a sidecar that goes
+/// move.
+fn ranked<'e>(all: &'e [Endpoint], session: &str) -> Vec<&'e Endpoint> {
+    let mut ranked: Vec<&Endpoint> = all.iter().collect();
+    ranked.sort_by_cached_key(|endpoint| {
+        Sha256::of(format!("{session} {}", endpoint.node).as_bytes())
+    });
+    ranked
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_prefers_the_same_sidecar_as_long_as_it_is_there() {
+        let endpoint = |node: u32| Endpoint {
+            node: format!("s{node}").into(),
+            address: format!("127.0.0.1:{node}").into(),
+        };
+        let all: Vec<Endpoint> = (0..4).map(endpoint).collect();
+        let less = &all[..3];
+        let mut first = [0; 4];
+        for session in 0..400 {
+            let session = format!("v.{session}");
+            let chosen = ranked(&all, &session)[0];
+            let at = all.iter().position(|one| one == chosen);
+            first[at.unwrap_or_default()] += 1;
+            if less.contains(chosen) {
+                assert_eq!(ranked(less, &session)[0], chosen);
+            }
+        }
+        assert!(first.iter().all(|count| *count > 60), "{first:?}");
     }
 }

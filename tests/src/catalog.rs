@@ -107,6 +107,13 @@ pub fn external(name: &str) -> Value {
     resource("Server", name, &json!({"runtime": {"external": {}}}))
 }
 
+/// A virtual server of these members, each a server with its prefix.
+pub fn virtual_server(name: &str, members: &[(&str, &str)]) -> Value {
+    let member = |(server, prefix): &(&str, &str)| json!({"server": server, "prefix": prefix});
+    let members: Vec<Value> = members.iter().map(member).collect();
+    resource("VirtualServer", name, &json!({ "members": members }))
+}
+
 /// A filter that asks a receiver about all messages of some servers' calls, signed with a secret.
 pub fn webhook(name: &str, servers: &[&str], url: &str, secret: &str) -> Value {
     let spec = json!({

@@ -290,6 +290,6 @@ mod tests {
         );
         assert!(message("Server.spec.limits.call.x").contains("it has no fields"));
         assert!(message("Sever.spec").ends_with("did you mean Server?"));
-        assert!(message("nothing").contains("kinds are Server, AccessRule, Filter"));
+        assert!(message("nothing").contains("kinds are Server, VirtualServer, AccessRule, Filter"));
     }
 }

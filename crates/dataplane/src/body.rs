@@ -1,6 +1,7 @@
 //! Bodies: requests read with a cap, replies that close their record before they end.
 
 mod events;
+mod federated;
 mod forward;
 mod screened;
 mod standing;
@@ -18,6 +19,7 @@ use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 
 pub use self::events::EventBody;
+pub use self::federated::{FederatedBody, Subscription};
 pub use self::forward::ForwardedBody;
 pub use self::screened::{Checked, Screened};
 pub use self::standing::{Judge, StandingBody, Verdict};
@@ -52,6 +54,8 @@ pub enum ReplyBody {
     Taped(TapedBody),
     /// A stream of what belongs to no call.
     Standing(Box<StandingBody>),
+    /// Streams of a virtual server's members.
+    Federated(Box<FederatedBody>),
 }
 
 impl ReplyBody {
@@ -67,6 +71,12 @@ impl From<EventBody> for ReplyBody {
             Some(tape) => Self::Taped(TapedBody::start(body, &tape)),
             None => Self::Events(Box::new(body)),
         }
+    }
+}
+
+impl From<FederatedBody> for ReplyBody {
+    fn from(body: FederatedBody) -> Self {
+        Self::Federated(Box::new(body))
     }
 }
 
@@ -90,6 +100,7 @@ impl Body for ReplyBody {
             Self::Events(body) => body.poll(cx),
             Self::Taped(body) => body.poll(cx),
             Self::Standing(body) => body.poll(cx),
+            Self::Federated(body) => body.poll(cx),
         }
     }
 
@@ -97,7 +108,7 @@ impl Body for ReplyBody {
         match self {
             Self::Full(bytes) => bytes.is_none(),
             Self::Forwarded(body) => body.is_done(),
-            Self::Events(_) | Self::Taped(_) | Self::Standing(_) => false,
+            Self::Events(_) | Self::Taped(_) | Self::Standing(_) | Self::Federated(_) => false,
         }
     }
 
@@ -105,7 +116,9 @@ impl Body for ReplyBody {
         match self {
             Self::Full(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
             Self::Forwarded(body) => body.size_hint(),
-            Self::Events(_) | Self::Taped(_) | Self::Standing(_) => SizeHint::default(),
+            Self::Events(_) | Self::Taped(_) | Self::Standing(_) | Self::Federated(_) => {
+                SizeHint::default()
+            }
         }
     }
 }

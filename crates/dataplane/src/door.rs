@@ -28,9 +28,9 @@ pub struct Guard {
 /// Where a request wants to go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Route {
-    /// `/mcp/{server}`, with POST, GET or DELETE.
+    /// `/mcp/{server}`, or `/mcp`, which is [`ServerName::all`], with POST, GET or DELETE.
     Mcp(ServerName),
-    /// `/.well-known/oauth-protected-resource/mcp/{server}`.
+    /// `/.well-known/oauth-protected-resource/mcp/{server}`, and the same of `/mcp`.
     ResourceMetadata(ServerName),
     /// `/livez`.
     Live,
@@ -52,6 +52,8 @@ pub fn route(parts: &Parts, guard: &Guard, peer: &Connection) -> Result<Route, R
     let route = match path {
         "/livez" => Route::Live,
         "/readyz" => Route::Ready,
+        "/mcp" => Route::Mcp(ServerName::all()),
+        "/.well-known/oauth-protected-resource/mcp" => Route::ResourceMetadata(ServerName::all()),
         _ => match path.strip_prefix("/mcp/") {
             Some(name) => Route::Mcp(server(name)?),
             None => match path.strip_prefix("/.well-known/oauth-protected-resource/mcp/") {
@@ -69,6 +71,14 @@ pub fn route(parts: &Parts, guard: &Guard, peer: &Connection) -> Result<Route, R
         return Err(Refused::new(StatusCode::METHOD_NOT_ALLOWED, message));
     }
     Ok(route)
+}
+
+/// Where clients find a server, or all of them.
+pub fn path(server: &ServerName) -> String {
+    if server.is_all() {
+        return "/mcp".to_owned();
+    }
+    format!("/mcp/{server}")
 }
 
 /// The name is read as it stands: nothing is unescaped, so that no two readers can differ about it.
@@ -280,10 +290,11 @@ mod tests {
             "/mcp/a//b",
             "/MCP/a",
             "/",
-            "/mcp",
+            "/mcp/*",
         ] {
             assert_eq!(status(host(post(path)), false), 404, "{path}");
         }
+        assert_eq!(status(host(post("/mcp")), false), 200);
         assert_eq!(status(host(Request::get("/mcp/a")), false), 200);
         assert_eq!(status(host(Request::delete("/mcp/a")), false), 200);
         assert_eq!(status(host(Request::put("/mcp/a")), false), 405);

@@ -37,6 +37,7 @@ use crate::stage::filter::Screen;
 use crate::stage::record::Recording;
 use crate::stage::webhook::Webhooks;
 
+mod federated;
 mod halt;
 mod reply;
 mod standing;
@@ -128,7 +129,8 @@ fn begin<H: Hop>(
         .and_then(|v| v.to_str().ok());
     let trace = call::trace(parent, id);
     let who = (&*admitted.principal, server);
-    let exists = config.engine.server(server.as_str()).is_some();
+    let engine = &config.engine;
+    let exists = engine.server(server.as_str()).is_some() || engine.federation(server).is_some();
     Recording::begin(
         &shared.audit,
         H::HOP,
@@ -173,8 +175,7 @@ impl<H: Hop> Incall<'_, H> {
         recording: &mut Option<Recording>,
     ) -> Ended<Response<ReplyBody>> {
         let engine = &self.config.engine;
-        let exists = engine.server(self.server.as_str()).is_some();
-        if !exists || !engine.may_use(&self.admitted.principal, self.server) {
+        if !self.exists() {
             return Err(Halt::refused(&Refused::not_found()));
         }
         let accept = accept(parts)?;
@@ -207,6 +208,9 @@ impl<H: Hop> Incall<'_, H> {
             client: &stance.client,
             changed: false,
         };
+        if let Some(federation) = engine.federation(self.server) {
+            return Box::pin(self.federated(federation, &call, recording, permit)).await;
+        }
         match message.kind {
             Kind::Request => self.request(&call, id, recording, permit).await,
             Kind::Notification => self.notification(&call, recording).await,

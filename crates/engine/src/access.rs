@@ -128,6 +128,14 @@ impl Access {
         allowed && !denied
     }
 
+    pub(crate) fn is_denied(&self, principal: &Principal, server: &ServerName) -> bool {
+        let mut denied = false;
+        self.each_cell(principal, server, &mut |cell| {
+            denied = denied || cell.all.first(Effect::Deny, principal).is_some();
+        });
+        denied
+    }
+
     pub(crate) fn decide(
         &self,
         principal: &Principal,

@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-use model::fault::{DANGLING, MATCHES_NOTHING, TOO_MUCH};
+use model::fault::{DANGLING, DUPLICATE, MATCHES_NOTHING, TOO_MUCH};
 use model::filter::Kind;
 use model::name::Glob;
 use model::snapshot::{ResourceKey, Snapshot};
-use model::wire::{ACCESS_RULE, FILTER, SERVER};
+use model::wire::{ACCESS_RULE, FILTER, SERVER, VIRTUAL_SERVER};
 
 /// Most rules that an engine takes.
 pub const RULES_MAX: usize = 1_000_000;
@@ -38,9 +38,16 @@ impl fmt::Display for Fault {
 impl std::error::Error for Fault {}
 
 /// Servers and secrets that resources name and that are not in the snapshot. Only who holds the whole may ask:
-/// control plane and command line. So what is named cannot be deleted before what names it.
+/// control plane and command line. So what is named cannot be deleted before what names it. Likewise a virtual server
+/// of a server's name.
 pub fn check_references(snapshot: &Snapshot) -> Vec<Fault> {
-    let dangling = |glob: &Glob| glob.is_literal() && !snapshot.servers.contains_key(glob.as_str());
+    // A rule may be about a virtual server, to refuse it. A filter sees the calls of its members.
+    let is_virtual =
+        |kind: &str, name: &str| kind == ACCESS_RULE && snapshot.virtual_servers.contains_key(name);
+    let dangling = |key: &ResourceKey, glob: &Glob| {
+        let name = glob.as_str();
+        glob.is_literal() && !snapshot.servers.contains_key(name) && !is_virtual(&key.kind, name)
+    };
     let fault = |(resource, path, glob): Place<'_>| Fault {
         resource,
         path,
@@ -49,9 +56,41 @@ pub fn check_references(snapshot: &Snapshot) -> Vec<Fault> {
         fix: nearest(snapshot, glob.as_str()).map(|name| format!("did you mean `{name}`?")),
     };
     let servers = places(snapshot)
-        .filter(|(_, _, glob)| dangling(glob))
+        .filter(|(key, _, glob)| dangling(key, glob))
         .map(fault);
-    servers.chain(missing_secrets(snapshot)).collect()
+    servers
+        .chain(missing_secrets(snapshot))
+        .chain(bad_members(snapshot))
+        .collect()
+}
+
+/// Members of virtual servers that are not there, and names that are a server's already.
+fn bad_members(snapshot: &Snapshot) -> impl Iterator<Item = Fault> {
+    snapshot.virtual_servers.values().flat_map(move |server| {
+        let key = ResourceKey::new(VIRTUAL_SERVER, server.name.as_str());
+        let clash = snapshot.servers.contains_key(&server.name).then(|| Fault {
+            resource: key.clone(),
+            path: "metadata.name".to_owned(),
+            code: DUPLICATE,
+            message: format!(
+                "Server {0} and VirtualServer {0} cannot share a name: /mcp/{0} leads to one of them",
+                server.name
+            ),
+            fix: None,
+        });
+        let members = server.members.iter().enumerate();
+        let missing = members
+            .filter(|(_, member)| !snapshot.servers.contains_key(&member.server))
+            .map(move |(i, member)| Fault {
+                resource: key.clone(),
+                path: format!("spec.members[{i}].server"),
+                code: DANGLING,
+                message: format!("no server is named {:?}", member.server.as_str()),
+                fix: nearest(snapshot, member.server.as_str())
+                    .map(|name| format!("did you mean `{name}`?")),
+            });
+        clash.into_iter().chain(missing)
+    })
 }
 
 /// Secrets that servers and filters name and that are not in the snapshot.

@@ -14,6 +14,7 @@ pub mod access;
 pub mod action;
 pub mod compile;
 mod explain;
+pub mod federation;
 pub mod filter;
 mod index;
 pub mod reference;
@@ -47,6 +48,7 @@ pub const FEATURES: &[&str] = &[
     "server.secret/1",
     "server.stdio/1",
     "server.tenancy/1",
+    "virtual-server/1",
 ];
 
 /// One revision of all configuration, ready to decide. Never changed, only replaced; shared by all tasks.
@@ -56,6 +58,7 @@ pub struct Engine {
     access: access::Access,
     filters: filter::Chain,
     upstreams: upstream::Upstreams,
+    federations: federation::Federations,
 }
 
 impl Engine {
@@ -67,6 +70,7 @@ impl Engine {
     pub fn compile(snapshot: Arc<Snapshot>) -> Result<Self, Vec<compile::Fault>> {
         let mut faults = compile::check_bounds(&snapshot);
         let access = access::Access::compile(&snapshot);
+        let federations = federation::Federations::compile(&snapshot);
         let mut taken = |more: Vec<compile::Fault>| faults.extend(more);
         let filters = filter::Chain::compile(&snapshot).map_err(&mut taken);
         let upstreams = upstream::compile(&snapshot).map_err(&mut taken);
@@ -76,6 +80,7 @@ impl Engine {
                 access,
                 filters,
                 upstreams,
+                federations,
             }),
             _ => Err(faults),
         }
@@ -94,6 +99,17 @@ impl Engine {
     /// A server of the catalog.
     pub fn server(&self, name: &str) -> Option<&Arc<Server>> {
         self.snapshot.servers.get(name)
+    }
+
+    /// A virtual server, or `/mcp` by its name ([`ServerName::all`]).
+    pub fn federation(&self, name: &ServerName) -> Option<&Arc<federation::Federation>> {
+        self.federations.get(name)
+    }
+
+    /// Whether a rule refuses everything at `server` to `principal`: a virtual server exists for whoever may use one of
+    /// its members, but for those.
+    pub fn is_denied(&self, principal: &Principal, server: &ServerName) -> bool {
+        self.access.is_denied(principal, server)
     }
 
     /// Where a remote server is, and what is sent to it. `None` for servers that are not remote.

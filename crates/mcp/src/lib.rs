@@ -19,6 +19,7 @@ pub mod edit;
 pub mod envelope;
 pub mod era;
 pub mod error;
+pub mod federate;
 pub mod headers;
 mod interpret;
 pub mod list;

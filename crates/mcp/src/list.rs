@@ -82,7 +82,7 @@ pub fn names(result: &[u8], kind: ListKind) -> Vec<String> {
         .collect()
 }
 
-fn items(message: &[u8], result: Span, kind: ListKind) -> Result<Span, Error> {
+pub(crate) fn items(message: &[u8], result: Span, kind: ListKind) -> Result<Span, Error> {
     let key = kind.items_key();
     walk::find(message, result, key)
         .filter(|list| list.of(message).first() == Some(&b'['))
@@ -91,6 +91,12 @@ fn items(message: &[u8], result: Span, kind: ListKind) -> Result<Span, Error> {
 
 /// The name of an item; `None` also if a second key could be taken for that of the name.
 fn name(message: &[u8], item: Span, kind: ListKind) -> Option<Cow<'_, str>> {
+    let value = name_span(message, item, kind)?;
+    walk::text(message.get(value.start as usize..value.end as usize)?)
+}
+
+/// Where the name of an item stands.
+pub(crate) fn name_span(message: &[u8], item: Span, kind: ListKind) -> Option<Span> {
     let table = [kind.name_key()];
     let mut found = None;
     for member in walk::members(message, item) {
@@ -100,8 +106,7 @@ fn name(message: &[u8], item: Span, kind: ListKind) -> Option<Cow<'_, str>> {
             return None;
         }
     }
-    let value = found?;
-    walk::text(message.get(value.start as usize..value.end as usize)?)
+    found
 }
 
 fn make_private(edits: &mut Edits<'_>, result: Span) {

@@ -134,7 +134,7 @@ pub const CODES: &[(&str, &str, &str)] = &[
     (
         DANGLING,
         "reference to nothing",
-        "A rule or filter names a server that does not exist, neither among what is applied nor in the catalog. \
+        "A rule, filter or virtual server names a server that does not exist, neither among what is applied nor in the catalog. \
          Apply the server first or together with it, or use a glob, which may match nothing yet.",
     ),
     (

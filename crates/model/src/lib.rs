@@ -16,5 +16,6 @@ pub mod server;
 pub mod snapshot;
 pub mod template;
 pub mod url;
+pub mod virtual_server;
 pub mod wire;
 pub mod yaml;

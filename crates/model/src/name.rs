@@ -86,6 +86,19 @@ name!(
     /// A server of the catalog.
     ServerName
 );
+impl ServerName {
+    /// What `/mcp` is called, in records and in tokens: all servers that its caller may use. No resource can have this
+    /// name.
+    pub fn all() -> Self {
+        Self("*".into())
+    }
+
+    /// Whether it is the name of `/mcp`.
+    pub fn is_all(&self) -> bool {
+        &*self.0 == "*"
+    }
+}
+
 name!(
     /// An access rule.
     RuleName

@@ -13,6 +13,7 @@ use crate::key::{ApiKey, KeyRing};
 use crate::name::{FilterName, RuleName, SecretName, ServerName};
 use crate::secret::Secret;
 use crate::server::Server;
+use crate::virtual_server::VirtualServer;
 
 /// The number of one state of all configuration: our own counter, kept in the store's head key.
 #[derive(
@@ -34,6 +35,8 @@ pub struct Snapshot {
     pub revision: Revision,
     /// The catalog.
     pub servers: BTreeMap<ServerName, Arc<Server>>,
+    /// Servers that are made from several. Empty on sidecars.
+    pub virtual_servers: BTreeMap<ServerName, Arc<VirtualServer>>,
     /// Who may do what.
     pub rules: BTreeMap<RuleName, Arc<AccessRule>>,
     /// What inspects messages.

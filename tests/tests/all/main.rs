@@ -18,6 +18,7 @@ mod door;
 mod drain;
 mod etcd;
 mod faults;
+mod federation;
 mod files;
 mod input;
 mod keys;

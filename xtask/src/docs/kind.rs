@@ -14,6 +14,10 @@ use super::probe::{Need, Probe, Step, path};
 const EXAMPLES: &[(&str, &str)] = &[
     (model::wire::SERVER, include_str!("examples/Server.yaml")),
     (
+        model::wire::VIRTUAL_SERVER,
+        include_str!("examples/VirtualServer.yaml"),
+    ),
+    (
         model::wire::ACCESS_RULE,
         include_str!("examples/AccessRule.yaml"),
     ),

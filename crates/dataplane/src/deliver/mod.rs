@@ -5,6 +5,7 @@
 
 pub mod deadline;
 pub mod direct;
+pub mod federation;
 pub mod http;
 pub mod messages;
 pub mod probe;
@@ -28,6 +29,7 @@ use model::record::CallId;
 use runtime::tls::Peer;
 use tokio::sync::mpsc;
 
+use self::federation::Federating;
 use self::standing::{Standing, Stood};
 use crate::body::ReplyBody;
 use crate::call::Call;
@@ -88,6 +90,16 @@ pub trait Hop: Send + Sync + 'static {
     /// Does what a legacy client asks of its session without a message.
     fn stand(&self, standing: &Standing<'_>)
     -> impl Future<Output = Result<Stood, Refused>> + Send;
+
+    /// How virtual servers are served here.
+    fn federating(&self) -> Federating {
+        Federating::default()
+    }
+
+    /// The id for the client of a session that is nowhere but in it. `None`: none can be begun here.
+    fn sealed(&self, _: &Config, _: &Principal, _: &ServerName, _: &Session) -> Option<String> {
+        None
+    }
 }
 
 /// Where a request came from.

@@ -212,7 +212,7 @@ async fn collect(
 }
 
 /// The response among the events of a finished stream.
-fn last_response(stream: &[u8]) -> Option<Bytes> {
+pub(super) fn last_response(stream: &[u8]) -> Option<Bytes> {
     let mut decoder = sse::Decoder::default();
     decoder.push(stream);
     let mut found = None;

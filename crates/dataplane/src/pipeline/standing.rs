@@ -21,7 +21,7 @@ use crate::body::{Judge, ReplyBody, StandingBody, Verdict};
 use crate::call::Accept;
 use crate::config::live::{Config, Live};
 use crate::deliver::standing::{LAST_EVENT_ID, Standing, Stood, not_offered};
-use crate::deliver::{Admitted, Connection, Hop, Message};
+use crate::deliver::{Admitted, Connection, Hop, Message, Session};
 use crate::refusal::Refused;
 use crate::stage::filter::Screen;
 use crate::stage::list;
@@ -35,9 +35,7 @@ impl<H: Hop> Incall<'_, H> {
     }
 
     async fn try_stand(&self, parts: &Parts) -> Result<Response<ReplyBody>, Refused> {
-        let engine = &self.config.engine;
-        let exists = engine.server(self.server.as_str()).is_some();
-        if !exists || !engine.may_use(&self.admitted.principal, self.server) {
+        if !self.exists() {
             return Err(Refused::not_found());
         }
         let session = session_id(parts)?;
@@ -47,6 +45,20 @@ impl<H: Hop> Incall<'_, H> {
         }
         let hop = &self.shared.hop;
         let opened = hop.session(self.config, self.admitted, self.server, session)?;
+        match self.config.engine.federation(self.server) {
+            Some(federation) => self.stand_federated(parts, federation, &opened).await,
+            None => self.stand_in(parts, &opened, self.server).await,
+        }
+    }
+
+    /// … in an open session, of a client that was let in for `admitted_to`.
+    pub(super) async fn stand_in(
+        &self,
+        parts: &Parts,
+        opened: &Session,
+        admitted_to: &ServerName,
+    ) -> Result<Response<ReplyBody>, Refused> {
+        let hop = &self.shared.hop;
         let Some(permit) = self.shared.budget.take(0) else {
             let message = "too many calls are under way";
             return Err(Refused::new(StatusCode::SERVICE_UNAVAILABLE, message));
@@ -76,7 +88,8 @@ impl<H: Hop> Incall<'_, H> {
             parts: parts.clone(),
             server: self.server.clone(),
             admitted: self.admitted.clone(),
-            client: opened.client,
+            client: opened.client.clone(),
+            admitted_to: admitted_to.clone(),
             is_servers,
             resumes: parts.headers.contains_key(&LAST_EVENT_ID),
         };
@@ -140,6 +153,8 @@ struct Listener<H> {
     parts: Parts,
     server: ServerName,
     admitted: Admitted,
+    /// What the client is let in for: the server, or a virtual one that it is a member of.
+    admitted_to: ServerName,
     client: Arc<str>,
     is_servers: bool,
     /// Whether the client goes on with a stream that it lost: then the response may be on it.
@@ -154,7 +169,7 @@ impl<H: Hop> Listener<H> {
         let hop = &self.shared.hop;
         let is_in = H::HOP != HopKind::Edge
             || hop
-                .admit(&config, &self.peer, &self.parts, &self.server)
+                .admit(&config, &self.peer, &self.parts, &self.admitted_to)
                 .is_ok();
         let engine = &config.engine;
         (is_in && engine.may_use(&self.admitted.principal, &self.server)).then_some(config)

@@ -35,6 +35,8 @@ pub struct Recording {
     asked: Option<Instant>,
     opened: bool,
     closed: bool,
+    /// Nothing is written: it is part of another call, which is on record.
+    silent: bool,
     /// Given back when the reply is over.
     permit: Option<Permit>,
     meter: Arc<ServerMeter>,
@@ -88,9 +90,23 @@ impl Recording {
             asked: None,
             opened: false,
             closed: false,
+            silent: false,
             permit: None,
             meter,
         }
+    }
+
+    /// Writes nothing: the call is part of another one, which is on record.
+    #[must_use]
+    pub fn silent(mut self) -> Self {
+        self.silent = true;
+        self
+    }
+
+    /// The call turned out to be one of this server.
+    pub fn move_to(&mut self, server: &ServerName, meter: Arc<ServerMeter>) {
+        self.record.server = Some(server.clone());
+        self.meter = meter;
     }
 
     /// The call's id.
@@ -204,7 +220,7 @@ impl Recording {
             return Ok(());
         }
         self.closed = true;
-        if !self.opened {
+        if !self.opened && !self.silent {
             // What a full log keeps free is for calls that were begun.
             self.log.check().map_err(|_| Unrecorded)?;
         }
@@ -215,6 +231,9 @@ impl Recording {
     }
 
     fn write(&self, phase: Phase) -> Result<(), Unrecorded> {
+        if self.silent {
+            return Ok(());
+        }
         self.log
             .append(phase, &self.record)
             .map(drop)

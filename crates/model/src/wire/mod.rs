@@ -18,6 +18,7 @@ mod metadata;
 mod package;
 mod secret;
 mod server;
+mod virtual_server;
 
 use std::sync::Arc;
 
@@ -31,6 +32,7 @@ use crate::key::{ApiKey, KeyRing};
 use crate::secret::Secret;
 use crate::server::Server;
 use crate::snapshot::{ResourceKey, Snapshot};
+use crate::virtual_server::VirtualServer;
 
 pub use features::features_of;
 
@@ -56,10 +58,10 @@ const fn kind(name: &'static str, supported: bool) -> Kind {
 /// Kinds that users write (CONTRACT section 5), those of later versions included.
 pub const KINDS: &[Kind] = &[
     kind(SERVER, true),
+    kind(VIRTUAL_SERVER, true),
     kind(ACCESS_RULE, true),
     kind(FILTER, true),
     kind(SECRET, true),
-    kind(VIRTUAL_SERVER, false),
     kind("Limit", false),
     kind("Group", false),
     kind("IdentityProvider", false),
@@ -88,6 +90,8 @@ pub const KEY_RING: &str = "KeyRing";
 pub enum Item {
     /// A server.
     Server(Arc<Server>),
+    /// A virtual server.
+    VirtualServer(Arc<VirtualServer>),
     /// A rule.
     AccessRule(Arc<AccessRule>),
     /// A filter.
@@ -131,9 +135,9 @@ pub fn convert(resource: &pb::Resource) -> Result<Item, Vec<Fault>> {
         Some(Spec::KeyRing(spec)) => {
             key::ring(spec, &mut faults).map(|r| Item::KeyRing(Arc::new(r)))
         }
-        Some(Spec::VirtualServer(_)) => {
-            faults.unsupported("kind", VIRTUAL_SERVER);
-            None
+        Some(Spec::VirtualServer(spec)) => {
+            virtual_server::convert(name, metadata::labels(resource), spec, &mut faults)
+                .map(|s| Item::VirtualServer(Arc::new(s)))
         }
     };
     match item {
@@ -169,6 +173,10 @@ pub fn insert(snapshot: &mut Snapshot, item: Item) {
         Item::Server(server) => {
             snapshot.servers.insert(server.name.clone(), server);
         }
+        Item::VirtualServer(server) => {
+            let name = server.name.clone();
+            snapshot.virtual_servers.insert(name, server);
+        }
         Item::AccessRule(rule) => {
             snapshot.rules.insert(rule.name.clone(), rule);
         }
@@ -190,6 +198,7 @@ pub fn remove(snapshot: &mut Snapshot, key: &ResourceKey) {
     let name = key.name.as_str();
     match key.kind.as_str() {
         SERVER => drop(snapshot.servers.remove(name)),
+        VIRTUAL_SERVER => drop(snapshot.virtual_servers.remove(name)),
         ACCESS_RULE => drop(snapshot.rules.remove(name)),
         FILTER => drop(snapshot.filters.remove(name)),
         SECRET => drop(snapshot.secrets.remove(name)),

@@ -2,7 +2,7 @@
 //!
 //! A new field is one line here. Tests hold the table to the proto contract, so that neither forgets a field of the other.
 
-use crate::wire::{ACCESS_RULE, FILTER, SECRET, SERVER};
+use crate::wire::{ACCESS_RULE, FILTER, SECRET, SERVER, VIRTUAL_SERVER};
 
 /// A mapping with known fields.
 #[derive(Debug)]
@@ -90,6 +90,7 @@ impl Object {
 pub(super) fn spec(kind: &str) -> Option<(&'static Object, u32)> {
     match kind {
         SERVER => Some((&SERVER_SPEC, 10)),
+        VIRTUAL_SERVER => Some((&VIRTUAL_SERVER_SPEC, 11)),
         ACCESS_RULE => Some((&ACCESS_RULE_SPEC, 12)),
         FILTER => Some((&FILTER_SPEC, 13)),
         SECRET => Some((&SECRET_SPEC, 14)),
@@ -217,6 +218,28 @@ static TOOL_OVERRIDE: Object = object(&[
     field("name", &[1], Text, "The tool's own name."),
     field("rename", &[2], Text, "Its name for clients."),
     field("hide", &[3], Bool, "Whether it is hidden from all."),
+]);
+
+#[rustfmt::skip]
+static VIRTUAL_SERVER_SPEC: Object = object(&[
+    field("title", &[2], FreeText, "For people."),
+    field("description", &[3], FreeText, "For people, in lists."),
+    field("members", &[1], Objects(&VIRTUAL_MEMBER), "Whom it is made from, each server once."),
+]);
+
+#[rustfmt::skip]
+static VIRTUAL_MEMBER: Object = object(&[
+    field("server", &[1], Text, "Its name in the catalog."),
+    field("prefix", &[2], FreeText, "Stands before the names of its tools and prompts. One member may have neither prefix nor tools: all other names are its own."),
+    field("tools", &[3], SomeTexts, "The tools that are shown, by their own names. Left out: all."),
+    field("overrides", &[4], Objects(&MEMBER_OVERRIDE), "Changes to single tools."),
+]);
+
+#[rustfmt::skip]
+static MEMBER_OVERRIDE: Object = object(&[
+    field("name", &[1], Text, "The tool's own name."),
+    field("rename", &[2], Text, "Its whole name for clients: no prefix is put before it."),
+    field("hide", &[3], Bool, "Whether it is shown to nobody."),
 ]);
 
 #[rustfmt::skip]

@@ -1,0 +1,105 @@
+//! What a hop that serves virtual servers sets about them, and how the session of one is written.
+//!
+//! The session of a virtual server is nowhere but in its id: no member holds any until it is called. Its handle is
+//! `v.{sid}.{client}`: a random id, by which each member's sidecar knows the session and by which that sidecar is found,
+//! and what the client said of itself at its begin, by which a sidecar begins the session that it does not know.
+
+use std::time::Duration;
+
+use engine::federation::{NAME_CHARS, NAME_CHARS_MAX};
+
+/// How virtual servers are served.
+#[derive(Debug, Clone, Copy)]
+pub struct Federating {
+    /// Longest names of tools and prompts that clients see.
+    pub name_chars_max: usize,
+    /// How long one member may take where all are asked, if its own limit is not less.
+    pub member_timeout: Duration,
+}
+
+impl Default for Federating {
+    fn default() -> Self {
+        Self {
+            name_chars_max: NAME_CHARS,
+            member_timeout: Duration::from_secs(5),
+        }
+    }
+}
+
+impl Federating {
+    /// With these settings.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub fn new(name_chars_max: usize, member_timeout_ms: u64) -> Result<Self, String> {
+        if !(NAME_CHARS..=NAME_CHARS_MAX).contains(&name_chars_max) {
+            return Err(format!(
+                "edge.federation.name_chars_max {name_chars_max} is not from {NAME_CHARS} to {NAME_CHARS_MAX}"
+            ));
+        }
+        if !(1..=600_000).contains(&member_timeout_ms) {
+            return Err(format!(
+                "edge.federation.member_timeout_ms {member_timeout_ms} is not from 1 to 600000"
+            ));
+        }
+        Ok(Self {
+            name_chars_max,
+            member_timeout: Duration::from_millis(member_timeout_ms),
+        })
+    }
+}
+
+/// The header by which a sidecar learns what the client of a session that it does not know said of itself: base64url of
+/// JSON, `{"capabilities": …, "clientInfo": …}`. Only ever read on mTLS hops.
+pub const CLIENT_HEADER: &str = "gatehouse-client";
+
+/// What handles of such sessions begin with. No node has this name.
+const PREFIX: &str = "v.";
+
+/// A session's handle.
+pub fn handle(sid: &str, client: &str) -> String {
+    format!("{PREFIX}{sid}.{client}")
+}
+
+/// The two parts of a session with a virtual server's member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MemberSession<'h> {
+    /// What the member's sidecar knows it by.
+    pub id: &'h str,
+    /// The value of [`CLIENT_HEADER`].
+    pub client: &'h str,
+}
+
+/// Reads a handle. `None`: it is no virtual server's.
+pub fn member_session(handle: &str) -> Option<MemberSession<'_>> {
+    let sid = handle.strip_prefix(PREFIX)?.find('.')?;
+    let (id, client) = handle.split_at(PREFIX.len() + sid);
+    Some(MemberSession {
+        id,
+        client: client.trim_start_matches('.'),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_handle_has_two_parts() {
+        let made = handle("0a1b", "eyJ9");
+        let read = MemberSession {
+            id: "v.0a1b",
+            client: "eyJ9",
+        };
+        assert_eq!(member_session(&made), Some(read));
+        assert_eq!(member_session("edge-1.0a1b.x"), None);
+        assert_eq!(member_session("~v.0a1b.x"), None);
+    }
+
+    #[test]
+    fn settings_are_bounded() {
+        assert!(Federating::new(64, 5000).is_ok() && Federating::new(128, 1).is_ok());
+        assert!(Federating::new(63, 5000).is_err() && Federating::new(129, 5000).is_err());
+        assert!(Federating::new(64, 0).is_err());
+    }
+}

@@ -1,0 +1,154 @@
+//! Streams of several members as one: a modern client's subscription, and what a legacy client's session has standing.
+
+use engine::Action;
+use engine::federation::Federation;
+use futures_util::future::join_all;
+use http::request::Parts;
+use http::{Method, Response, StatusCode};
+use mcp::error::RpcError;
+use mcp::federate::listen::Wanted;
+use mcp::federate::uri;
+use mcp::method::Target;
+use model::decision::Reason;
+use model::name::ServerName;
+use tokio::time::{Instant, timeout};
+
+use super::super::Incall;
+use super::super::halt::{Ended, Halt};
+use super::super::reply::event_stream;
+use super::member::{Absences, Absent, Said, said};
+use crate::body::{FederatedBody, ReplyBody, Subscription};
+use crate::budget::Permit;
+use crate::call::Call;
+use crate::deliver::messages::is_event_stream;
+use crate::deliver::standing::not_offered;
+use crate::deliver::{Hop, Session};
+use crate::refusal::{Fault, Refused};
+use crate::stage::record::Recording;
+
+impl<H: Hop> Incall<'_, H> {
+    /// A subscription: at each member that may grant something of it, and granted where one does.
+    pub(super) async fn listen(
+        &self,
+        federation: &Federation,
+        call: &Call<'_>,
+        slot: &mut Option<Recording>,
+        permit: Permit,
+    ) -> Ended<Response<ReplyBody>> {
+        let id = call.message.raw_id();
+        if !call.sse {
+            let message = "the Accept header must list text/event-stream";
+            let refused = Refused::new(StatusCode::NOT_ACCEPTABLE, message);
+            return Err(Halt::refused(&refused));
+        }
+        let unknown = |uri: &str| {
+            let error = RpcError::unknown_target(Target::Resource, uri, call.revision.era());
+            Halt::invalid(&error, id)
+        };
+        let wanted = Wanted::of(call.body, call.message).map_err(|bad| unknown(&bad.0))?;
+        let usable: Vec<usize> = self.usable(federation).collect();
+        for (server, own) in &wanted.resources {
+            let at = federation.member(server).filter(|at| usable.contains(at));
+            if !at.is_some_and(|at| self.may_read(&federation.members()[at].server, own)) {
+                return Err(unknown(&uri::exposed(server, own)));
+            }
+        }
+        self.open(slot, id)?;
+        let asked = usable
+            .into_iter()
+            .map(|at| &federation.members()[at].server)
+            .filter(|server| wanted.concerns(server.as_str()))
+            .map(|server| Box::pin(self.listen_at(call, server, &wanted)));
+        let mut absences = Absences::default();
+        let mut parts = Vec::new();
+        for (server, opened) in join_all(asked).await {
+            match opened {
+                Ok(Some(body)) => parts.push((server.clone(), body)),
+                Ok(None) => {}
+                Err(absent) => absences.add(server, absent),
+            }
+        }
+        if parts.is_empty() {
+            let fault = if absences.is_empty() {
+                Fault::not_bridgeable("no server here can be listened to")
+            } else {
+                absences.fault(federation)
+            };
+            return Err(Halt::fault(&fault, id));
+        }
+        let mut recording = slot.take();
+        if let Some(recording) = &mut recording {
+            recording.hold(permit);
+        }
+        let until = Instant::now() + self.shared.hop.federating().member_timeout;
+        let id = id.unwrap_or(b"null").to_vec();
+        let subscription = Subscription::new(id, absences.meta(), recording, until);
+        Ok(event_stream(
+            FederatedBody::of_subscription(parts, subscription).into(),
+        ))
+    }
+
+    /// Who wants to hear of a resource has to be allowed to read it: what is not, is no member's.
+    fn may_read(&self, server: &ServerName, uri: &str) -> bool {
+        let engine = &self.config.engine;
+        let read = Action::resource(uri);
+        engine
+            .decide(&self.admitted.principal, server, &read)
+            .is_allowed()
+    }
+
+    /// `None`: the member has nothing to be listened to.
+    async fn listen_at<'f>(
+        &self,
+        call: &Call<'_>,
+        server: &'f ServerName,
+        wanted: &Wanted,
+    ) -> (&'f ServerName, Result<Option<ReplyBody>, Absent>) {
+        let opened = async {
+            let body = wanted.of_member(call.body, server.as_str());
+            let body = body.map_err(|error| Absent::new(Reason::Invalid, error.to_string()))?;
+            let response = self.reply_of(call, server, &body.into(), true).await?;
+            if is_event_stream(response.headers()) {
+                return Ok(Some(response.into_body()));
+            }
+            match said(&self.shared.budget, response).await {
+                Said::Failed(absent) if !absent.is(Reason::NotBridgeable) => Err(absent),
+                _ => Ok(None),
+            }
+        };
+        let opened = timeout(self.time_of(server), opened).await;
+        (server, opened.unwrap_or_else(|_| Err(Absent::late())))
+    }
+
+    /// What a legacy client asks of its session without a message, of all members whose sidecars know it.
+    pub(in super::super) async fn stand_federated(
+        &self,
+        parts: &Parts,
+        federation: &Federation,
+        opened: &Session,
+    ) -> Result<Response<ReplyBody>, Refused> {
+        let asked = self.usable(federation).map(|at| {
+            let server = &federation.members()[at].server;
+            let member = Incall { server, ..*self };
+            Box::pin(async move {
+                let stood = member.stand_in(parts, opened, self.server);
+                let stood = timeout(self.time_of(server), stood).await;
+                (server, stood.ok().and_then(Result::ok))
+            })
+        });
+        let stood: Vec<_> = join_all(asked).await;
+        if parts.method == Method::DELETE {
+            let mut response = Response::new(ReplyBody::full(bytes::Bytes::new()));
+            *response.status_mut() = StatusCode::OK;
+            return Ok(response);
+        }
+        let streams = stood
+            .into_iter()
+            .filter_map(|(server, response)| Some((server.clone(), response?.into_body())));
+        let streams: Vec<_> = streams.collect();
+        if streams.is_empty() {
+            return Err(not_offered(&parts.method));
+        }
+        Ok(event_stream(FederatedBody::of_standing(streams).into()))
+    }
+}

@@ -1,0 +1,7 @@
+//! Virtual servers and `/mcp`: several servers as one.
+
+mod absent;
+mod asking;
+mod members;
+mod names;
+mod streams;
