@@ -190,6 +190,16 @@ impl Hop for Edge {
         Ok(Stood::of(standing.method, response, true))
     }
 
+    async fn put(&self, standing: &Standing<'_>, message: &[u8]) {
+        let put = self.put_at_sidecar(standing, message).await;
+        if let Err(refused) = put {
+            tracing::warn!(
+                why = refused.message,
+                "an answer could not be put on a stream"
+            );
+        }
+    }
+
     fn federating(&self) -> Federating {
         self.federating
     }
@@ -248,6 +258,25 @@ impl Edge {
 
     /// To the sidecar that the session names: no other knows it.
     async fn stand_at_sidecar(&self, standing: &Standing<'_>) -> Result<Stood, Refused> {
+        let response = self.ask_sidecar(standing, None).await?;
+        let response = standing::judged(standing, response, "the server's sidecar")?;
+        Ok(Stood::of(standing.method, response, false))
+    }
+
+    /// Has the sidecar put a message on the session's stream.
+    async fn put_at_sidecar(&self, standing: &Standing<'_>, message: &[u8]) -> Result<(), Refused> {
+        let response = self.ask_sidecar(standing, Some(message)).await?;
+        match response.status() {
+            StatusCode::ACCEPTED => Ok(()),
+            status => Err(Refused::new(status, "the sidecar does not take it")),
+        }
+    }
+
+    async fn ask_sidecar(
+        &self,
+        standing: &Standing<'_>,
+        put: Option<&[u8]>,
+    ) -> Result<Response<Incoming>, Refused> {
         let away = || {
             let message = format!("no sidecar of {} can be reached", standing.server);
             Refused::new(StatusCode::SERVICE_UNAVAILABLE, message)
@@ -262,16 +291,13 @@ impl Edge {
             .next();
         let pool = endpoint.and_then(|endpoint| routes.pool(standing.server, endpoint));
         let pool = pool.ok_or_else(away)?;
-        let request = outgoing::of_standing(standing, &outbound.signer).map_err(|_| away())?;
-        let sent = timeout(STAND, pool.send(request))
-            .await
-            .map_err(|_| away())?;
-        let response = sent.map_err(|error| {
+        let request = outgoing::of_standing(standing, &outbound.signer, put).map_err(|_| away())?;
+        let sent = timeout(STAND, pool.send(request)).await;
+        let sent = sent.map_err(|_| away())?;
+        sent.map_err(|error| {
             tracing::warn!(%error, server = %standing.server, "no sidecar can be reached");
             away()
-        })?;
-        let response = standing::judged(standing, response, "the server's sidecar")?;
-        Ok(Stood::of(standing.method, response, false))
+        })
     }
 
     async fn to_sidecar(&self, call: &Call<'_>) -> Result<Reply, Fault> {

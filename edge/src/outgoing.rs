@@ -3,11 +3,14 @@
 
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use dataplane::auth::statement::{self, Signer};
 use dataplane::call::{self, CALL_HEADER, Call, TRACEPARENT};
-use dataplane::deliver::federation::{CLIENT_HEADER, member_session};
+use dataplane::deliver::federation::{CLIENT_HEADER, PUT_HEADER, REPLY_HEADER, member_session};
 use dataplane::deliver::standing::{LAST_EVENT_ID, Standing};
+use dataplane::pipeline::old::is_old;
 use dataplane::refusal::Fault;
 use http::header::{ACCEPT, CONTENT_TYPE, HOST};
 use http::{HeaderMap, HeaderValue, Method, Request};
@@ -49,16 +52,20 @@ pub(crate) fn of_call(call: &Call<'_>, signer: &Signer) -> Result<Request<Full<B
     Ok(request)
 }
 
-/// … and a request of a session without a message.
+/// … and a request of a session without a message. `put`: one of ours for its stream.
 pub(crate) fn of_standing(
     standing: &Standing<'_>,
     signer: &Signer,
+    put: Option<&[u8]>,
 ) -> Result<Request<Full<Bytes>>, Fault> {
     let mut request = of_hop(signer, standing.principal, standing.server, standing.id)?;
     request.method_mut().clone_from(standing.method);
     let headers = request.headers_mut();
     headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
     session(headers, standing.session)?;
+    if let Some(message) = put {
+        headers.insert(PUT_HEADER, text(&URL_SAFE_NO_PAD.encode(message))?);
+    }
     for name in [MCP_PROTOCOL_VERSION, LAST_EVENT_ID] {
         if let Some(value) = standing.headers.get(&name) {
             headers.insert(name, value.clone());
@@ -75,6 +82,9 @@ fn session(headers: &mut HeaderMap, handle: &str) -> Result<(), Fault> {
     };
     headers.insert(MCP_SESSION_ID, text(member.id)?);
     headers.insert(CLIENT_HEADER, text(member.client)?);
+    if is_old(handle) {
+        headers.insert(REPLY_HEADER, HeaderValue::from_static("stream"));
+    }
     Ok(())
 }
 

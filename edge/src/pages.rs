@@ -20,7 +20,7 @@ pub(crate) fn page(shared: &Shared<Edge>, route: &Route) -> Response<ReplyBody> 
             answer::json(StatusCode::SERVICE_UNAVAILABLE, Bytes::from(body))
         }
         Route::Ready => answer::json(StatusCode::OK, Bytes::from_static(b"{\"ready\":true}")),
-        Route::Live | Route::Mcp(_) => {
+        Route::Live | Route::Mcp(_) | Route::Sse(_) => {
             answer::json(StatusCode::OK, Bytes::from_static(b"{\"live\":true}"))
         }
     }

@@ -270,6 +270,10 @@ fn judge(
         (Outcome::Cannot, _) => (Cell::Cannot, None),
         (Outcome::Works, None) if works_directly => (Cell::Works, None),
         (Outcome::Works, None) => (Cell::Bridged, None),
+        (Outcome::Works, Some(excluded)) if excluded.by_chance => {
+            let why = excluded.why.clone();
+            (Cell::Excluded(excluded.clause, why), None)
+        }
         (Outcome::Works, Some(excluded)) => {
             let why = format!("works, but is excluded: {}", excluded.why);
             (Cell::Works, Some(why))

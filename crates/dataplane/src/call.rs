@@ -79,6 +79,12 @@ pub struct Accept {
 }
 
 impl Accept {
+    /// Everything.
+    pub const ALL: Self = Self {
+        json: true,
+        sse: true,
+    };
+
     /// Reads the `Accept` headers. None at all accepts everything (RFC 9110, section 12.5.1).
     pub fn of(headers: &HeaderMap) -> Self {
         let mut accept = Self {

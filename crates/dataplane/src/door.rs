@@ -30,6 +30,8 @@ pub struct Guard {
 pub enum Route {
     /// `/mcp/{server}`, or `/mcp`, which is [`ServerName::all`], with POST, GET or DELETE.
     Mcp(ServerName),
+    /// `/sse/{server}`, with GET and POST.
+    Sse(ServerName),
     /// `/.well-known/oauth-protected-resource/mcp/{server}`, and the same of `/mcp`.
     ResourceMetadata(ServerName),
     /// `/livez`.
@@ -56,6 +58,7 @@ pub fn route(parts: &Parts, guard: &Guard, peer: &Connection) -> Result<Route, R
         "/.well-known/oauth-protected-resource/mcp" => Route::ResourceMetadata(ServerName::all()),
         _ => match path.strip_prefix("/mcp/") {
             Some(name) => Route::Mcp(server(name)?),
+            None if path.starts_with("/sse/") => Route::Sse(server(&path["/sse/".len()..])?),
             None => match path.strip_prefix("/.well-known/oauth-protected-resource/mcp/") {
                 Some(name) => Route::ResourceMetadata(server(name)?),
                 None => return Err(Refused::not_found()),
@@ -64,6 +67,7 @@ pub fn route(parts: &Parts, guard: &Guard, peer: &Connection) -> Result<Route, R
     };
     let allowed = match route {
         Route::Mcp(_) => matches!(parts.method, Method::POST | Method::GET | Method::DELETE),
+        Route::Sse(_) => matches!(parts.method, Method::POST | Method::GET),
         _ => parts.method == Method::GET || parts.method == Method::HEAD,
     };
     if !allowed {
@@ -295,6 +299,9 @@ mod tests {
             assert_eq!(status(host(post(path)), false), 404, "{path}");
         }
         assert_eq!(status(host(post("/mcp")), false), 200);
+        assert_eq!(status(host(Request::get("/sse/a")), false), 200);
+        assert_eq!(status(host(Request::delete("/sse/a")), false), 405);
+        assert_eq!(status(host(Request::get("/sse/a/b")), false), 404);
         assert_eq!(status(host(Request::get("/mcp/a")), false), 200);
         assert_eq!(status(host(Request::delete("/mcp/a")), false), 200);
         assert_eq!(status(host(Request::put("/mcp/a")), false), 405);

@@ -28,7 +28,7 @@ use crate::body::ReplyBody;
 use crate::budget::{Budget, Permit};
 use crate::call::{self, Accept, Call};
 use crate::config::live::{Config, Live};
-use crate::deliver::{Admitted, Connection, Hop};
+use crate::deliver::{Admitted, Connection, Hop, Session};
 use crate::door::{self, Route};
 use crate::meter::Meter;
 use crate::refusal::{Fault, Refused};
@@ -39,6 +39,7 @@ use crate::stage::webhook::Webhooks;
 
 mod federated;
 mod halt;
+pub mod old;
 mod reply;
 mod standing;
 mod told;
@@ -84,8 +85,9 @@ pub async fn handle<H: Hop>(
     request: Request<Incoming>,
 ) -> Response<ReplyBody> {
     let (parts, body) = request.into_parts();
-    let server = match door::route(&parts, &shared.guard, peer) {
-        Ok(Route::Mcp(server)) => server,
+    let (server, is_old) = match door::route(&parts, &shared.guard, peer) {
+        Ok(Route::Mcp(server)) => (server, false),
+        Ok(Route::Sse(server)) => (server, true),
         Ok(page) => return (shared.pages)(shared, &page),
         Err(refused) => return answer::refused(&refused),
     };
@@ -104,11 +106,14 @@ pub async fn handle<H: Hop>(
         admitted: &admitted,
         server: &server,
     };
+    if is_old {
+        return request.old(&parts, body).await;
+    }
     if parts.method != Method::POST {
         return request.stand(&parts).await;
     }
     let mut recording = Some(begin::<H>(shared, &config, &admitted, &server, &parts));
-    let response = match request.walk(&parts, body, &mut recording).await {
+    let response = match request.walk(&parts, body, None, &mut recording).await {
         Ok(response) => response,
         Err(halt) => halt.end(recording),
     };
@@ -172,13 +177,17 @@ impl<H: Hop> Incall<'_, H> {
         &self,
         parts: &Parts,
         body: Incoming,
+        old: Option<&Session>,
         recording: &mut Option<Recording>,
     ) -> Ended<Response<ReplyBody>> {
         let engine = &self.config.engine;
         if !self.exists() {
             return Err(Halt::refused(&Refused::not_found()));
         }
-        let accept = accept(parts)?;
+        let accept = match old {
+            Some(_) => Accept::ALL,
+            None => accept(parts)?,
+        };
         let body_bytes = body.size_hint().upper();
         let room = body_bytes.unwrap_or(self.shared.body_bytes_max as u64);
         let room = room.min(self.shared.body_bytes_max as u64);
@@ -191,7 +200,10 @@ impl<H: Hop> Incall<'_, H> {
         let message = envelope::scan(&body, &Limits::REQUEST)
             .map_err(|fault| Halt::invalid(&RpcError::from(&fault), fault.id()))?;
         let id = message.id.as_ref().map(|id| id.raw);
-        let stance = self.stance(parts, &message)?;
+        let stance = match old {
+            Some(session) => old::stance(&message, session)?,
+            None => self.stance(parts, &message)?,
+        };
         self.describe(recording, &message, &stance);
         let call = Call {
             id: recording.as_ref().map_or_else(CallId::new, Recording::id),

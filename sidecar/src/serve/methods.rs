@@ -80,8 +80,13 @@ async fn of_own(call: &Call<'_>, setting: &Setting<'_>, wish: Wish<'_>) -> Resul
     note(wish)?;
     let reply = talk::talk(call, setting).await;
     let (client, uri, subscribes) = wish;
-    let is_done = matches!(&reply, Ok(Reply::Whole(message)) if message.error_code == 0);
-    if subscribes && !is_done {
+    // Where more than the answer comes, it is still to come, and most likely good.
+    let is_refused = match &reply {
+        Ok(Reply::Whole(message)) => message.error_code != 0,
+        Ok(_) => false,
+        Err(_) => true,
+    };
+    if subscribes && is_refused {
         client.unsubscribe(uri);
     }
     reply

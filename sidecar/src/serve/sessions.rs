@@ -16,6 +16,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use dataplane::call::Call;
+use dataplane::deliver::federation::CLIENT_HEADER;
 use dataplane::refusal::Fault;
 use http::HeaderMap;
 use mcp::method;
@@ -31,8 +32,6 @@ use crate::upstream::session::Ready;
 pub(super) const DIRECT: char = '~';
 /// What stands there instead of a node, where any sidecar of the server may hold the session.
 const ANYWHERE: &str = "v.";
-/// The header by which an edge introduces a client whose session may have to be begun here.
-const CLIENT_HEADER: &str = "gatehouse-client";
 /// Longest introduction, bytes.
 const INTRODUCTION_BYTES_MAX: usize = 4096;
 

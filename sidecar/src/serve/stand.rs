@@ -42,6 +42,9 @@ impl Sidecar {
             self.clients.end(&client);
             return Ok(Stood::Ended(StatusCode::NO_CONTENT));
         }
+        if let Some(put) = Self::put(standing.headers, &client) {
+            return Ok(put);
+        }
         if is_streamed(standing.headers) {
             return Ok(Self::one_stream(&client));
         }

@@ -3,8 +3,11 @@
 
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use dataplane::body::ReplyBody;
+use dataplane::deliver::federation::{PUT_HEADER, REPLY_HEADER};
 use dataplane::deliver::messages::is_event_stream;
 use dataplane::deliver::standing::Stood;
 use dataplane::deliver::{Admitted, Message};
@@ -24,9 +27,6 @@ use crate::upstream::Error;
 use crate::upstream::feed::Listener;
 use crate::upstream::running::Target;
 use crate::upstream::session::Ready;
-
-/// The header by which an edge asks for it.
-const REPLY_HEADER: &str = "gatehouse-reply";
 
 /// Whether answers go to the session's stream.
 pub(super) fn is_streamed(headers: &HeaderMap) -> bool {
@@ -65,6 +65,14 @@ impl Sidecar {
             guard: Box::new(()),
             is_seen: true,
         }
+    }
+
+    /// A message of the edge's own for such a session.
+    pub(super) fn put(headers: &HeaderMap, client: &Client) -> Option<Stood> {
+        let message = URL_SAFE_NO_PAD.decode(headers.get(PUT_HEADER)?).ok()?;
+        let message = Message::said(Kind::Response, message.into());
+        client.outbox.push(message);
+        Some(Stood::Ended(StatusCode::ACCEPTED))
     }
 
     /// The session has begun: what the server says about no call goes to its stream from now on.

@@ -70,10 +70,9 @@ pub struct Talk {
     line: Line,
     ask: Ask,
     client: Option<Arc<Client>>,
-    /// The request, as the client knows it.
-    id: Option<IdKey>,
     /// The client takes the call back.
     taken_back: CancellationToken,
+    _begun: Begun,
     /// Whether the client takes a stream.
     streams: bool,
     /// What a modern client can be asked for.
@@ -134,11 +133,13 @@ async fn begin(call: &Call<'_>, setting: &Setting<'_>) -> Result<Talk, Fault> {
     if let (Way::ModernOnLegacy, Some(level)) = (way, level) {
         line.set_level(level, ready).await;
     }
-    let underway = line.send(call, &translator, setting.client, ask).await?;
-    let id = call.message.id.as_ref().map(mcp::envelope::Id::key);
-    let taken_back = match (setting.client, &id) {
-        (Some(client), Some(id)) => client.begin_call(id),
-        _ => CancellationToken::new(),
+    // Known before it is sent: a server over HTTP may say nothing until it answers.
+    let begun = Begun::of(call, setting.client);
+    let underway = tokio::select! {
+        sent = line.send(call, &translator, setting.client, ask) => sent?,
+        () = begun.taken_back.cancelled() => {
+            return Err(Fault::cancelled("the call was cancelled by its client"));
+        }
     };
     Ok(Talk {
         mark: parked::Mark::of(call),
@@ -147,8 +148,8 @@ async fn begin(call: &Call<'_>, setting: &Setting<'_>) -> Result<Talk, Fault> {
         line,
         ask,
         client: setting.client.cloned(),
-        id,
-        taken_back,
+        taken_back: begun.taken_back.clone(),
+        _begun: begun,
         streams,
         declared: Arc::new(declared),
         level,
@@ -219,9 +220,28 @@ impl Talk {
     }
 }
 
-impl Drop for Talk {
+/// A call that its client can take back, as long as this lives.
+#[derive(Debug)]
+struct Begun {
+    client: Option<(Arc<Client>, IdKey)>,
+    taken_back: CancellationToken,
+}
+
+impl Begun {
+    fn of(call: &Call<'_>, client: Option<&Arc<Client>>) -> Self {
+        let id = call.message.id.as_ref().map(mcp::envelope::Id::key);
+        let client = client.cloned().zip(id);
+        let taken_back = match &client {
+            Some((client, id)) => client.begin_call(id),
+            None => CancellationToken::new(),
+        };
+        Self { client, taken_back }
+    }
+}
+
+impl Drop for Begun {
     fn drop(&mut self) {
-        if let (Some(client), Some(id)) = (&self.client, &self.id) {
+        if let Some((client, id)) = &self.client {
             client.end_call(id);
         }
     }

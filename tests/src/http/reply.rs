@@ -75,30 +75,50 @@ impl Open {
     /// Where the stream ends before, or they do not come in time.
     #[track_caller]
     pub fn messages(&mut self, count: usize) -> Vec<Value> {
+        self.until(|open| {
+            let messages = open.so_far().messages();
+            (messages.len() >= count).then_some(messages)
+        })
+    }
+
+    /// Waits for the event by which a server of 2024-11-05 says where to post, and answers with that; it is no message.
+    ///
+    /// # Panics
+    /// As [`Self::messages`].
+    #[track_caller]
+    pub fn endpoint(&mut self) -> String {
+        let text = self.until(|open| {
+            let text = open.so_far().text();
+            text.starts_with("event: endpoint\n").then_some(text)
+        });
+        let end = text.find("\n\n").map_or(text.len(), |at| at + 2);
+        let _read = self.read.split_to(end);
+        let data = text.lines().find_map(|line| line.strip_prefix("data: "));
+        data.expect("it says where").to_owned()
+    }
+
+    /// Reads on until `found` finds something in what has come, up to the last whole event.
+    #[track_caller]
+    fn until<T>(&mut self, found: impl Fn(&Self) -> Option<T>) -> T {
         let read = async {
             loop {
                 let whole = self.read.windows(2).any(|pair| pair == b"\n\n");
-                let messages = if whole {
-                    self.so_far().messages()
-                } else {
-                    Vec::new()
-                };
-                if messages.len() >= count {
-                    return messages;
+                if let Some(found) = whole.then(|| found(self)).flatten() {
+                    return found;
                 }
                 let frame = self
                     .body
                     .frame()
                     .await
-                    .expect("a message before the end")
+                    .expect("more before the end")
                     .expect("no broken stream");
                 self.read
                     .extend_from_slice(frame.data_ref().map_or(&[], |data| data));
             }
         };
-        let messages =
+        let found =
             super::runtime().block_on(async { tokio::time::timeout(super::DEADLINE, read).await });
-        messages.expect("messages in time")
+        found.expect("it comes in time")
     }
 
     /// The ids of the events that have come so far.

@@ -19,6 +19,8 @@ pub(super) struct Excluded {
     speaks: String,
     pub(super) clause: i64,
     pub(super) why: String,
+    /// Whether it may work all the same, by chance.
+    pub(super) by_chance: bool,
 }
 
 pub(super) fn read() -> Vec<Excluded> {
@@ -39,6 +41,7 @@ impl Excluded {
             speaks: text("speaks"),
             clause: entry["clause"].as_i64().unwrap_or_default(),
             why: text("why"),
+            by_chance: entry["by_chance"].as_bool().unwrap_or_default(),
         };
         let whole = !excluded.feature.is_empty() && excluded.clause > 0 && !excluded.why.is_empty();
         assert!(

@@ -24,6 +24,7 @@ mod input;
 mod keys;
 mod metrics;
 mod nodes;
+mod old;
 mod outward;
 mod quickstart;
 mod readme;

@@ -72,6 +72,7 @@ type Asking = (
 /// A stream without an end of its own.
 pub struct StandingBody {
     source: Source,
+    first: Option<Bytes>,
     waiting: VecDeque<Message>,
     asking: Option<Asking>,
     judge: Box<dyn Judge>,
@@ -112,6 +113,11 @@ impl StandingBody {
         Self::new(Source::Messages(messages, guard), judge, leaving, permit)
     }
 
+    /// The same after another event.
+    pub fn after(self, first: Option<Bytes>) -> Self {
+        Self { first, ..self }
+    }
+
     fn new(
         source: Source,
         judge: Box<dyn Judge>,
@@ -120,6 +126,7 @@ impl StandingBody {
     ) -> Self {
         Self {
             source,
+            first: None,
             waiting: VecDeque::new(),
             asking: None,
             judge,
@@ -135,6 +142,9 @@ impl StandingBody {
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         if self.leaving.as_mut().poll(cx).is_ready() {
             return Poll::Ready(None);
+        }
+        if let Some(first) = self.first.take() {
+            return self.go(first);
         }
         loop {
             match self.poll_message(cx) {

@@ -53,12 +53,23 @@ impl Federating {
 /// JSON, `{"capabilities": …, "clientInfo": …}`. Only ever read on mTLS hops.
 pub const CLIENT_HEADER: &str = "gatehouse-client";
 
+/// The header by which an edge has answers go to the session's stream: `stream`. Only ever read on mTLS hops.
+pub const REPLY_HEADER: &str = "gatehouse-reply";
+/// The header by which an edge puts a message of its own on the session's stream, in base64url. Only ever read on mTLS
+/// hops.
+pub const PUT_HEADER: &str = "gatehouse-put";
+
 /// What handles of such sessions begin with. No node has this name.
 const PREFIX: &str = "v.";
 
 /// A session's handle.
 pub fn handle(sid: &str, client: &str) -> String {
     format!("{PREFIX}{sid}.{client}")
+}
+
+/// What a handle begins with behind the prefix, with or without what the client said. `None`: it is of another kind.
+pub fn sid(handle: &str) -> Option<&str> {
+    handle.strip_prefix(PREFIX)
 }
 
 /// The two parts of a session with a virtual server's member.

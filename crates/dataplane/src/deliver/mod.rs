@@ -91,6 +91,11 @@ pub trait Hop: Send + Sync + 'static {
     fn stand(&self, standing: &Standing<'_>)
     -> impl Future<Output = Result<Stood, Refused>> + Send;
 
+    /// Puts a message of this hop's own on the stream of the session.
+    fn put(&self, _: &Standing<'_>, _: &[u8]) -> impl Future<Output = ()> + Send {
+        async {}
+    }
+
     /// How virtual servers are served here.
     fn federating(&self) -> Federating {
         Federating::default()

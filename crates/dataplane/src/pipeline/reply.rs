@@ -13,8 +13,8 @@ use mcp::sse;
 
 mod direct;
 
-use super::begin_session;
 use super::halt::Halt;
+use super::{accepted, begin_session, old};
 use crate::answer;
 use crate::body::{EventBody, ForwardedBody, ReplyBody, Screened};
 use crate::budget::Permit;
@@ -117,6 +117,15 @@ async fn forward(
     forwarded: Forwarded,
     mut recording: Recording,
 ) -> Response<ReplyBody> {
+    if old::is_accepted(&forwarded.response) {
+        // It goes to the client's one stream, where it is on record as the sidecar's.
+        recording.answered();
+        recording.outcome(202, 0, false);
+        return match recording.close() {
+            Ok(()) => accepted(),
+            Err(_) => Halt::unrecorded(id).into_response(),
+        };
+    }
     let (parts, incoming) = forwarded.response.into_parts();
     recording.outcome(parts.status.as_u16(), 0, false);
     let is_stream = is_event_stream(&parts.headers);

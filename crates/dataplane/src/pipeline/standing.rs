@@ -15,7 +15,7 @@ use model::name::ServerName;
 use model::record::Hop as HopKind;
 
 use super::reply::event_stream;
-use super::{Incall, Shared};
+use super::{Incall, Shared, old};
 use crate::answer;
 use crate::body::{Judge, ReplyBody, StandingBody, Verdict};
 use crate::call::Accept;
@@ -47,16 +47,17 @@ impl<H: Hop> Incall<'_, H> {
         let opened = hop.session(self.config, self.admitted, self.server, session)?;
         match self.config.engine.federation(self.server) {
             Some(federation) => self.stand_federated(parts, federation, &opened).await,
-            None => self.stand_in(parts, &opened, self.server).await,
+            None => self.stand_in(parts, &opened, self.server, None).await,
         }
     }
 
-    /// … in an open session, of a client that was let in for `admitted_to`.
+    /// … in an open session, of a client that was let in for `admitted_to`. `first`: an event before all others.
     pub(super) async fn stand_in(
         &self,
         parts: &Parts,
         opened: &Session,
         admitted_to: &ServerName,
+        first: Option<Bytes>,
     ) -> Result<Response<ReplyBody>, Refused> {
         let hop = &self.shared.hop;
         let Some(permit) = self.shared.budget.take(0) else {
@@ -91,7 +92,7 @@ impl<H: Hop> Incall<'_, H> {
             client: opened.client.clone(),
             admitted_to: admitted_to.clone(),
             is_servers,
-            resumes: parts.headers.contains_key(&LAST_EVENT_ID),
+            answers: parts.headers.contains_key(&LAST_EVENT_ID) || old::is_old(&opened.handle),
         };
         let drain = self.shared.drain.clone();
         let leaving = async move { drain.signaled().await };
@@ -105,7 +106,7 @@ impl<H: Hop> Incall<'_, H> {
             } => StandingBody::of_messages((messages, guard), listener, leaving, permit),
             Stood::Ended(_) => return Err(not_offered(&parts.method)),
         };
-        Ok(event_stream(body.into()))
+        Ok(event_stream(body.after(first).into()))
     }
 }
 
@@ -157,8 +158,8 @@ struct Listener<H> {
     admitted_to: ServerName,
     client: Arc<str>,
     is_servers: bool,
-    /// Whether the client goes on with a stream that it lost: then the response may be on it.
-    resumes: bool,
+    /// Whether answers may be on it: the client goes on with a stream that it lost, or has this one alone.
+    answers: bool,
 }
 
 impl<H: Hop> Listener<H> {
@@ -223,7 +224,7 @@ impl<H: Hop> Listener<H> {
     /// A response is on the stream only where its client has lost the one that it was to come on. Which request it answers
     /// is not known here: it is treated as the answer to all that it could be.
     fn judge_response(&self, config: &Arc<Config>, body: Bytes) -> Verdict {
-        if !self.resumes {
+        if !self.answers {
             return Verdict::Drop;
         }
         if !self.is_servers {

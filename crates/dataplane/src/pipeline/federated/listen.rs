@@ -131,7 +131,7 @@ impl<H: Hop> Incall<'_, H> {
             let server = &federation.members()[at].server;
             let member = Incall { server, ..*self };
             Box::pin(async move {
-                let stood = member.stand_in(parts, opened, self.server);
+                let stood = member.stand_in(parts, opened, self.server, None);
                 let stood = timeout(self.time_of(server), stood).await;
                 (server, stood.ok().and_then(Result::ok))
             })
