@@ -28,7 +28,7 @@ use crate::body::ReplyBody;
 use crate::budget::{Budget, Permit};
 use crate::call::{self, Accept, Call};
 use crate::config::live::{Config, Live};
-use crate::deliver::{Admitted, Connection, Hop, Session};
+use crate::deliver::{Admitted, Connection, Hop, Session, federation};
 use crate::door::{self, Route};
 use crate::meter::Meter;
 use crate::refusal::{Fault, Refused};
@@ -366,7 +366,12 @@ impl<H: Hop> Incall<'_, H> {
                     .initialize
                     .as_ref()
                     .and_then(|i| i.client_name.as_deref());
-                Ok(stance(negotiated, None, named.unwrap_or_default()))
+                let named = named.unwrap_or_default();
+                // Between the hops an edge says which session it is to be, where one has several parts.
+                let handle = (H::HOP == HopKind::Sidecar)
+                    .then(|| federation::named(&parts.headers))
+                    .flatten();
+                Ok(stance(negotiated, handle.map(str::to_owned), named))
             }
             Caller::LegacySession { session, revision } => {
                 let opened = self

@@ -141,3 +141,19 @@ fn clients_and_servers_of_different_eras_pass_the_suite_on_the_python_sdk() {
 fn clients_and_servers_of_different_eras_pass_the_suite_on_the_rust_sdk() {
     across(Made::Rust);
 }
+
+#[test]
+fn a_virtual_server_passes_the_suite_but_for_the_uris_of_resources() {
+    let server = FixtureServer::start(Made::Rust, Speaks::Both);
+    let resources = [
+        catalog::remote("both", server.url()),
+        catalog::virtual_server("whole", &[("both", "")]),
+        catalog::allow("all", "engineering", &["*"]),
+    ];
+    let mesh = Mesh::new().with(&resources).start();
+    mesh.server_in("both", "ready");
+    let key = mesh.key("ana@example.com", &["engineering"]).text;
+    for requirements in [LEGACY, MODERN] {
+        passes_but_for(&mesh, &key, ("whole", requirements), "virtual");
+    }
+}

@@ -1,12 +1,14 @@
 //! What a hop that serves virtual servers sets about them, and how the session of one is written.
 //!
-//! The session of a virtual server is nowhere but in its id: no member holds any until it is called. Its handle is
-//! `v.{sid}.{client}`: a random id, by which each member's sidecar knows the session and by which that sidecar is found,
-//! and what the client said of itself at its begin, by which a sidecar begins the session that it does not know.
+//! The session of a virtual server is nowhere but in its id. Its handle is `v.{sid}.{client}`: a random id, by which each
+//! member's sidecar knows the session and by which that sidecar is found, and what the client said of itself at its
+//! begin, by which a sidecar begins the session that it does not know (any more).
 
 use std::time::Duration;
 
 use engine::federation::{NAME_CHARS, NAME_CHARS_MAX};
+use http::HeaderMap;
+use mcp::headers::MCP_SESSION_ID;
 
 /// How virtual servers are served.
 #[derive(Debug, Clone, Copy)]
@@ -89,6 +91,12 @@ pub fn member_session(handle: &str) -> Option<MemberSession<'_>> {
         id,
         client: client.trim_start_matches('.'),
     })
+}
+
+/// The session that a sidecar is to begin, as the edge names it beside `initialize`. `None`: the sidecar names it.
+pub fn named(headers: &HeaderMap) -> Option<&str> {
+    let named = headers.get(MCP_SESSION_ID)?.to_str().ok()?;
+    named.starts_with(PREFIX).then_some(named)
 }
 
 #[cfg(test)]

@@ -64,7 +64,7 @@ pub fn discover_result(
     result
 }
 
-/// The `InitializeResult` that stands for what `members` answer to `server/discover`.
+/// The `InitializeResult` that stands for those of `members`, each with its name.
 ///
 /// # Errors
 /// None that could be caused from outside.

@@ -6,7 +6,6 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use engine::federation::Federation;
 use http::Response;
-use mcp::bridge::handshake;
 use mcp::envelope::{Envelope, Span};
 use mcp::federate::hello;
 use mcp::revision::Revision;
@@ -58,7 +57,8 @@ impl<H: Hop> Incall<'_, H> {
         whole(slot, id, result(id, said.to_string().as_bytes()))
     }
 
-    /// The answer to `initialize`: members are asked what they are, and none of them holds the session that begins.
+    /// The answer to `initialize`: each member's sidecar begins its own part of the session, under one id. Whoever cannot
+    /// now does so with the first call.
     pub(super) async fn begin_federated(
         &self,
         federation: &Federation,
@@ -67,14 +67,17 @@ impl<H: Hop> Incall<'_, H> {
     ) -> Ended<Response<ReplyBody>> {
         let id = call.message.raw_id();
         self.open(slot, id)?;
-        let version = env!("CARGO_PKG_VERSION");
-        let question = handshake::discover_request(id.unwrap_or(b"0"), "gatehouse", version);
-        let stateless = Call {
-            revision: Revision::LATEST,
-            session: None,
+        let sid = uuid::Uuid::new_v4().simple().to_string();
+        let session = Session {
+            revision: Some(call.revision),
+            handle: handle(&sid, &URL_SAFE_NO_PAD.encode(client(call))),
+            client: call.client.into(),
+        };
+        let of_members = Call {
+            session: Some(&session.handle),
             ..*call
         };
-        let heard = self.hear(federation, &stateless, &question.into()).await;
+        let heard = self.hear(federation, &of_members, call.body).await;
         let heard = heard.map_err(|fault| Halt::fault(&fault, id))?;
         let said = hello::initialize_result(
             &heard.members,
@@ -84,12 +87,6 @@ impl<H: Hop> Incall<'_, H> {
         );
         let none = || Halt::fault(&Fault::unavailable("no session could be begun"), id);
         let said = said.map_err(|_| none())?;
-        let sid = uuid::Uuid::new_v4().simple().to_string();
-        let session = Session {
-            revision: Some(call.revision),
-            handle: handle(&sid, &URL_SAFE_NO_PAD.encode(client(call))),
-            client: call.client.into(),
-        };
         let hop = &self.shared.hop;
         let sealed = hop.sealed(self.config, call.principal, self.server, &session);
         let sealed = sealed.ok_or_else(none)?;
