@@ -139,6 +139,19 @@ impl Session {
         Self::begin_with(url, key, &json!({}))
     }
 
+    /// Begins a session of a client that speaks this revision.
+    ///
+    /// # Panics
+    /// Where it is not granted.
+    #[track_caller]
+    pub fn begin_speaking(url: &str, key: &str, revision: &str) -> Self {
+        let beginning = Self::beginning(url, key);
+        let text = beginning.text().replace(LEGACY, revision);
+        let response = beginning.body(text).send().expect_status(200);
+        let session = Self::granted(url, key, &response);
+        session.unwrap_or_else(|| panic!("no session was granted: {response}"))
+    }
+
     /// Begins a session of a client that can do this much.
     ///
     /// # Panics

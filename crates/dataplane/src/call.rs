@@ -15,6 +15,7 @@ use model::principal::Principal;
 use model::record::{CallId, Trace};
 
 use crate::config::live::Config;
+use crate::deliver::tasks::Task;
 
 /// The header that carries the call's id from hop to hop. Only ever read on mTLS hops.
 pub const CALL_HEADER: &str = "gatehouse-call";
@@ -50,6 +51,8 @@ pub struct Call<'a> {
     pub client: &'a str,
     /// Whether a filter has changed the message: headers that mirror it say what it was.
     pub changed: bool,
+    /// The task that it is about, where its id was sealed for the caller.
+    pub task: Option<&'a Task>,
 }
 
 impl Call<'_> {

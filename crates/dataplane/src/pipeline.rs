@@ -13,7 +13,7 @@ use mcp::envelope::{self, Envelope, Kind, Limits};
 use mcp::era::{self, Caller};
 use mcp::error::RpcError;
 use mcp::headers::MCP_SESSION_ID;
-use mcp::method;
+use mcp::method::{self, Target};
 use mcp::revision::Revision;
 use model::decision::Decision;
 use model::filter::Direction;
@@ -28,6 +28,7 @@ use crate::body::ReplyBody;
 use crate::budget::{Budget, Permit};
 use crate::call::{self, Accept, Call};
 use crate::config::live::{Config, Live};
+use crate::deliver::tasks::{self, Task};
 use crate::deliver::{Admitted, Connection, Hop, Session, federation};
 use crate::door::{self, Route};
 use crate::meter::Meter;
@@ -37,6 +38,7 @@ use crate::stage::filter::Screen;
 use crate::stage::record::Recording;
 use crate::stage::webhook::Webhooks;
 
+mod batch;
 mod federated;
 mod halt;
 pub mod old;
@@ -180,7 +182,6 @@ impl<H: Hop> Incall<'_, H> {
         old: Option<&Session>,
         recording: &mut Option<Recording>,
     ) -> Ended<Response<ReplyBody>> {
-        let engine = &self.config.engine;
         if !self.exists() {
             return Err(Halt::refused(&Refused::not_found()));
         }
@@ -197,6 +198,23 @@ impl<H: Hop> Incall<'_, H> {
         };
         let body = body::read(body, self.shared.body_bytes_max).await;
         let body = body.map_err(|refused| Halt::refused(&refused))?;
+        if old.is_none() && batch::is_one(&body) {
+            return self.batch(parts, &body, recording).await;
+        }
+        self.message(parts, body, (accept, old), recording, permit)
+            .await
+    }
+
+    /// One message, read whole.
+    async fn message(
+        &self,
+        parts: &Parts,
+        body: Bytes,
+        (accept, old): (Accept, Option<&Session>),
+        recording: &mut Option<Recording>,
+        permit: Permit,
+    ) -> Ended<Response<ReplyBody>> {
+        let engine = &self.config.engine;
         let message = envelope::scan(&body, &Limits::REQUEST)
             .map_err(|fault| Halt::invalid(&RpcError::from(&fault), fault.id()))?;
         let id = message.id.as_ref().map(|id| id.raw);
@@ -205,6 +223,7 @@ impl<H: Hop> Incall<'_, H> {
             None => self.stance(parts, &message)?,
         };
         self.describe(recording, &message, &stance);
+        let task = self.task(&message);
         let call = Call {
             id: recording.as_ref().map_or_else(CallId::new, Recording::id),
             server: self.server,
@@ -219,6 +238,7 @@ impl<H: Hop> Incall<'_, H> {
             headers: &parts.headers,
             client: &stance.client,
             changed: false,
+            task: task.as_ref(),
         };
         if let Some(federation) = engine.federation(self.server) {
             return Box::pin(self.federated(federation, &call, recording, permit)).await;
@@ -230,6 +250,15 @@ impl<H: Hop> Incall<'_, H> {
         }
     }
 
+    /// The task that a message is about, where its id was sealed for the caller.
+    fn task(&self, message: &Envelope<'_>) -> Option<Task> {
+        let sealed = message
+            .target
+            .as_deref()
+            .filter(|_| message.target_kind == Target::Task)?;
+        tasks::of_call(self.config, (&self.admitted.principal, self.server), sealed)
+    }
+
     /// Decides, records, delivers, and lets the reply go.
     async fn request(
         &self,
@@ -238,7 +267,9 @@ impl<H: Hop> Incall<'_, H> {
         slot: &mut Option<Recording>,
         permit: Permit,
     ) -> Ended<Response<ReplyBody>> {
-        if !method::from_client(call.method(), call.revision) {
+        let is_known = method::from_client(call.method(), call.revision)
+            || method::of_extension(call.method(), call.revision);
+        if !is_known {
             let error = RpcError::method_not_found(call.method(), call.revision.era());
             return Err(Halt::invalid(&error, id));
         }

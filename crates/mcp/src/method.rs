@@ -196,6 +196,13 @@ pub fn from_client(method: &str, revision: Revision) -> bool {
             .is_some_and(|entry| entry.in_revision(revision) && entry.sender != Sender::Server)
 }
 
+/// Whether a *client* of `revision` may send `method` as part of an extension that is passed on: the modern tasks
+/// (ext-tasks).
+#[must_use]
+pub fn of_extension(method: &str, revision: Revision) -> bool {
+    revision == V2026_07_28 && matches!(method, TASKS_GET | TASKS_UPDATE | TASKS_CANCEL)
+}
+
 /// Whether a complete result of `method` carries caching hints (2026-07-28 server/utilities/caching).
 #[must_use]
 pub fn cacheable(method: &str) -> bool {

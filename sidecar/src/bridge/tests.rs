@@ -54,6 +54,7 @@ fn with_text<T>(revision: Revision, message: &str, f: impl FnOnce(&Call<'_>) -> 
         headers: &HeaderMap::new(),
         client: "",
         changed: false,
+        task: None,
     })
 }
 

@@ -74,6 +74,7 @@ pub async fn deliver(
         headers: &HeaderMap::new(),
         client: "",
         changed: false,
+        task: None,
     };
     hop.deliver(&call, &()).await
 }

@@ -6,6 +6,7 @@ mod access;
 mod asking;
 mod audit;
 mod away;
+mod batch;
 mod certificates;
 mod check;
 mod cli;

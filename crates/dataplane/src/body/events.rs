@@ -26,6 +26,7 @@ use super::screened::{Check, Checked, Screened};
 use super::stream::{Patience, Stream};
 use crate::answer;
 use crate::deliver::direct::ANSWER_BYTES_MAX;
+use crate::deliver::tasks::Sealer;
 use crate::deliver::{Events, Message, Tape};
 use crate::refusal::Fault;
 use crate::stage::record::Recording;
@@ -55,6 +56,8 @@ pub struct EventBody {
     recording: Option<Recording>,
     keep_alive: Pin<Box<Sleep>>,
     tape: Option<Arc<dyn Tape>>,
+    /// Hides the server's own ids of tasks.
+    sealer: Option<Sealer>,
 }
 
 impl std::fmt::Debug for EventBody {
@@ -112,7 +115,13 @@ impl EventBody {
             recording: Some(recording),
             keep_alive: Box::pin(tokio::time::sleep(KEEP_ALIVE)),
             tape: None,
+            sealer: None,
         }
+    }
+
+    /// The same, in which ids of tasks are sealed.
+    pub fn sealed_by(self, sealer: Option<Sealer>) -> Self {
+        Self { sealer, ..self }
     }
 
     /// Where it is kept.
@@ -188,7 +197,14 @@ impl EventBody {
             return Ok(());
         };
         checked.note(recording);
-        let Some(message) = checked.message else {
+        let sealed = checked.message.and_then(|message| match &mut self.sealer {
+            None => Some(message),
+            Some(sealer) => {
+                let body = sealer.seal(&message.body)?;
+                Some(Message { body, ..message })
+            }
+        });
+        let Some(message) = sealed else {
             return Ok(());
         };
         if message.kind == Kind::Response {

@@ -13,14 +13,14 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Status
 use http_body_util::Full;
 use hyper::body::Incoming;
 use mcp::envelope::Kind;
-use mcp::error::RpcError;
+use mcp::error::{RpcError, code};
 use mcp::headers::{
     MCP_METHOD, MCP_NAME, MCP_PARAM_PREFIX, MCP_PROTOCOL_VERSION, MCP_SESSION_ID, encode_value,
     is_mirror, wants_name,
 };
-use mcp::{method, walk};
+use mcp::method::{self, Target};
 
-use super::{Forwarded, Reply};
+use super::{Forwarded, Reply, tasks};
 use crate::call::{self, Call, TRACEPARENT};
 use crate::egress::{Egress, Error};
 use crate::refusal::Fault;
@@ -43,8 +43,8 @@ pub async fn send(
     call: &Call<'_>,
     session: Option<&str>,
 ) -> Result<Reply, Fault> {
-    served(call)?;
-    let request = request(upstream, call, session)?;
+    let body = opened(call)?;
+    let request = request(upstream, call, body, session)?;
     let server = call.config.engine.server(call.server.as_str());
     let within = server.map_or(Duration::from_secs(60), |server| server.limits.call);
     let sent = tokio::time::timeout(within, egress.send(&upstream.url, request));
@@ -55,30 +55,29 @@ pub async fn send(
     }
 }
 
-/// What would show one user another one's: to the server, all of them are us.
-fn served(call: &Call<'_>) -> Result<(), Fault> {
+/// The message as the server gets it, with its own ids of tasks.
+fn opened(call: &Call<'_>) -> Result<Bytes, Fault> {
+    let unknown = || {
+        let (id, era) = (call.target().unwrap_or_default(), call.revision.era());
+        let error = RpcError::unknown_target(Target::Task, id, era);
+        Fault::invalid(RpcError {
+            code: code::INVALID_PARAMS,
+            ..error
+        })
+    };
     match call.method() {
-        method::TASKS_GET
-        | method::TASKS_RESULT
-        | method::TASKS_LIST
-        | method::TASKS_CANCEL
-        | method::TASKS_UPDATE => Err(Fault::invalid(RpcError::method_not_found(
-            call.method(),
-            call.revision.era(),
-        ))),
-        method::SUBSCRIPTIONS_LISTEN if names_tasks(call) => Err(Fault::not_bridgeable(
-            "tasks are not bound to their users yet, so that nobody may listen for them",
-        )),
-        _ => Ok(()),
+        // Whose a task is in a list cannot be told; and where nothing can be sealed, nobody is shown one.
+        method::TASKS_LIST => Err(unserved(call)),
+        method if tasks::is_about_one(method) && call.config.sessions.is_none() => {
+            Err(unserved(call))
+        }
+        _ => tasks::opened(call).ok_or_else(unknown),
     }
 }
 
-fn names_tasks(call: &Call<'_>) -> bool {
-    let member = |object, key| walk::find(call.body, object, key);
-    let wanted = call.message.params.and_then(|p| member(p, "notifications"));
-    wanted
-        .and_then(|wanted| member(wanted, "taskIds"))
-        .is_some()
+fn unserved(call: &Call<'_>) -> Fault {
+    let error = RpcError::method_not_found(call.method(), call.revision.era());
+    Fault::invalid(error)
 }
 
 /// Why a server cannot be reached, for its caller: not where it is.
@@ -98,9 +97,10 @@ fn unreachable(call: &Call<'_>, error: &Error) -> Fault {
 fn request(
     upstream: &Upstream,
     call: &Call<'_>,
+    body: Bytes,
     session: Option<&str>,
 ) -> Result<Request<Full<Bytes>>, Fault> {
-    let mut request = post(upstream, call.body.clone())?;
+    let mut request = post(upstream, body)?;
     let headers = request.headers_mut();
     headers.insert(TRACEPARENT, text(&call::traceparent(&call.trace))?);
     if let Some(session) = session.filter(|session| !session.is_empty()) {
@@ -183,6 +183,10 @@ fn text(text: &str) -> Result<HeaderValue, Fault> {
 fn mirror(call: &Call<'_>, to: &mut HeaderMap) -> Result<(), Fault> {
     for (name, value) in call.headers.iter().filter(|(name, _)| is_mirror(name)) {
         to.insert(name.clone(), value.clone());
+    }
+    if let Some(task) = call.task {
+        to.insert(MCP_NAME, text(&encode_value(&task.id))?);
+        return Ok(());
     }
     if !call.changed {
         return Ok(());

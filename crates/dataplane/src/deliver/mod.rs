@@ -10,6 +10,7 @@ pub mod http;
 pub mod messages;
 pub mod probe;
 pub mod standing;
+pub mod tasks;
 
 use std::fmt;
 use std::future::Future;

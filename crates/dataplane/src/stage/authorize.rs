@@ -26,7 +26,12 @@ pub struct Denied {
 /// may not use a tool shall not learn that there is one. A completion is decided twice, as a method and as
 /// the use of the prompt or resource that it completes for: it must tell nothing about what is hidden.
 pub fn authorize(call: &Call<'_>) -> Result<Option<RuleName>, Denied> {
-    let allowed = decide(call, &Action::of(call.method(), call.target()))?;
+    let action = match call.task {
+        // Who may not use the tool any more may not have what came of it.
+        Some(task) => Action::tool(&task.tool),
+        None => Action::of(call.method(), call.target()),
+    };
+    let allowed = decide(call, &action)?;
     if call.method() == method::COMPLETION_COMPLETE {
         let used = match call.message.target_kind {
             Target::Prompt => method::PROMPTS_GET,

@@ -75,7 +75,10 @@ impl Screen {
             .then(|| call.target())
             .flatten();
         let filters = call.config.engine.filters();
-        let selection = if call.message.kind == Kind::Response {
+        let selection = if let Some(task) = call.task {
+            // What comes of a task comes of its tool.
+            filters.select(call.server, mcp::method::TOOLS_CALL, Some(&task.tool), way)
+        } else if call.message.kind == Kind::Response {
             // Which of the server's requests it answers is not known here.
             filters.select_any(call.server, &ASKED_OF_CLIENTS, None, way)
         } else {

@@ -23,6 +23,7 @@ use crate::call::Call;
 use crate::deliver::Message;
 use crate::deliver::deadline::Deadline;
 use crate::deliver::direct::ANSWER_BYTES_MAX;
+use crate::deliver::tasks::Sealer;
 use crate::refusal::Fault;
 use crate::stage::record::Recording;
 
@@ -59,6 +60,7 @@ pub(super) async fn finish(
         let asked = call.message.id.as_ref().map(envelope::Id::key);
         let reading = (patience, !call.is_modern());
         let body = EventBody::of_server(incoming, reading, asked, screened, recording);
+        let body = body.sealed_by(Sealer::of(call));
         let mut response = event_stream(body.into());
         super::begin_session(&mut response, forwarded.session.as_deref());
         return response;
@@ -146,11 +148,17 @@ fn message(
     if read.id.as_ref().map(envelope::Id::key) != asked {
         return Err("it answers another request".to_owned());
     }
+    let sealed = match Sealer::of(call) {
+        Some(mut sealer) => sealer
+            .seal(&body)
+            .ok_or("it names a task that cannot be shown")?,
+        None => body.clone(),
+    };
     let body = match read.result {
         Some(result) if call.method() == method::SERVER_DISCOVER => {
             ours(&body, result).map_err(|error| error.to_string())?
         }
-        _ => body.clone(),
+        _ => sealed,
     };
     Ok(Message {
         kind: Kind::Response,
