@@ -243,7 +243,10 @@ mod tests {
         assert_eq!(facts[0], "type      a word");
         assert_eq!(facts[1], "default   shared");
         assert!(facts[2].starts_with("values    shared       One process"));
-        assert!(facts[3].contains("per-session  (not in this version)"));
+        assert!(
+            facts[3].contains("per-session  An upstream session"),
+            "{facts:#?}"
+        );
         assert_eq!(facts.last().unwrap(), "example   tenancy: shared");
     }
 

@@ -59,11 +59,15 @@ impl Sidecar {
             let begun = self.clients.begin(handle, user, introduction);
             begun.map(Some).ok_or_else(Fault::session_ended)
         };
-        let Some(handle) = call.session else {
+        let begins = call.method() == method::INITIALIZE;
+        let Some(handle) = call
+            .session
+            .filter(|id| !begins || id.starts_with(ANYWHERE))
+        else {
             let introduction = introduction_of(call);
             return begin(&self.new_handle()?, &introduction);
         };
-        if handle.starts_with(ANYWHERE) && call.method() == method::INITIALIZE {
+        if begins {
             let begun = self.clients.introduce(handle, user, &introduction_of(call));
             return begun.map(Some).ok_or_else(Fault::session_ended);
         }

@@ -417,7 +417,7 @@ mod tests {
         assert!(!page.contains("## `spec.runtime.container`"));
         assert!(!row(&page, "spec.runtime", "uvx").contains(LATER));
         assert!(!row(&page, "spec.limits", "call").contains(LATER));
-        assert!(row(&page, "spec", "tenancy").contains(&format!("`per-user`: {LATER}")));
+        assert!(row(&page, "spec.config[]", "from").contains(&format!("`user`: {LATER}")));
     }
 
     #[test]
