@@ -190,14 +190,15 @@ impl Hop for Edge {
         Ok(Stood::of(standing.method, response, true))
     }
 
-    async fn put(&self, standing: &Standing<'_>, message: &[u8]) {
+    async fn put(&self, standing: &Standing<'_>, message: &[u8]) -> bool {
         let put = self.put_at_sidecar(standing, message).await;
-        if let Err(refused) = put {
+        if let Err(refused) = &put {
             tracing::warn!(
                 why = refused.message,
                 "an answer could not be put on a stream"
             );
         }
+        put.is_ok()
     }
 
     fn federating(&self) -> Federating {

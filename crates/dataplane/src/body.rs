@@ -21,7 +21,7 @@ use hyper::body::Incoming;
 pub use self::events::EventBody;
 pub use self::federated::{FederatedBody, Subscription};
 pub use self::forward::ForwardedBody;
-pub use self::screened::{Checked, Screened};
+pub use self::screened::{Checked, Screened, refusal};
 pub use self::standing::{Judge, StandingBody, Verdict};
 pub use self::stream::Patience;
 pub use self::taped::TapedBody;

@@ -34,7 +34,7 @@ use crate::door::{self, Route};
 use crate::meter::Meter;
 use crate::refusal::{Fault, Refused};
 use crate::stage::authorize::{Denied, authorize};
-use crate::stage::filter::Screen;
+use crate::stage::filter::{Questions, Screen};
 use crate::stage::record::Recording;
 use crate::stage::webhook::Webhooks;
 
@@ -104,6 +104,8 @@ pub async fn handle<H: Hop>(
     let request = Incall {
         shared,
         peer,
+        parts: &parts,
+        admitted_to: &server,
         config: &config,
         admitted: &admitted,
         server: &server,
@@ -153,6 +155,9 @@ fn begin<H: Hop>(
 struct Incall<'r, H> {
     shared: &'r Shared<H>,
     peer: &'r Connection,
+    parts: &'r Parts,
+    /// What the caller was let in for: the server, or a virtual one that it is a member of.
+    admitted_to: &'r ServerName,
     config: &'r Arc<Config>,
     admitted: &'r Admitted,
     server: &'r ServerName,
@@ -332,6 +337,9 @@ impl<H: Hop> Incall<'_, H> {
         if let Some(screen) = &screen {
             recording.filters(screen.names());
         }
+        let questions = H::is_last(way)
+            .then(|| Questions::of(call, &self.shared.webhooks))
+            .flatten();
         if H::is_last(way) {
             recording.direct();
         }
@@ -347,7 +355,12 @@ impl<H: Hop> Incall<'_, H> {
         let Some(recording) = slot.take() else {
             return Err(Halt::unrecorded(id));
         };
-        Ok(reply::finish(call, id, reply, screen, recording, permit).await)
+        let looks = reply::Looks {
+            screen,
+            questions,
+            gate: self.gate(call),
+        };
+        Ok(reply::finish(call, id, reply, looks, recording, permit).await)
     }
 
     /// Shows the request to the filters, where this hop delivers to the server; gives what they have made of it.

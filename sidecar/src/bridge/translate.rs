@@ -93,6 +93,16 @@ impl Translator<'_> {
         self.server_info.as_deref()
     }
 
+    /// The same without the request itself, which will not be sent again.
+    pub fn without_request(self) -> Self {
+        Self {
+            body: Bytes::new(),
+            id: Bytes::copy_from_slice(&self.id),
+            token: self.token.map(|token| Bytes::copy_from_slice(&token)),
+            ..self
+        }
+    }
+
     /// The same, for as long as needed.
     pub fn into_owned(self) -> Translator<'static> {
         Translator {

@@ -20,9 +20,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dashmap::DashMap;
-use dataplane::deliver::Message;
+use dataplane::deliver::{Asker, Message};
 use mcp::bridge::capabilities;
-use mcp::envelope::{IdKey, Kind};
+use mcp::envelope::{self, IdKey, Kind, Limits};
 use mcp::method;
 use mcp::revision::Revision;
 use parking_lot::Mutex;
@@ -33,7 +33,7 @@ use tokio_util::sync::CancellationToken;
 use self::outbox::Outbox;
 use self::questions::Questions;
 use self::tapes::Tapes;
-use crate::upstream::feed::Listener;
+use crate::upstream::feed::{Interest, Listener};
 use crate::upstream::greeting::Who;
 use crate::upstream::http::Attended;
 use crate::upstream::link::Link;
@@ -41,6 +41,8 @@ use crate::upstream::response::Heard;
 
 /// Sessions that are held.
 const CLIENTS_MAX: usize = 20_000;
+/// Of one user.
+const CLIENTS_OF_USER_MAX: usize = 4096;
 /// A session that was not used for so long is forgotten.
 const IDLE: Duration = Duration::from_secs(4 * 3600);
 /// How long an ended one is remembered, so that who goes on with it is told.
@@ -82,6 +84,8 @@ pub struct Client {
     process: Mutex<Option<Link>>,
     level: Mutex<Option<String>>,
     subscriptions: Mutex<BTreeSet<String>>,
+    /// Where a process that all share is listened to for it, by resource.
+    interests: Mutex<HashMap<String, Interest>>,
     /// Calls under way, by the client's ids.
     calls: Mutex<HashMap<IdKey, CancellationToken>>,
     /// The own stream of its session with a server over HTTP, where it hears that by its outbox.
@@ -98,6 +102,8 @@ impl Client {
         let text = |bytes: &[u8]| Arc::from(String::from_utf8_lossy(bytes));
         let who = Who {
             user: user.into(),
+            // The handle is one application's alone: the edge has bound it.
+            application: "".into(),
             holder: Some(handle.into()),
             declared: Value::Object(declared.clone()).to_string().into(),
             info: text(&introduction.info),
@@ -114,6 +120,7 @@ impl Client {
             process: Mutex::default(),
             level: Mutex::default(),
             subscriptions: Mutex::default(),
+            interests: Mutex::default(),
             calls: Mutex::default(),
             attended: Mutex::default(),
             listening: tokio::sync::Mutex::default(),
@@ -147,6 +154,24 @@ impl Client {
     /// It does not want to hear of this one any more. False: it never did.
     pub fn unsubscribe(&self, uri: &str) -> bool {
         self.subscriptions.lock().remove(uri)
+    }
+
+    /// Whether a process is listened to for it already, for this resource.
+    pub fn is_interested(&self, uri: &str, link: &Link) -> bool {
+        let interests = self.interests.lock();
+        interests.get(uri).is_some_and(|it| it.ear().is_at(link))
+    }
+
+    /// Keeps that a process is listened to for it. What was kept of another process goes.
+    pub fn keep_interest(&self, uri: &str, interest: Interest) {
+        let before = self.interests.lock().insert(uri.to_owned(), interest);
+        drop(before);
+    }
+
+    /// It is not listened to this resource for it any more.
+    pub fn drop_interest(&self, uri: &str) {
+        let before = self.interests.lock().remove(uri);
+        drop(before);
     }
 
     /// Whether it wants to hear of this one.
@@ -206,12 +231,19 @@ impl Client {
     }
 
     fn end(&self) {
-        self.ended.cancel();
         self.outbox.close();
+        self.leave();
+    }
+
+    /// Whatever goes on for it ends, but its stream.
+    fn leave(&self) {
+        self.ended.cancel();
         self.tapes.clear();
         self.questions.forget_all();
         *self.process.lock() = None;
         *self.attended.lock() = None;
+        let interests = std::mem::take(&mut *self.interests.lock());
+        drop(interests);
         self.touch();
     }
 }
@@ -219,11 +251,13 @@ impl Client {
 /// What a server says about no call: it goes to the client's stream, where it may hear of it. What it asks can only be for
 /// this client where the server's process is its alone.
 impl Listener for Client {
-    fn hear(&self, heard: &Heard) -> bool {
+    fn hear(&self, heard: &Heard, link: Option<&Link>) -> bool {
         if self.ended.is_cancelled() {
             return false;
         }
         let own = self.process.lock().clone();
+        // What another process says is not for this client alone, whatever was before.
+        let own = own.filter(|own| link.is_some_and(|link| own.is(link)));
         if heard.kind == Kind::Request {
             let question = own.and_then(|link| self.questions.ask_for(&link, heard));
             return question.is_some_and(|question| {
@@ -254,9 +288,22 @@ impl Listener for Client {
     }
 }
 
+/// What does not reach the client is answered in its place.
+impl Asker for Client {
+    fn refused(&self, answer: Bytes) {
+        if let Ok(read) = envelope::scan(&answer, &Limits::RESPONSE) {
+            self.questions.answer(&answer, &read);
+        }
+    }
+}
+
 /// All sessions, by handle.
 #[derive(Debug, Default)]
-pub struct Clients(DashMap<Arc<str>, Arc<Client>>);
+pub struct Clients {
+    all: DashMap<Arc<str>, Arc<Client>>,
+    /// How many each user has.
+    of_user: DashMap<Arc<str>, usize>,
+}
 
 impl Clients {
     /// Begins a session, or finds the one with this handle that somebody else has just begun. `None`: it is another
@@ -267,14 +314,15 @@ impl Clients {
         user: &str,
         introduction: &Introduction,
     ) -> Option<Arc<Client>> {
-        if self.0.len() >= CLIENTS_MAX {
-            self.forget_oldest();
+        if self.all.get(handle).is_none() {
+            self.make_room(user);
         }
-        let client = self
-            .0
-            .entry(handle.into())
-            .or_insert_with(|| Arc::new(Client::new(handle, user, introduction)))
-            .clone();
+        let entry = self.all.entry(handle.into());
+        let client = entry.or_insert_with(|| {
+            *self.of_user.entry(user.into()).or_default() += 1;
+            Arc::new(Client::new(handle, user, introduction))
+        });
+        let client = client.clone();
         let is_good = &*client.who.user == user && !client.ended.is_cancelled();
         is_good.then_some(client)
     }
@@ -292,7 +340,8 @@ impl Clients {
             outbox: known.outbox.clone(),
             ..Client::new(handle, user, introduction)
         });
-        self.0.insert(handle.into(), client.clone());
+        self.all.insert(handle.into(), client.clone());
+        known.leave();
         Some(client)
     }
 
@@ -301,7 +350,7 @@ impl Clients {
     /// # Errors
     /// It is over, or another user's; `Ok(None)`: nothing is known of it.
     pub fn find(&self, handle: &str, user: &str) -> Result<Option<Arc<Client>>, Over> {
-        let Some(client) = self.0.get(handle) else {
+        let Some(client) = self.all.get(handle) else {
             return Ok(None);
         };
         if &*client.who.user != user || client.ended.is_cancelled() {
@@ -318,42 +367,64 @@ impl Clients {
 
     /// Forgets what was not used for long.
     pub fn sweep(&self) {
-        self.0.retain(|_, client| {
+        let mut gone = Vec::new();
+        for client in &self.all {
+            client.tapes.sweep();
             let keeps = if client.ended.is_cancelled() {
                 ENDED
             } else {
                 IDLE
             };
-            let stays = client.rests_for() < keeps || client.outbox.is_attended();
-            if !stays {
-                client.end();
+            if client.rests_for() >= keeps && !client.outbox.is_attended() {
+                gone.push(client.handle.clone());
             }
-            stays
-        });
+        }
+        self.forget(gone);
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.all.len()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.all.is_empty()
     }
 
-    /// A tenth goes at once, so that this is not done for each one that comes.
-    fn forget_oldest(&self) {
+    /// A tenth goes at once, so that this is not done for each one that comes: of the user's own, where these are too many;
+    /// else of all.
+    fn make_room(&self, user: &str) {
+        let own = self.of_user.get(user).map_or(0, |count| *count);
+        let is_own = own >= CLIENTS_OF_USER_MAX;
+        if !is_own && self.all.len() < CLIENTS_MAX {
+            return;
+        }
         let mut resting: Vec<_> = self
-            .0
+            .all
             .iter()
-            .map(|client| (client.rests_for(), client.handle.clone()))
+            .filter(|client| !is_own || &*client.who.user == user)
+            .map(|client| {
+                // Who listens goes last.
+                let rests = (!client.outbox.is_attended(), client.rests_for());
+                (rests, client.handle.clone())
+            })
             .collect();
         resting.sort_unstable_by_key(|(rests, _)| std::cmp::Reverse(*rests));
-        for (_, handle) in resting.into_iter().take(CLIENTS_MAX / 10) {
-            if let Some((_, client)) = self.0.remove(&handle) {
-                client.end();
-            }
+        let count = resting.len().div_ceil(10);
+        self.forget(resting.into_iter().take(count).map(|(_, handle)| handle));
+    }
+
+    fn forget(&self, handles: impl IntoIterator<Item = Arc<str>>) {
+        for handle in handles {
+            let Some((_, client)) = self.all.remove(&handle) else {
+                continue;
+            };
+            client.end();
+            self.of_user.remove_if_mut(&client.who.user, |_, count| {
+                *count = count.saturating_sub(1);
+                *count == 0
+            });
         }
     }
 }
@@ -396,17 +467,29 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_full_house_forgets_who_was_not_heard_of_for_longest() {
         let clients = Clients::default();
+        let user = |n: usize| format!("u{}", n % 10);
         for n in 0..CLIENTS_MAX {
-            clients.begin(&n.to_string(), "ana", &introduction());
+            clients.begin(&n.to_string(), &user(n), &introduction());
         }
         tokio::time::advance(Duration::from_secs(1)).await;
         for n in CLIENTS_MAX / 10..CLIENTS_MAX {
-            clients.find(&n.to_string(), "ana").unwrap().unwrap();
+            clients.find(&n.to_string(), &user(n)).unwrap().unwrap();
         }
         clients.begin("new", "ana", &introduction()).unwrap();
         assert_eq!(clients.len(), CLIENTS_MAX - CLIENTS_MAX / 10 + 1);
-        assert!(clients.find("0", "ana").unwrap().is_none());
-        let kept = (CLIENTS_MAX / 10).to_string();
-        assert!(clients.find(&kept, "ana").unwrap().is_some());
+        assert!(clients.find("0", &user(0)).unwrap().is_none());
+        let kept = CLIENTS_MAX / 10;
+        let kept = clients.find(&kept.to_string(), &user(kept));
+        assert!(kept.unwrap().is_some());
+        // One user alone takes no place of others.
+        let before = clients.len();
+        for n in 0..2 * CLIENTS_OF_USER_MAX {
+            clients.begin(&format!("a{n}"), "ana", &introduction());
+            if clients.len() > CLIENTS_MAX - 2 {
+                break;
+            }
+        }
+        assert!(clients.len() >= before);
+        assert!(*clients.of_user.get("ana").unwrap() <= CLIENTS_OF_USER_MAX);
     }
 }

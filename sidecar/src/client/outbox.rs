@@ -80,6 +80,11 @@ impl Outbox {
         inner.stream.as_ref().is_some_and(|s| !s.is_closed())
     }
 
+    /// Ends the stream; what is said from now on waits for the next one.
+    pub fn detach(&self) {
+        self.0.lock().stream = None;
+    }
+
     /// Ends the stream, and forgets what waits.
     pub fn close(&self) {
         *self.0.lock() = Inner::default();

@@ -20,8 +20,10 @@ use tokio::time::Instant;
 const STREAMS_MAX: usize = 16;
 /// Messages of one stream.
 const MESSAGES_MAX: usize = 128;
-/// Their bytes; the last message is kept whatever its size.
+/// Their bytes; the last message is kept where it is not larger than all of one client's may be.
 const BYTES_MAX: usize = 64 << 10;
+/// Bytes of all streams of one client.
+const CLIENT_BYTES_MAX: usize = 1 << 20;
 /// How long a stream is kept that has ended.
 const KEPT: Duration = Duration::from_secs(120);
 /// Messages that a client which has come back may be behind.
@@ -53,7 +55,11 @@ struct State {
     kept: VecDeque<(u64, Message)>,
     bytes: usize,
     count: u64,
+    /// Up to here nothing is kept any more.
+    lost: u64,
     ended: Option<Instant>,
+    /// Who reads it now: a client that comes back takes the place of the one before.
+    reader: u64,
 }
 
 impl Tapes {
@@ -68,7 +74,7 @@ impl Tapes {
             state: Mutex::default(),
             changed: watch::Sender::new(0),
         });
-        inner.reels.retain(|reel| !reel.is_old());
+        inner.tidy();
         if inner.reels.len() >= STREAMS_MAX {
             // One that has ended goes before one that goes on.
             let ended = inner.reels.iter().position(|reel| reel.has_ended());
@@ -86,10 +92,24 @@ impl Tapes {
             let inner = self.0.lock();
             inner.reels.iter().find(|reel| reel.name == name)?.clone()
         };
+        let reader = {
+            let mut state = reel.state.lock();
+            if count < state.lost {
+                return None;
+            }
+            state.reader += 1;
+            state.reader
+        };
+        reel.changed.send_modify(|changes| *changes += 1);
         let (says, heard) = mpsc::channel(BEHIND_MAX);
         let drain = reel.drain.clone();
-        drain.spawn("resumed stream", reel.play(count, says));
+        drain.spawn("resumed stream", reel.play(count, reader, says));
         Some(heard)
+    }
+
+    /// Forgets what is too old or too much.
+    pub fn sweep(&self) {
+        self.0.lock().tidy();
     }
 
     /// Forgets all.
@@ -98,13 +118,31 @@ impl Tapes {
     }
 }
 
+impl Inner {
+    /// The newest streams stay, as far as there is room.
+    fn tidy(&mut self) {
+        self.reels.retain(|reel| !reel.is_old());
+        let mut bytes = 0;
+        let mut stay: Vec<bool> = Vec::with_capacity(self.reels.len());
+        for reel in self.reels.iter().rev() {
+            bytes += reel.state.lock().bytes;
+            stay.push(bytes <= CLIENT_BYTES_MAX || !reel.has_ended());
+        }
+        let mut stay = stay.into_iter().rev();
+        self.reels.retain(|_| stay.next().unwrap_or(true));
+    }
+}
+
 impl Reel {
     /// Says what comes after `count`, until the stream ends or nobody listens.
-    async fn play(self: Arc<Self>, mut count: u64, says: mpsc::Sender<Message>) {
+    async fn play(self: Arc<Self>, mut count: u64, reader: u64, says: mpsc::Sender<Message>) {
         let mut changed = self.changed.subscribe();
         loop {
             let (next, ended) = {
                 let state = self.state.lock();
+                if state.reader != reader || count < state.lost {
+                    return;
+                }
                 let next = state.kept.iter().find(|(at, _)| *at > count).cloned();
                 (next, state.ended.is_some())
             };
@@ -147,13 +185,22 @@ impl Tape for Reel {
             let mut state = self.state.lock();
             state.count += 1;
             let at = state.count;
-            state.bytes += message.body.len();
-            state.kept.push_back((at, message.clone()));
+            let is_kept = message.body.len() <= CLIENT_BYTES_MAX;
+            if is_kept {
+                state.bytes += message.body.len();
+                state.kept.push_back((at, message.clone()));
+            } else {
+                // Nobody is to believe that it was never said.
+                state.kept.clear();
+                (state.bytes, state.lost) = (0, at);
+            }
             while state.kept.len() > 1
                 && (state.kept.len() > MESSAGES_MAX || state.bytes > BYTES_MAX)
             {
-                let lost = state.kept.pop_front();
-                state.bytes -= lost.map_or(0, |(_, lost)| lost.body.len());
+                if let Some((at, lost)) = state.kept.pop_front() {
+                    state.bytes -= lost.body.len();
+                    state.lost = at;
+                }
             }
             at
         };
@@ -193,7 +240,7 @@ mod tests {
         let reel = tapes.begin(Revision::LATEST_LEGACY, &Drain::new());
         let primed = reel.prime().unwrap();
         let ids: Vec<_> = ["a", "b"].map(|text| reel.keep(&say(text))).into();
-        let mut whole = tapes.after(&primed).unwrap();
+        let mut before = tapes.after(&primed).unwrap();
         let mut rest = tapes.after(&ids[0]).unwrap();
         reel.keep(&say("c"));
         reel.end();
@@ -205,8 +252,10 @@ mod tests {
             }
             texts
         };
-        assert_eq!(texts(&mut whole).await, ["a", "b", "c"]);
         assert_eq!(texts(&mut rest).await, ["b", "c"]);
+        assert!(texts(&mut before).await.len() < 3, "one reader at a time");
+        let mut whole = tapes.after(&primed).unwrap();
+        assert_eq!(texts(&mut whole).await, ["a", "b", "c"]);
         assert!(tapes.after("9-0").is_none() && tapes.after("x").is_none());
     }
 
@@ -220,6 +269,10 @@ mod tests {
             first.keep(&say(&format!("{n} {}", "x".repeat(1000))));
         }
         assert!(first.state.lock().bytes <= BYTES_MAX);
+        assert!(
+            tapes.after("1-0").is_none(),
+            "what is lost is not passed over"
+        );
         first.end();
         for _ in 0..STREAMS_MAX {
             tapes.begin(Revision::V2025_06_18, &drain);

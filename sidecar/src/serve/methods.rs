@@ -16,7 +16,10 @@ use crate::bridge::{self, Side, Way};
 use crate::client::Client;
 use crate::talk::line::Line;
 use crate::talk::{self, Setting, attend};
+use crate::upstream::Error;
+use crate::upstream::feed::{Ear, Interest, Listener};
 use crate::upstream::level::Level;
+use crate::upstream::link::Link;
 use crate::upstream::running::Target as Upstream;
 
 /// Does what a legacy client wants of its session.
@@ -102,32 +105,40 @@ async fn of_shared(call: &Call<'_>, setting: &Setting<'_>, wish: Wish<'_>) -> Re
         let error = RpcError::method_not_found(call.method(), Era::Legacy);
         return Err(Fault::invalid(error));
     }
-    if !note(wish)? {
-        return Ok(whole(call, b"{}", None));
-    }
-    let feed = link.feed();
+    note(wish)?;
     let (client, ..) = wish;
-    let listener: Arc<dyn crate::upstream::feed::Listener> = client.clone();
-    feed.add(Arc::downgrade(&listener));
-    let is_due = if subscribes {
-        feed.want(uri)
-    } else {
-        feed.no_longer(uri)
-    };
-    if is_due {
-        let params = json!({ "uri": uri });
-        let line = Line::Process(link.clone(), None);
-        if let Err(error) = line.order(call.method(), &params).await {
-            if subscribes {
-                feed.no_longer(uri);
-                client.unsubscribe(uri);
-            }
+    if subscribes {
+        let heard = hear_of(client, link, uri).await;
+        if let Err(error) = heard {
+            client.unsubscribe(uri);
             tracing::debug!(%error, uri, "a subscription was not taken");
             let error = RpcError::unknown_target(Target::Resource, uri, Era::Legacy);
             return Err(Fault::invalid(error));
         }
+    } else {
+        client.drop_interest(uri);
     }
     Ok(whole(call, b"{}", None))
+}
+
+/// Has a client hear of a resource by a process that all share.
+///
+/// # Errors
+/// The server does not tell of it.
+pub(super) async fn hear_of(client: &Arc<Client>, link: &Link, uri: &str) -> Result<(), Error> {
+    if client.is_interested(uri, link) {
+        return Ok(());
+    }
+    let listener: Arc<dyn Listener> = client.clone();
+    link.feed().add(Arc::downgrade(&listener));
+    let (interest, is_first) = Interest::of(Ear::Link(link.clone()), uri);
+    if is_first {
+        let line = Line::Process(link.clone(), None);
+        let params = json!({ "uri": uri });
+        line.order(method::RESOURCES_SUBSCRIBE, &params).await?;
+    }
+    client.keep_interest(uri, interest);
+    Ok(())
 }
 
 /// A modern server is listened to anew.
@@ -139,7 +150,10 @@ async fn of_modern(call: &Call<'_>, setting: &Setting<'_>, wish: Wish<'_>) -> Re
     }
     if note(wish)? {
         let line = line_of(client, setting.ready).await?;
-        if let Err(fault) = attend::attend(client, line, setting.ready).await {
+        let wants = subscribes.then_some(uri);
+        if let Err(fault) =
+            attend::attend(client, line, (setting.ready, wants), setting.drain).await
+        {
             if subscribes {
                 client.unsubscribe(uri);
             }

@@ -45,7 +45,7 @@ use crate::peer;
 use crate::talk::parked::{self, Shelf};
 use crate::talk::{self, Setting, listen};
 use crate::upstream::Error;
-use crate::upstream::http::HttpServer;
+use crate::upstream::http::{Held, HttpServer};
 use crate::upstream::running::Target;
 use crate::upstream::session::{Ready, Route, Upstream};
 use crate::upstream::status::State;
@@ -69,7 +69,7 @@ pub struct Sidecar {
     /// The sessions with the server.
     pub upstream: Upstream,
     /// The sessions of legacy clients.
-    pub clients: Clients,
+    pub clients: Arc<Clients>,
     /// Calls that wait for their client.
     pub shelf: Arc<Shelf>,
     /// Owns the tasks that stream replies.
@@ -165,7 +165,7 @@ impl Sidecar {
             node,
             verifier: Verifier::default(),
             upstream,
-            clients: Clients::default(),
+            clients: Arc::default(),
             drain,
         }
     }
@@ -220,15 +220,14 @@ impl Sidecar {
                 Some(client),
             );
         }
-        let id = server.id_of(&client.who).await.map_err(fault)?;
-        let again = || async {
-            server.forget(&client.who, &id);
-            let id = server.id_of(&client.who).await.map_err(fault)?;
-            send(server, call, Some(&id)).await
-        };
-        match send(server, call, Some(&id)).await {
+        let held = server.hold(&client.who).await.map_err(fault)?;
+        match send_in(server, call, &held).await {
             // The server does not know it any more, and has not looked at the call.
-            Err(fault) if fault.is_session_ended() => again().await,
+            Err(ended) if ended.is_session_ended() => {
+                server.forget(&client.who, &held.id);
+                let anew = server.hold(&client.who).await.map_err(fault)?;
+                send_in(server, call, &anew).await
+            }
             sent => sent,
         }
     }
@@ -338,6 +337,16 @@ impl Sidecar {
             }
         }
     }
+}
+
+/// In a session that is held for the client, which speaks its own revision.
+async fn send_in(server: &HttpServer, call: &Call<'_>, held: &Held) -> Result<Reply, Fault> {
+    let headers = held.headers(call.headers);
+    let call = Call {
+        headers: &headers,
+        ..*call
+    };
+    send(server, &call, Some(&held.id)).await
 }
 
 async fn send(server: &HttpServer, call: &Call<'_>, session: Option<&str>) -> Result<Reply, Fault> {

@@ -7,6 +7,7 @@ use dataplane::refusal::{Fault, Refused};
 use http::{Method, StatusCode};
 use mcp::headers::MCP_PROTOCOL_VERSION;
 use mcp::revision::{Era, Revision};
+use tokio_util::sync::CancellationToken;
 
 use super::sessions::direct_session;
 use super::streamed::is_streamed;
@@ -40,13 +41,16 @@ impl Sidecar {
         let client = client.map_err(|_| Refused::session_ended())?;
         if standing.method == Method::DELETE {
             self.clients.end(&client);
+            if let Some(seats) = &ready.seats {
+                seats.release(&client.who);
+            }
             return Ok(Stood::Ended(StatusCode::NO_CONTENT));
         }
         if let Some(put) = Self::put(standing.headers, &client) {
             return Ok(put);
         }
         if is_streamed(standing.headers) {
-            return Ok(Self::one_stream(&client));
+            return Ok(self.one_stream(&client));
         }
         if let Some(last) = standing.headers.get(LAST_EVENT_ID) {
             let last = last.to_str().ok();
@@ -56,6 +60,7 @@ impl Sidecar {
                     messages,
                     guard: Box::new(()),
                     is_seen: true,
+                    asker: None,
                 });
             }
         }
@@ -73,34 +78,61 @@ impl Sidecar {
         if let Target::Http(server) = &ready.target
             && ready.greeting.revision.era() == Era::Legacy
         {
-            let id = server.id_of(&client.who).await;
-            let id = id.map_err(|error| away(error.to_string()))?;
-            let sent = standing::send(server.egress(), server.upstream(), standing, &id);
-            return Ok(Stood::of(standing.method, sent.await?, true));
+            let held = server.hold(&client.who).await;
+            let held = held.map_err(|error| away(error.to_string()))?;
+            let headers = held.headers(standing.headers);
+            let asked = Standing {
+                headers: &headers,
+                ..*standing
+            };
+            let sent = standing::send(server.egress(), server.upstream(), &asked, &held.id);
+            let response = sent.await?;
+            return Ok(Stood::Stream {
+                response,
+                is_servers: true,
+                guard: Box::new(held),
+            });
         }
         let line = methods::line_of(client, ready).await.map_err(unavailable)?;
-        let process = line.process();
-        if let Some(link) = &process {
-            let listener: Arc<dyn Listener> = client.clone();
-            link.feed().add(Arc::downgrade(&listener));
-        }
         let is_modern = ready.greeting.revision.era() == Era::Modern;
-        let held = if is_modern {
-            let line_of_ours = methods::line_of(client, ready).await.map_err(unavailable)?;
+        let Some(link) = line.process().filter(|_| !is_modern) else {
             // Where the server tells of nothing, the stream is there all the same: calls may need it.
-            if let Err(fault) = attend::attend(client, line_of_ours, ready).await {
+            if let Err(fault) = attend::attend(client, line, (ready, None), &self.drain).await {
                 tracing::debug!(why = fault.message, "the server cannot be listened to");
             }
-            None
-        } else {
-            Some(line)
+            return Ok(Stood::Messages {
+                messages: client.outbox.attend(),
+                guard: Box::new(()),
+                is_seen: false,
+                asker: Some(client.clone()),
+            });
         };
+        let listener: Arc<dyn Listener> = client.clone();
+        link.feed().add(Arc::downgrade(&listener));
+        if ready.seats.is_none() {
+            for uri in client.subscriptions() {
+                if let Err(error) = methods::hear_of(client, &link, &uri).await {
+                    tracing::debug!(%error, uri, "the server does not tell of it any more");
+                }
+            }
+        }
         let messages = client.outbox.attend();
+        let left = CancellationToken::new();
+        let (outbox, gone, drain) = (client.outbox.clone(), left.clone(), self.drain.clone());
+        self.drain.spawn("end of a stream", async move {
+            tokio::select! {
+                // The client comes back for another stream, and by that to the process that is there then.
+                () = link.silent() => outbox.detach(),
+                () = gone.cancelled() => {}
+                () = drain.signaled() => {}
+            }
+        });
         // As long as somebody listens, the process is not ended.
         Ok(Stood::Messages {
             messages,
-            guard: Box::new(held),
+            guard: Box::new((line, left.drop_guard())),
             is_seen: false,
+            asker: Some(client.clone()),
         })
     }
 }

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
+use dataplane::answer;
 use dataplane::body::ReplyBody;
 use dataplane::deliver::federation::{PUT_HEADER, REPLY_HEADER};
 use dataplane::deliver::messages::is_event_stream;
 use dataplane::deliver::standing::Stood;
 use dataplane::deliver::{Admitted, Message};
-use dataplane::refusal::Fault;
+use dataplane::refusal::{Fault, Refused};
 use http::request::Parts;
 use http::{HeaderMap, Response, StatusCode};
 use http_body_util::BodyExt;
@@ -21,7 +22,7 @@ use mcp::revision::Era;
 use mcp::sse::Decoder;
 
 use super::{Sidecar, methods};
-use crate::client::Client;
+use crate::client::{Client, Clients};
 use crate::talk::attend;
 use crate::upstream::Error;
 use crate::upstream::feed::Listener;
@@ -48,9 +49,14 @@ impl Sidecar {
         let handle = handle.and_then(|handle| handle.to_str().ok());
         let user = &admitted.principal.user;
         let client = handle.and_then(|handle| self.clients.find(handle, user).ok().flatten());
-        let Some(client) = client.filter(|_| response.status() != StatusCode::NOT_FOUND) else {
-            return response;
+        let is_heard = |client: &Arc<Client>| client.outbox.is_attended();
+        // Nobody would hear it here: perhaps its stream is at a sidecar that is gone.
+        let Some(client) = client.filter(is_heard) else {
+            return answer::refused(&Refused::session_ended());
         };
+        if response.status() == StatusCode::NOT_FOUND {
+            return response;
+        }
         self.drain
             .spawn("answer on a stream", deliver(client, response));
         let mut accepted = Response::new(ReplyBody::full(Bytes::new()));
@@ -58,20 +64,28 @@ impl Sidecar {
         accepted
     }
 
-    /// The one stream of such a session: nothing but what is put into its outbox.
-    pub(super) fn one_stream(client: &Arc<Client>) -> Stood {
+    /// The one stream of such a session: nothing but what is put into its outbox. With it the session ends.
+    pub(super) fn one_stream(&self, client: &Arc<Client>) -> Stood {
         Stood::Messages {
             messages: client.outbox.attend(),
-            guard: Box::new(()),
-            is_seen: true,
+            guard: Box::new(Ending(
+                self.clients.clone(),
+                client.handle.clone(),
+                client.who.user.clone(),
+            )),
+            is_seen: false,
+            asker: Some(client.clone()),
         }
     }
 
     /// A message of the edge's own for such a session.
     pub(super) fn put(headers: &HeaderMap, client: &Client) -> Option<Stood> {
         let message = URL_SAFE_NO_PAD.decode(headers.get(PUT_HEADER)?).ok()?;
+        if !client.outbox.is_attended() {
+            return Some(Stood::Ended(StatusCode::NOT_FOUND));
+        }
         let message = Message::said(Kind::Response, message.into());
-        client.outbox.push(message);
+        client.outbox.push(message.seen());
         Some(Stood::Ended(StatusCode::ACCEPTED))
     }
 
@@ -84,7 +98,7 @@ impl Sidecar {
         let is_modern = ready.greeting.revision.era() == Era::Modern;
         if is_modern {
             let line = methods::line_of(client, ready).await?;
-            return attend::attend(client, line, ready).await;
+            return attend::attend(client, line, (ready, None), &self.drain).await;
         }
         let listener: Arc<dyn Listener> = client.clone();
         match &ready.target {
@@ -106,6 +120,18 @@ impl Sidecar {
     }
 }
 
+/// Ends a session, by handle and user, with its one stream.
+struct Ending(Arc<Clients>, Arc<str>, Arc<str>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        let Self(clients, handle, user) = self;
+        if let Ok(Some(client)) = clients.find(handle, user) {
+            clients.end(&client);
+        }
+    }
+}
+
 /// Puts what an answer says into the outbox, message by message.
 async fn deliver(client: Arc<Client>, response: Response<ReplyBody>) {
     let is_stream = is_event_stream(response.headers());
@@ -113,7 +139,7 @@ async fn deliver(client: Arc<Client>, response: Response<ReplyBody>) {
     if !is_stream {
         if let Ok(whole) = body.collect().await {
             let whole = Message::said(Kind::Response, whole.to_bytes());
-            client.outbox.deliver(whole).await;
+            client.outbox.deliver(whole.seen()).await;
         }
         return;
     }
@@ -123,7 +149,7 @@ async fn deliver(client: Arc<Client>, response: Response<ReplyBody>) {
         while let Some(Ok(event)) = decoder.next_event() {
             if !event.data.is_empty() {
                 let said = Message::said(Kind::Request, event.data);
-                client.outbox.deliver(said).await;
+                client.outbox.deliver(said.seen()).await;
             }
         }
     }

@@ -12,7 +12,7 @@ use mcp::revision::Era;
 
 use super::sessions::direct_session;
 use super::streamed::is_streamed;
-use super::{Sidecar, send};
+use super::{Sidecar, send_in};
 use crate::client::Client;
 use crate::upstream::http::HttpServer;
 use crate::upstream::running::Target;
@@ -60,8 +60,8 @@ async fn told_over_http(
     if call.method() == method::INITIALIZED {
         return Ok(Reply::Accepted);
     }
-    let id = server.id_of(&client.who).await.map_err(super::fault)?;
-    send(server, call, Some(&id)).await
+    let held = server.hold(&client.who).await.map_err(super::fault)?;
+    send_in(server, call, &held).await
 }
 
 fn told_to(call: &Call<'_>, ready: &Ready, client: &Arc<Client>) -> Result<Reply, Fault> {

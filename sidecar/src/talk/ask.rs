@@ -14,13 +14,12 @@ use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout_at};
 
+use super::parked::ROUNDS_MAX;
 use super::{INPUT_WAIT, Talk};
 use crate::bridge::{Inputs, Way};
 use crate::client::questions::Answer;
 use crate::upstream::response::Response;
 
-/// How often a server may ask in one call.
-const ROUNDS_MAX: u32 = 16;
 /// Before a call is sent again for which nobody was asked.
 const AGAIN_AFTER: Duration = Duration::from_millis(100);
 
@@ -70,7 +69,9 @@ impl Talk {
     async fn send_again(&mut self, inputs: &Inputs) -> Result<(), Fault> {
         let with = (inputs, self.target.as_deref());
         let (translator, client) = (&self.translator, self.client.as_ref());
-        let sent = self.line.send_again(translator, client, with, self.ask);
+        let sent = self
+            .line
+            .send_again(translator, client, with, self.ask.clone());
         self.underway = sent.await?;
         Ok(())
     }

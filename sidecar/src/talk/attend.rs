@@ -11,6 +11,7 @@ use mcp::error::RpcError;
 use mcp::method::{self, Target};
 use mcp::revision::{Era, Revision};
 use mcp::walk;
+use runtime::drain::Drain;
 use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -19,25 +20,31 @@ use super::line::{CHORE, Line};
 use super::listen::{self, Interest};
 use crate::client::Client;
 use crate::serve::fault;
+use crate::upstream::Error;
 use crate::upstream::feed::Listener;
 use crate::upstream::response::{Heard, SUBSCRIPTION_KEY};
 use crate::upstream::session::Ready;
 use crate::upstream::ticket::Event;
 use crate::upstream::underway::Underway;
 
-/// First and longest pause before a subscription that broke is opened anew.
-const AGAIN: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
+/// How often it is seen to whether the client still listens.
+const UNATTENDED: Duration = Duration::from_secs(60);
 
-/// Has the client hear of what it wants to hear of now, resources and lists.
+/// Has the client hear of what it wants to hear of now, resources and lists. `wants`: a resource that it must hear of.
 ///
 /// # Errors
-/// The server cannot be listened to, or does not tell of one of the resources.
-pub async fn attend(client: &Arc<Client>, line: Line, ready: &Ready) -> Result<(), Fault> {
+/// The server cannot be listened to, or does not tell of that resource.
+pub async fn attend(
+    client: &Arc<Client>,
+    line: Line,
+    (ready, wants): (&Ready, Option<&str>),
+    drain: &Drain,
+) -> Result<(), Fault> {
     let mut listening = client.listening.lock().await;
     let mut wanted = Interest::lists_of(&ready.greeting);
     wanted.uris = client.subscriptions().into_iter().collect();
     let (underway, granted) = open(client, &line, &wanted).await?;
-    if let Some(uri) = wanted.uris.iter().find(|uri| !granted.contains(uri)) {
+    if let Some(uri) = wants.filter(|uri| !granted.iter().any(|known| known == uri)) {
         return Err(Fault::invalid(RpcError::unknown_target(
             Target::Resource,
             uri,
@@ -48,7 +55,11 @@ pub async fn attend(client: &Arc<Client>, line: Line, ready: &Ready) -> Result<(
     if let Some(before) = listening.replace(stop.clone()) {
         before.cancel();
     }
-    tokio::spawn(hear(client.clone(), line, wanted, underway, stop));
+    let until = (stop, drain.clone());
+    drain.spawn(
+        "what a server says",
+        hear(client.clone(), line, underway, until),
+    );
     Ok(())
 }
 
@@ -64,11 +75,16 @@ async fn open(
         "notifications": wanted.json(), "_meta": {
             "io.modelcontextprotocol/protocolVersion": Revision::LATEST.as_str(),
             "io.modelcontextprotocol/clientCapabilities": declared}}});
-    let sent = line.put_modern(id, method::SUBSCRIPTIONS_LISTEN, &request, listen::ask());
-    let mut underway = sent.await.map_err(fault)?;
-    let first = timeout(CHORE, underway.next()).await;
-    let first = first.map_err(|_| Fault::timeout("the server acknowledges no subscription"))?;
-    match first.map_err(fault)? {
+    let opened = async {
+        let sent = line.put_modern(id, method::SUBSCRIPTIONS_LISTEN, &request, listen::ask());
+        let mut underway = sent.await?;
+        let first = underway.next().await?;
+        Ok::<_, Error>((underway, first))
+    };
+    let opened = timeout(CHORE, opened).await;
+    let opened = opened.map_err(|_| Fault::timeout("the server acknowledges no subscription"))?;
+    let (underway, first) = opened.map_err(fault)?;
+    match first {
         Event::Heard(heard) if heard.method == method::SUBSCRIPTIONS_ACKNOWLEDGED => {
             let granted: Value = serde_json::from_slice(heard.raw_params()).unwrap_or_default();
             let uris = granted["notifications"]["resourceSubscriptions"].as_array();
@@ -80,37 +96,35 @@ async fn open(
     }
 }
 
-/// Hands on what comes, and opens the subscription anew where it breaks, until `stop` or the session's end.
+/// Hands on what comes, until `stop` or the session's end. Where it comes no more, the client's own stream ends, too: it
+/// comes back for another, and by that to the server as it is then. Nor is a server listened to for nobody.
 async fn hear(
     client: Arc<Client>,
     line: Line,
-    wanted: Interest,
     mut underway: Underway,
-    stop: CancellationToken,
+    (stop, drain): (CancellationToken, Drain),
 ) {
+    let _line = line;
     let ended = client.ended().clone();
-    let mut pause = AGAIN.0;
     loop {
         let event = tokio::select! {
             () = stop.cancelled() => return,
             () = ended.cancelled() => return,
+            () = drain.signaled() => return,
+            () = sleep(UNATTENDED) => {
+                if client.outbox.is_attended() {
+                    continue;
+                }
+                return;
+            }
             event = underway.next() => event,
         };
-        if let Ok(Event::Heard(heard)) = event {
-            client.hear(&untagged(heard));
-            pause = AGAIN.0;
-            continue;
-        }
-        loop {
-            tokio::select! {
-                () = stop.cancelled() => return,
-                () = ended.cancelled() => return,
-                () = sleep(pause) => {}
-            }
-            pause = (pause * 2).min(AGAIN.1);
-            if let Ok((anew, _)) = open(&client, &line, &wanted).await {
-                underway = anew;
-                break;
+        match event {
+            Ok(Event::Heard(heard)) => drop(client.hear(&untagged(heard), None)),
+            Ok(Event::Progress(_)) => {}
+            Ok(Event::Response(_)) | Err(_) => {
+                client.outbox.detach();
+                return;
             }
         }
     }

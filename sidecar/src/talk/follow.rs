@@ -11,7 +11,7 @@ use mcp::error::{RpcError, code};
 use mcp::method;
 use mcp::revision::Era;
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use super::parked::Pending;
 use super::{INPUT_WAIT, Talk};
@@ -93,7 +93,13 @@ impl Talk {
         match self.translator.way() {
             Way::Same(_) => true,
             Way::LegacyOnModern => !response.asks() && !self.lacks_headers(response),
-            Way::ModernOnLegacy => response.error_code() != Some(code::URL_ELICITATION_REQUIRED),
+            Way::ModernOnLegacy => {
+                let wants = response.error_code() == Some(code::URL_ELICITATION_REQUIRED);
+                let url: &[u8] = br#"{"mode":"url"}"#;
+                let may_be_asked = method::may_ask_for_input(self.translator.method())
+                    && capabilities::may_be_asked(&self.declared, method::ELICITATION_CREATE, url);
+                !(wants && may_be_asked)
+            }
         }
     }
 
@@ -143,13 +149,13 @@ impl Talk {
     async fn is_asked(&mut self, heard: Heard, out: &mpsc::Sender<Message>) -> Next {
         match self.translator.way() {
             Way::Same(Era::Legacy) => {
-                self.underway.waits_for_somebody(INPUT_WAIT);
                 let asked = match (&self.client, self.underway.link()) {
                     (Some(client), Some(link)) => client.questions.ask_for(link, &heard),
                     _ => None,
                 };
                 match asked {
                     Some(asked) => {
+                        self.underway.waits_for_somebody(INPUT_WAIT);
                         self.say(Some(Message::said(Kind::Request, asked)), out)
                             .await
                     }
@@ -169,8 +175,9 @@ impl Talk {
     async fn collect(&mut self, first: Heard, out: &mpsc::Sender<Message>) -> Next {
         let mut pending = Vec::new();
         self.note(first, &mut pending);
+        let until = Instant::now() + TOGETHER;
         while !pending.is_empty() {
-            let Ok(event) = timeout(TOGETHER, self.underway.next()).await else {
+            let Ok(event) = timeout_at(until, self.underway.next()).await else {
                 return Next::Park(pending);
             };
             match event {

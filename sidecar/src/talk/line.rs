@@ -11,6 +11,7 @@ use mcp::headers::{MCP_METHOD, MCP_PROTOCOL_VERSION};
 use mcp::method;
 use mcp::revision::{Era, Revision};
 use serde_json::{Map, Value, json};
+use tokio_util::sync::CancellationToken;
 
 use super::Setting;
 use crate::bridge::{Inputs, Translator, Way};
@@ -53,7 +54,9 @@ impl Line {
         can_be_asked: bool,
     ) -> Result<Self, Fault> {
         let user = &call.principal.user;
-        let who = || Who::of(user, &Value::Object(declared.clone()).to_string());
+        let application = call.principal.client.as_deref().unwrap_or_default();
+        let of = |declared: &str| Who::of(user, application, declared);
+        let who = || of(&Value::Object(declared.clone()).to_string());
         let ready = setting.ready;
         match (&ready.target, &ready.seats, setting.client) {
             (Target::Http(server), ..) => Ok(Self::Http(server.clone(), who())),
@@ -66,7 +69,7 @@ impl Line {
                 let alone = can_be_asked && way == Way::ModernOnLegacy;
                 let who = if way == Way::Same(Era::Modern) {
                     // Each request says anew what its client can do.
-                    Who::of(user, "{}")
+                    of("{}")
                 } else {
                     who()
                 };
@@ -249,6 +252,7 @@ impl Line {
             listens: false,
             limit: CHORE,
             abandoned: Abandoned::Finish,
+            taken_back: CancellationToken::new(),
         };
         let mut underway = match self {
             Self::Process(link, _) => Underway::Process(link.send(id, message, ask).await?),

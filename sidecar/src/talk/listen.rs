@@ -24,8 +24,9 @@ use super::line::Line;
 use crate::bridge::{Side, Way};
 use crate::serve::{failed, fault};
 use crate::upstream::Error;
-use crate::upstream::feed::{Feed, Listener};
+use crate::upstream::feed::{Ear, Interest as Counted, Listener};
 use crate::upstream::greeting::Greeting;
+use crate::upstream::link::Link;
 use crate::upstream::response::{Heard, SUBSCRIPTION_KEY};
 use crate::upstream::ticket::{Abandoned, Ask, Event};
 
@@ -154,6 +155,7 @@ pub(super) fn ask() -> Ask {
         listens: true,
         limit: ENDLESS,
         abandoned: Abandoned::Cancel,
+        taken_back: CancellationToken::new(),
     }
 }
 
@@ -199,6 +201,7 @@ async fn pass_on(call: &Call<'_>, setting: &Setting<'_>, line: Line) -> Result<R
         rest,
         guard: Box::new(()),
         tape: None,
+        asker: None,
     }))
 }
 
@@ -239,13 +242,13 @@ async fn from_legacy(call: &Call<'_>, setting: &Setting<'_>, line: Line) -> Resu
                 break;
             }
         }
-        held.release().await;
     });
     Ok(Reply::Events(Events {
         first,
         rest,
         guard: Box::new(()),
         tape: None,
+        asker: None,
     }))
 }
 
@@ -260,7 +263,7 @@ struct Ears {
 }
 
 impl Listener for Ears {
-    fn hear(&self, heard: &Heard) -> bool {
+    fn hear(&self, heard: &Heard, _: Option<&Link>) -> bool {
         if heard.kind != Kind::Notification || !self.interest.lock().hears(heard) {
             return false;
         }
@@ -277,45 +280,19 @@ impl Listener for Ears {
 
 /// What is held as long as somebody listens.
 struct Held {
-    line: Line,
-    source: Source,
-    uris: BTreeSet<String>,
-}
-
-/// Where messages come from.
-enum Source {
-    Process,
-    Http(Arc<crate::upstream::http::Attended>),
+    /// `None`: the server tells of nothing.
+    ear: Option<Ear>,
+    _line: Line,
+    /// Dropped, the server is told that nobody wants to hear of them.
+    _interests: Vec<Counted>,
 }
 
 impl Held {
-    fn feed(&self) -> Option<&Feed> {
-        match (&self.line, &self.source) {
-            (Line::Process(link, _), _) => Some(link.feed()),
-            (_, Source::Http(attended)) => Some(attended.feed()),
-            _ => None,
-        }
-    }
-
     /// Ready when nothing will come any more.
     async fn gone(&self) {
-        match (&self.line, &self.source) {
-            (Line::Process(link, _), _) => link.silent().await,
-            (_, Source::Http(attended)) => attended.over().await,
-            _ => std::future::pending().await,
-        }
-    }
-
-    /// Nobody listens any more: the server is told.
-    async fn release(self) {
-        for uri in &self.uris {
-            if self.feed().is_some_and(|feed| feed.no_longer(uri)) {
-                let params = json!({ "uri": uri });
-                let _ = self
-                    .line
-                    .order(method::RESOURCES_UNSUBSCRIBE, &params)
-                    .await;
-            }
+        match &self.ear {
+            Some(ear) => ear.over().await,
+            None => std::future::pending().await,
         }
     }
 }
@@ -326,46 +303,46 @@ async fn subscribe(
     wanted: Interest,
     ears: &Arc<Ears>,
 ) -> Result<(Interest, Held), Fault> {
-    let mut granted = wanted;
-    let source = match &line {
-        Line::Process(..) => Source::Process,
+    let ear = match &line {
+        Line::Process(link, _) => Some(Ear::Link(link.clone())),
         Line::Http(server, who) => match server.attend(who).await {
-            Ok(attended) => Source::Http(attended),
+            Ok(attended) => Some(Ear::Attended(attended)),
             // Without a stream of its own, a session tells of nothing.
-            Err(Error::Invalid(_)) => {
-                granted = Interest::default();
-                let held = Held {
-                    line,
-                    source: Source::Process,
-                    uris: BTreeSet::new(),
-                };
-                return Ok((granted, held));
-            }
+            Err(Error::Invalid(_)) => None,
             Err(error) => return Err(fault(error)),
         },
     };
-    let mut held = Held {
-        line,
-        source,
-        uris: BTreeSet::new(),
+    let mut granted = if ear.is_some() {
+        wanted
+    } else {
+        Interest::default()
     };
-    let listener: Arc<dyn Listener> = ears.clone();
-    if let Some(feed) = held.feed() {
-        feed.add(Arc::downgrade(&listener));
-    }
-    for uri in &granted.uris {
-        let is_first = held.feed().is_some_and(|feed| feed.want(uri));
-        held.uris.insert(uri.clone());
-        if is_first {
+    let mut interests = Vec::new();
+    if let Some(ear) = &ear {
+        let listener: Arc<dyn Listener> = ears.clone();
+        ear.feed().add(Arc::downgrade(&listener));
+        let mut told_of = BTreeSet::new();
+        for uri in &granted.uris {
+            let (interest, is_first) = Counted::of(ear.clone(), uri);
             let params = json!({ "uri": uri });
-            let done = held.line.order(method::RESOURCES_SUBSCRIBE, &params).await;
-            if done.is_err() {
-                held.feed().map(|feed| feed.no_longer(uri));
-                held.uris.remove(uri);
+            if is_first
+                && line
+                    .order(method::RESOURCES_SUBSCRIBE, &params)
+                    .await
+                    .is_err()
+            {
+                continue;
             }
+            interests.push(interest);
+            told_of.insert(uri.clone());
         }
+        granted.uris = told_of;
     }
-    granted.uris.clone_from(&held.uris);
+    let held = Held {
+        ear,
+        _line: line,
+        _interests: interests,
+    };
     Ok((granted, held))
 }
 

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dataplane::call::Call;
-use dataplane::deliver::{Events, Reply, Tape};
+use dataplane::deliver::{Asker, Events, Reply, Tape};
 use dataplane::refusal::Fault;
 use mcp::bridge::capabilities;
 use mcp::envelope::{IdKey, Kind};
@@ -118,6 +118,8 @@ async fn begin(call: &Call<'_>, setting: &Setting<'_>) -> Result<Talk, Fault> {
             Way::ModernOnLegacy => can_be_asked || (level.is_some() && streams),
             Way::Same(_) | Way::LegacyOnModern => streams,
         };
+    // Known before it is sent: a server over HTTP may say nothing until it answers.
+    let begun = Begun::of(call, setting.client);
     let ask = Ask {
         origin: None,
         progress: translator.wants_progress() && streams,
@@ -129,14 +131,13 @@ async fn begin(call: &Call<'_>, setting: &Setting<'_>) -> Result<Talk, Fault> {
         } else {
             Abandoned::Finish
         },
+        taken_back: begun.taken_back.clone(),
     };
     if let (Way::ModernOnLegacy, Some(level)) = (way, level) {
         line.set_level(level, ready).await;
     }
-    // Known before it is sent: a server over HTTP may say nothing until it answers.
-    let begun = Begun::of(call, setting.client);
     let underway = tokio::select! {
-        sent = line.send(call, &translator, setting.client, ask) => sent?,
+        sent = line.send(call, &translator, setting.client, ask.clone()) => sent?,
         () = begun.taken_back.cancelled() => {
             return Err(Fault::cancelled("the call was cancelled by its client"));
         }
@@ -196,6 +197,7 @@ async fn reply(mut talk: Talk, first: Option<Event>, drain: &Drain) -> Result<Re
     if first.kind == Kind::Response {
         return Ok(Reply::Whole(first));
     }
+    let asker = kept_for.clone().map(|client| -> Arc<dyn Asker> { client });
     let tape = kept_for.map(|client| {
         let reel: Arc<dyn Tape> = client.tapes.begin(client.revision, drain);
         reel
@@ -205,6 +207,7 @@ async fn reply(mut talk: Talk, first: Option<Event>, drain: &Drain) -> Result<Re
         rest,
         guard: Box::new(()),
         tape,
+        asker,
     }))
 }
 

@@ -38,6 +38,8 @@ const PARKED: Duration = Duration::from_secs(600);
 const PARKED_MAX: usize = 4096;
 /// Of one user.
 const PARKED_OF_USER_MAX: usize = 128;
+/// How often a server may ask in one call.
+pub(super) const ROUNDS_MAX: u32 = 16;
 /// Questions that a server may put at once.
 pub(super) const PENDING_MAX: usize = 32;
 
@@ -165,6 +167,15 @@ impl Shelf {
         Ok(format!("{STATE_PREFIX}{}.{key}", self.node))
     }
 
+    /// Gives up the call that a state names.
+    fn give_up(&self, state: &str) {
+        let key = state.rsplit_once('.').map_or("", |(_, key)| key);
+        let parked = self.parked.lock().remove(key);
+        if let Some(parked) = parked {
+            parked.give_up();
+        }
+    }
+
     /// Takes out the call that a state names, for the one who sends it again.
     fn take(&self, state: &str, call: &Call<'_>) -> Option<Parked> {
         let (_, key) = state.strip_prefix(STATE_PREFIX)?.rsplit_once('.')?;
@@ -201,7 +212,9 @@ pub async fn resume(
     let parked = setting.shelf.take(state, call).ok_or_else(unknown)?;
     let Some((mut talk, pending)) = parked.talk else {
         // The server wanted something done first: now it may be.
-        return super::talk(call, setting).await;
+        let mut talk = super::begin(call, setting).await?;
+        talk.mark.rounds = parked.mark.rounds;
+        return super::reply(talk, None, setting.drain).await;
     };
     talk.take_over(call, setting)?;
     let mut missing = Vec::new();
@@ -251,30 +264,50 @@ impl Talk {
         let id = self.translator.id().to_vec();
         let info = self.translator.server_info().map(<[u8]>::to_vec);
         let shelf = self.shelf.clone();
+        if self.mark.rounds > ROUNDS_MAX {
+            let why = format!("the server asked for more input {ROUNDS_MAX} times");
+            for pending in &pending {
+                let refusal = body_of(&Fault::timeout("nobody answers"), &pending.id);
+                self.underway.answer(refusal);
+            }
+            let _ = out.send(failed(&Fault::unavailable(why), &id)).await;
+            return;
+        }
+        self.translator = self.translator.clone().without_request();
         let parked = Parked {
             mark: self.mark.clone(),
             until: Instant::now() + PARKED,
             talk: Some((Box::new(self), pending)),
         };
-        let said = match shelf.put(parked) {
-            Ok(state) => {
-                let text = inputs::response(&id, &asked, &state, info.as_deref());
-                Message::said(Kind::Response, text.into())
-            }
+        let state = match shelf.put(parked) {
+            Ok(state) => state,
             Err(back) => {
                 let (parked, fault) = *back;
                 parked.give_up();
-                failed(&fault, &id)
+                let _ = out.send(failed(&fault, &id)).await;
+                return;
             }
         };
-        let _ = out.send(said).await;
+        let text = inputs::response(&id, &asked, &state, info.as_deref());
+        let said = Message::said(Kind::Response, text.into());
+        if out.send(said).await.is_err() {
+            // Nobody has the state, and nobody will come back with it.
+            shelf.give_up(&state);
+        }
     }
 
     /// The error of 2025-11-25 that wants something done by URL: the client is asked for it, and then sends the call anew.
     pub(super) fn url_required(&self, response: &Response) -> Result<Message, Fault> {
         let asked = inputs::of_url_error(response.error().unwrap_or_default());
+        if asked.is_empty() || self.mark.rounds >= ROUNDS_MAX {
+            // It names nothing that could be done about it, or never has enough.
+            return self.translator.response(response);
+        }
         let parked = Parked {
-            mark: self.mark.clone(),
+            mark: Mark {
+                rounds: self.mark.rounds + 1,
+                ..self.mark.clone()
+            },
             until: Instant::now() + PARKED,
             talk: None,
         };

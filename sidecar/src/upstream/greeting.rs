@@ -16,6 +16,8 @@ const SHOWN_CHARS_MAX: usize = 200;
 pub struct Who {
     /// The user; empty for nobody in particular.
     pub user: Arc<str>,
+    /// The user's application, where the credential names one.
+    pub application: Arc<str>,
     /// The client's session, where what is begun is for this one alone.
     pub holder: Option<Arc<str>>,
     /// What the client can do: a raw object.
@@ -28,15 +30,16 @@ pub struct Who {
 
 impl Default for Who {
     fn default() -> Self {
-        Self::of("", "{}")
+        Self::of("", "", "{}")
     }
 }
 
 impl Who {
-    /// All clients of `user` that can do this much.
-    pub fn of(user: &str, declared: &str) -> Self {
+    /// All clients of `user` by `application` that can do this much.
+    pub fn of(user: &str, application: &str, declared: &str) -> Self {
         Self {
             user: user.into(),
+            application: application.into(),
             holder: None,
             declared: declared.into(),
             info: "".into(),
@@ -47,7 +50,8 @@ impl Who {
     /// What must be the same for two to share what was begun.
     pub fn key(&self) -> String {
         let holder = self.holder.as_deref().unwrap_or_default();
-        format!("{}\0{holder}\0{}", self.user, self.declared)
+        let (user, application) = (&self.user, &self.application);
+        format!("{user}\0{application}\0{holder}\0{}", self.declared)
     }
 
     /// Whether the client can be asked for anything.

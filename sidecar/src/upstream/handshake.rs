@@ -11,6 +11,8 @@ use dataplane::deliver::probe::{CLIENT_NAME, CLIENT_VERSION};
 use mcp::bridge::handshake::{discover_request, initialized_notification};
 use mcp::revision::Era;
 
+use tokio_util::sync::CancellationToken;
+
 use super::Error as CallError;
 use super::greeting::{self, Greeting, Who};
 use super::link::Link;
@@ -107,6 +109,7 @@ async fn ask(
         listens: false,
         limit,
         abandoned: Abandoned::Finish,
+        taken_back: CancellationToken::new(),
     };
     let line = request(id.to_string().as_bytes());
     let answered = match link.send(id, line, ask).await {

@@ -338,7 +338,7 @@ impl Link {
                 return told.is_some_and(|told| told.try_send(Told::Heard(heard)).is_ok());
             }
             if heard.method != method::MESSAGE {
-                return self.0.feed.hear(&heard);
+                return self.0.feed.hear(&heard, Some(self));
             }
         }
         let told = {
@@ -347,7 +347,7 @@ impl Link {
         };
         match told {
             Some(told) => told.try_send(Told::Heard(heard)).is_ok(),
-            None => self.0.feed.hear(&heard),
+            None => self.0.feed.hear(&heard, Some(self)),
         }
     }
 

@@ -9,6 +9,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt;
+use futures_util::stream;
 use mcp::revision::Era;
 use parking_lot::Mutex;
 use tokio::sync::OnceCell;
@@ -27,9 +29,11 @@ use super::wanted::Wanted;
 /// Processes at once; what rests makes room.
 const SEATS_MAX: usize = 256;
 /// Of one user.
-const SEATS_OF_USER_MAX: usize = 32;
+const SEATS_OF_USER_MAX: usize = 16;
 /// A process that was not used for so long is ended.
 const IDLE: Duration = Duration::from_secs(900);
+/// Processes that are ended at once.
+const ENDING_AT_ONCE: usize = 8;
 /// How often they are looked through.
 const SWEEP: Duration = Duration::from_secs(15);
 
@@ -56,6 +60,8 @@ pub struct Seat {
     up: OnceCell<Up>,
     state: Mutex<State>,
     over: CancellationToken,
+    /// Its process is gone.
+    ended: CancellationToken,
     level: Arc<Mutex<Option<Level>>>,
 }
 
@@ -186,6 +192,7 @@ impl Seats {
                 used: Instant::now(),
             }),
             over: CancellationToken::new(),
+            ended: CancellationToken::new(),
             level: Arc::default(),
         });
         rows.entry(key.to_owned()).or_default().push(seat.clone());
@@ -235,6 +242,21 @@ impl Seats {
         rows.retain(|_, row| !row.is_empty());
     }
 
+    /// What was kept for `who` is of no use any more: what rests is ended.
+    pub fn release(&self, who: &Who) {
+        let mut rows = self.0.rows.lock();
+        if let Some(row) = rows.get_mut(&who.key()) {
+            row.retain(|seat| {
+                let stays = !seat.rests_for(Duration::ZERO);
+                if !stays {
+                    seat.over.cancel();
+                }
+                stays
+            });
+        }
+        rows.retain(|_, row| !row.is_empty());
+    }
+
     /// How many processes run.
     pub fn count(&self) -> usize {
         self.0.rows.lock().values().map(Vec::len).sum()
@@ -261,9 +283,18 @@ impl Seats {
             }
         };
         let _late = tokio::time::timeout(within, idle).await;
-        for (_, row) in self.0.rows.lock().drain() {
-            row.iter().for_each(|seat| seat.over.cancel());
-        }
+        let seats: Vec<Arc<Seat>> = {
+            let mut rows = self.0.rows.lock();
+            rows.drain().flat_map(|(_, row)| row).collect()
+        };
+        // Not all at once: each that ends has work to do.
+        let ending = stream::iter(seats).for_each_concurrent(ENDING_AT_ONCE, |seat| async move {
+            seat.over.cancel();
+            if seat.up.initialized() {
+                seat.ended.cancelled().await;
+            }
+        });
+        ending.await;
         let mut keepers = std::mem::take(&mut *self.0.keepers.lock());
         while keepers.join_next().await.is_some() {}
     }
@@ -313,4 +344,5 @@ async fn keep(mut running: Running, seat: Arc<Seat>) {
             running.retire(Duration::ZERO).await;
         }
     }
+    seat.ended.cancel();
 }

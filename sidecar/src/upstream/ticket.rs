@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep_until;
+use tokio_util::sync::CancellationToken;
 
 use super::Error;
 use super::link::Link;
@@ -12,7 +13,7 @@ use super::response::{Heard, Progress, Response, Told};
 use dataplane::deliver::deadline::Deadline;
 
 /// What a caller asks for besides its request.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Ask {
     /// Names the request for a later cancellation by message; see [`Link::origin`].
     pub origin: Option<u64>,
@@ -26,6 +27,8 @@ pub struct Ask {
     pub limit: Duration,
     /// What becomes of the call where the caller goes.
     pub abandoned: Abandoned,
+    /// Cancelled when the caller takes the call back, where it can.
+    pub taken_back: CancellationToken,
 }
 
 /// What becomes of a call whose caller has gone.
@@ -88,10 +91,10 @@ impl Ticket {
         Self {
             link,
             id,
+            deadline: Deadline::new(ask.limit),
             ask,
             answer,
             told,
-            deadline: Deadline::new(ask.limit),
             state: State::Queued,
         }
     }

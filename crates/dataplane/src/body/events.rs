@@ -18,16 +18,17 @@ use http_body::Frame;
 use hyper::body::Incoming;
 use mcp::envelope::{IdKey, Kind};
 use mcp::sse;
-use model::decision::Decision;
+use model::decision::{Decision, Reason};
 use tokio::time::{Instant, Sleep};
 
 use super::Error;
+use super::Judge;
 use super::screened::{Check, Checked, Screened};
 use super::stream::{Patience, Stream};
 use crate::answer;
 use crate::deliver::direct::ANSWER_BYTES_MAX;
 use crate::deliver::tasks::Sealer;
-use crate::deliver::{Events, Message, Tape};
+use crate::deliver::{Asker, Events, Message, Tape};
 use crate::refusal::Fault;
 use crate::stage::record::Recording;
 
@@ -56,8 +57,31 @@ pub struct EventBody {
     recording: Option<Recording>,
     keep_alive: Pin<Box<Sleep>>,
     tape: Option<Arc<dyn Tape>>,
+    /// Who decides whether the client may go on listening, where that is what it does.
+    gate: Option<Gate>,
+    /// Whoever asks the client something.
+    asker: Option<Arc<dyn Asker>>,
     /// Hides the server's own ids of tasks.
     sealer: Option<Sealer>,
+}
+
+/// Decides while a client listens.
+struct Gate {
+    judge: Box<dyn Judge>,
+    changed: Pin<Box<dyn Future<Output = ()> + Send>>,
+}
+
+impl Gate {
+    /// Whether what has changed means that the client may not listen any more.
+    fn is_shut(&mut self, cx: &mut Context<'_>) -> bool {
+        while self.changed.as_mut().poll(cx).is_ready() {
+            self.changed = self.judge.changed();
+            if !self.judge.may_go_on() {
+                return true;
+            }
+        }
+        false
+    }
 }
 
 impl std::fmt::Debug for EventBody {
@@ -72,13 +96,13 @@ impl EventBody {
     /// Streams `events` and closes `recording` before the response.
     pub fn of_messages(mut events: Events, screened: Screened, recording: Recording) -> Self {
         let first = events.first.clone();
-        let tape = events.tape.take();
+        let (tape, asker) = (events.tape.take(), events.asker.take());
         let mut body = Self::new(Source::Messages(events), screened, recording);
         body.waiting.push_back(first);
         let primed = tape.as_ref().and_then(|tape| tape.prime());
         body.ready
             .extend(primed.map(|id| sse::prime(&id, RETRY_MS)));
-        body.tape = tape;
+        (body.tape, body.asker) = (tape, asker);
         body
     }
 
@@ -115,6 +139,8 @@ impl EventBody {
             recording: Some(recording),
             keep_alive: Box::pin(tokio::time::sleep(KEEP_ALIVE)),
             tape: None,
+            gate: None,
+            asker: None,
             sealer: None,
         }
     }
@@ -122,6 +148,15 @@ impl EventBody {
     /// The same, in which ids of tasks are sealed.
     pub fn sealed_by(self, sealer: Option<Sealer>) -> Self {
         Self { sealer, ..self }
+    }
+
+    /// The same, which ends when its client may not listen any more.
+    pub fn gated_by(self, judge: Option<Box<dyn Judge>>) -> Self {
+        let gate = judge.map(|judge| Gate {
+            changed: judge.changed(),
+            judge,
+        });
+        Self { gate, ..self }
     }
 
     /// Where it is kept.
@@ -140,6 +175,9 @@ impl EventBody {
             }
             if self.recording.is_none() {
                 return Poll::Ready(None);
+            }
+            if self.gate.as_mut().is_some_and(|gate| gate.is_shut(cx)) {
+                return Poll::Ready(self.shut().err().map(Err));
             }
             match self.poll_next(cx) {
                 Poll::Ready(Ok(())) => {}
@@ -197,13 +235,27 @@ impl EventBody {
             return Ok(());
         };
         checked.note(recording);
-        let sealed = checked.message.and_then(|message| match &mut self.sealer {
-            None => Some(message),
-            Some(sealer) => {
-                let body = sealer.seal(&message.body)?;
-                Some(Message { body, ..message })
-            }
-        });
+        if let (Some(refusal), Some(asker)) = (&checked.refusal, &self.asker) {
+            asker.refused(refusal.clone());
+        }
+        let may_be_heard = |message: &Message| {
+            message.kind != Kind::Notification
+                || self
+                    .gate
+                    .as_ref()
+                    .is_none_or(|gate| gate.judge.may_be_heard(message))
+        };
+        let sealed =
+            checked
+                .message
+                .filter(may_be_heard)
+                .and_then(|message| match &mut self.sealer {
+                    None => Some(message),
+                    Some(sealer) => {
+                        let body = sealer.seal(&message.body)?;
+                        Some(Message { body, ..message })
+                    }
+                });
         let Some(message) = sealed else {
             return Ok(());
         };
@@ -218,6 +270,16 @@ impl EventBody {
         let event = encode(&message, self.tape.as_deref());
         self.ready.push_back(event);
         Ok(())
+    }
+
+    /// The client may not listen any more: nothing is said of it, as nothing is there for it.
+    fn shut(&mut self) -> Result<(), Error> {
+        self.source = None;
+        let Some(mut recording) = self.recording.take() else {
+            return Ok(());
+        };
+        recording.decide(Decision::Deny, Some(Reason::NoRule));
+        recording.close().map_err(|_| Error::Unrecorded)
     }
 
     fn still_alive(&mut self) {

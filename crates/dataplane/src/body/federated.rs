@@ -201,9 +201,9 @@ impl FederatedBody {
                 }
                 Some(Err(error)) => {
                     tracing::debug!(%error, server = %part.server, "a member's stream broke off");
-                    self.parts.swap_remove(at);
+                    self.lose(at);
                 }
-                None => drop(self.parts.swap_remove(at)),
+                None => self.lose(at),
             }
             return Poll::Ready(Ok(()));
         }
@@ -239,9 +239,23 @@ impl FederatedBody {
                 }
             }
             if is_over {
-                self.parts.swap_remove(at);
+                self.lose(at);
                 return;
             }
+        }
+    }
+
+    /// A member's stream is over. What its client goes on to wait for would be without it, and nobody would say so: the
+    /// whole ends, and the client begins anew.
+    fn lose(&mut self, at: usize) {
+        self.parts.swap_remove(at);
+        let goes_on = match &self.course {
+            Course::Request(_) => true,
+            Course::Subscription(subscription) => subscription.awaited.is_some(),
+            Course::Standing => false,
+        };
+        if !goes_on {
+            self.parts.clear();
         }
     }
 
@@ -275,9 +289,9 @@ impl Course {
         };
         let method = match self {
             Self::Request(method) => &**method,
-            Self::Subscription(_) | Self::Standing if read.kind == Kind::Response => {
-                return Next::Over;
-            }
+            Self::Subscription(_) if read.kind == Kind::Response => return Next::Over,
+            // It answers nothing here.
+            Self::Standing if read.kind == Kind::Response => return Next::Stays,
             Self::Subscription(subscription) => {
                 if subscription
                     .granted

@@ -8,7 +8,7 @@ use mcp::envelope::{self, Kind, Limits};
 use model::decision::{Decision, Reason};
 
 use crate::deliver::Message;
-use crate::stage::filter::{Passed, Rejected, Screen};
+use crate::stage::filter::{Passed, Questions, Rejected, Screen};
 use crate::stage::record::Recording;
 
 /// Filters over the messages of one reply.
@@ -16,6 +16,8 @@ use crate::stage::record::Recording;
 pub struct Screened {
     /// The filters; `None`: none selects these messages.
     pub screen: Option<Screen>,
+    /// The filters that see what the server asks in mid-call.
+    pub questions: Option<Questions>,
     /// The request's id, for an error in the place of its response.
     pub id: Vec<u8>,
 }
@@ -33,6 +35,8 @@ pub struct Checked {
     pub message: Option<Message>,
     /// What the record says of it, where it says something.
     verdict: Option<(Decision, Option<Reason>)>,
+    /// For whoever asked, in the place of an answer to a question that does not go.
+    pub refusal: Option<Bytes>,
 }
 
 impl Checked {
@@ -47,18 +51,37 @@ impl Checked {
         Self {
             message: Some(message),
             verdict: None,
+            refusal: None,
         }
     }
 }
 
 impl Screened {
+    /// Nobody looks.
+    pub fn by_nobody(id: Option<&[u8]>) -> Self {
+        Self {
+            screen: None,
+            questions: None,
+            id: id.unwrap_or(b"null").to_vec(),
+        }
+    }
+
+    /// Whoever looks at this message: at a question by its own method, at all else by that of the call.
+    fn screen_of(&self, message: &Message) -> Option<Screen> {
+        if message.kind != Kind::Request {
+            return self.screen.clone();
+        }
+        let read = envelope::scan(&message.body, &Limits::RESPONSE).ok()?;
+        self.questions.as_ref()?.screen(read.method())
+    }
+
     /// Looks at one message.
     pub(super) fn begin(&self, message: Message) -> Check {
-        let Some(screen) = &self.screen else {
+        let Some(screen) = self.screen_of(&message) else {
             return Check::Done(Box::new(Checked::as_it_is(message)));
         };
         if screen.calls_out() {
-            let (screen, id) = (screen.clone(), self.id.clone());
+            let id = self.id.clone();
             return Check::Later(Box::pin(async move { show(&screen, &id, message).await }));
         }
         Check::Done(Box::new(match screen.look(&message.body) {
@@ -99,6 +122,7 @@ fn changed(message: Message, body: Bytes) -> Checked {
             ..message
         }),
         verdict: is_response.then_some((Decision::Change, None)),
+        refusal: None,
     }
 }
 
@@ -108,6 +132,7 @@ fn in_place_of(message: &Message, rejected: Rejected, id: &[u8]) -> Checked {
         return Checked {
             message: None,
             verdict: None,
+            refusal: refusal(message, &rejected),
         };
     }
     Checked {
@@ -119,7 +144,18 @@ fn in_place_of(message: &Message, rejected: Rejected, id: &[u8]) -> Checked {
             status: rejected.error.http_status,
             session: None,
             event: None,
+            is_seen: true,
         }),
         verdict: Some((Decision::Deny, Some(rejected.reason))),
+        refusal: None,
     }
+}
+
+/// What is answered to a question that does not go.
+pub fn refusal(message: &Message, rejected: &Rejected) -> Option<Bytes> {
+    if message.kind != Kind::Request {
+        return None;
+    }
+    let read = envelope::scan(&message.body, &Limits::RESPONSE).ok()?;
+    Some(rejected.body(read.raw_id()))
 }

@@ -48,6 +48,10 @@ impl std::fmt::Debug for Verdict {
 pub trait Judge: Send {
     /// Whether the client may still have the stream.
     fn may_go_on(&self) -> bool;
+    /// Whether the client may hear of what a message is about, filters apart.
+    fn may_be_heard(&self, message: &Message) -> bool;
+    /// Ready when that may have changed.
+    fn changed(&self) -> Pin<Box<dyn Future<Output = ()> + Send>>;
     /// What becomes of a message of the server's.
     fn judge(&self, message: Message) -> Verdict;
 }
@@ -55,7 +59,10 @@ pub trait Judge: Send {
 /// Where the messages come from.
 enum Source {
     /// From somebody else's stream.
-    Stream(Box<Stream>),
+    Stream(
+        Box<Stream>,
+        #[expect(dead_code, reason = "held")] Box<dyn Send>,
+    ),
     /// From what this hop hears; the guard is dropped when nobody listens any more.
     Messages(
         mpsc::Receiver<Message>,
@@ -76,6 +83,7 @@ pub struct StandingBody {
     waiting: VecDeque<Message>,
     asking: Option<Asking>,
     judge: Box<dyn Judge>,
+    changed: Pin<Box<dyn Future<Output = ()> + Send>>,
     keep_alive: Pin<Box<Sleep>>,
     /// Ready when this process goes.
     leaving: Pin<Box<dyn Future<Output = ()> + Send>>,
@@ -93,14 +101,19 @@ impl std::fmt::Debug for StandingBody {
 impl StandingBody {
     /// Passes on of `incoming` what `judge` lets through, until the server, the client or this process ends it.
     pub fn of_stream(
-        incoming: Incoming,
+        (incoming, guard): (Incoming, Box<dyn Send>),
         judge: Box<dyn Judge>,
         leaving: impl Future<Output = ()> + Send + 'static,
         permit: Permit,
     ) -> Self {
         let stream = Stream::new(incoming, ANSWER_BYTES_MAX, Patience::Endless, None);
         let stream = stream.resumable(true);
-        Self::new(Source::Stream(Box::new(stream)), judge, leaving, permit)
+        Self::new(
+            Source::Stream(Box::new(stream), guard),
+            judge,
+            leaving,
+            permit,
+        )
     }
 
     /// Passes on of `messages` what `judge` lets through; `guard` is dropped when nobody listens any more.
@@ -129,6 +142,7 @@ impl StandingBody {
             first: None,
             waiting: VecDeque::new(),
             asking: None,
+            changed: judge.changed(),
             judge,
             keep_alive: Box::pin(tokio::time::sleep(KEEP_ALIVE)),
             leaving: Box::pin(leaving),
@@ -142,6 +156,12 @@ impl StandingBody {
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         if self.leaving.as_mut().poll(cx).is_ready() {
             return Poll::Ready(None);
+        }
+        while self.changed.as_mut().poll(cx).is_ready() {
+            self.changed = self.judge.changed();
+            if !self.judge.may_go_on() {
+                return Poll::Ready(None);
+            }
         }
         if let Some(first) = self.first.take() {
             return self.go(first);
@@ -195,7 +215,7 @@ impl StandingBody {
         let permit = &mut self.permit;
         let mut room = |bytes| permit.hold_reply(bytes);
         let came = match &mut self.source {
-            Source::Stream(stream) => ready!(stream.poll(cx, &mut room)),
+            Source::Stream(stream, _) => ready!(stream.poll(cx, &mut room)),
             Source::Messages(messages, _) => ready!(messages.poll_recv(cx))
                 .map(|message| vec![message])
                 .ok_or_else(|| Fault::unavailable("nothing more is heard")),

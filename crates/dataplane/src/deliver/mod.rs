@@ -92,9 +92,9 @@ pub trait Hop: Send + Sync + 'static {
     fn stand(&self, standing: &Standing<'_>)
     -> impl Future<Output = Result<Stood, Refused>> + Send;
 
-    /// Puts a message of this hop's own on the stream of the session.
-    fn put(&self, _: &Standing<'_>, _: &[u8]) -> impl Future<Output = ()> + Send {
-        async {}
+    /// Puts a message of this hop's own on the stream of the session. False: nobody hears it.
+    fn put(&self, _: &Standing<'_>, _: &[u8]) -> impl Future<Output = bool> + Send {
+        async { false }
     }
 
     /// How virtual servers are served here.
@@ -204,9 +204,20 @@ pub struct Message {
     /// The id of the event that it goes in, by which a client can say how far it has read; `None`: its stream cannot be
     /// resumed. A message without a body says nothing but this.
     pub event: Option<Box<str>>,
+    /// Whether it was shown to filters already.
+    pub is_seen: bool,
 }
 
 impl Message {
+    /// The same, which was shown to filters already.
+    #[must_use]
+    pub fn seen(self) -> Self {
+        Self {
+            is_seen: true,
+            ..self
+        }
+    }
+
     /// A message of a stream, of which nothing more is known.
     pub fn said(kind: Kind, body: Bytes) -> Self {
         Self {
@@ -217,6 +228,7 @@ impl Message {
             status: 200,
             session: None,
             event: None,
+            is_seen: false,
         }
     }
 }
@@ -237,6 +249,12 @@ pub trait Tape: Send + Sync {
     fn spawn(&self, task: Pin<Box<dyn Future<Output = ()> + Send>>);
 }
 
+/// Whoever put a question to a client: it is told where the question does not reach the client.
+pub trait Asker: Send + Sync {
+    /// Takes an error in the place of the client's answer: a whole response, under the id that the client would have used.
+    fn refused(&self, answer: Bytes);
+}
+
 /// An answer in several messages.
 pub struct Events {
     /// What has come already.
@@ -247,6 +265,8 @@ pub struct Events {
     pub guard: Box<dyn Send>,
     /// Where it is kept, if the client may go on with it elsewhere: then it goes on when the client is gone.
     pub tape: Option<Arc<dyn Tape>>,
+    /// Who asks, where its questions may be refused.
+    pub asker: Option<Arc<dyn Asker>>,
 }
 
 impl fmt::Debug for Events {

@@ -15,7 +15,7 @@ use model::principal::Principal;
 use model::record::CallId;
 use tokio::sync::mpsc;
 
-use super::{Message, direct, messages};
+use super::{Asker, Message, direct, messages};
 use crate::config::live::Config;
 use crate::egress::{Egress, Error};
 use crate::refusal::Refused;
@@ -55,6 +55,8 @@ pub enum Stood {
         response: Response<Incoming>,
         /// Whether it is the server's own: then its messages are to be looked at here.
         is_servers: bool,
+        /// Dropped when nobody listens any more.
+        guard: Box<dyn Send>,
     },
     /// What a server says, as this hop hears it: its messages are to be looked at here.
     Messages {
@@ -64,6 +66,8 @@ pub enum Stood {
         guard: Box<dyn Send>,
         /// Whether they have been looked at, when they were said the first time.
         is_seen: bool,
+        /// Who asks, where its questions may be refused.
+        asker: Option<Arc<dyn Asker>>,
     },
 }
 
@@ -86,6 +90,7 @@ impl Stood {
         Self::Stream {
             response,
             is_servers,
+            guard: Box::new(()),
         }
     }
 }

@@ -126,7 +126,10 @@ impl<H: Hop> Incall<'_, H> {
                 session: &session.handle,
                 headers: &parts.headers,
             };
-            hop.put(&standing, &own).await;
+            if !hop.put(&standing, &own).await {
+                // Nobody would hear it.
+                return Err(Refused::session_ended());
+            }
         }
         Ok(accepted())
     }

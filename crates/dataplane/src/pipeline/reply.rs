@@ -16,13 +16,13 @@ mod direct;
 use super::halt::Halt;
 use super::{accepted, begin_session, old};
 use crate::answer;
-use crate::body::{EventBody, ForwardedBody, ReplyBody, Screened};
+use crate::body::{EventBody, ForwardedBody, Judge, ReplyBody, Screened};
 use crate::budget::Permit;
 use crate::call::Call;
 use crate::deliver::messages::is_event_stream;
 use crate::deliver::{Events, Forwarded, Message, Reply};
 use crate::refusal::Fault;
-use crate::stage::filter::Screen;
+use crate::stage::filter::{Questions, Screen};
 use crate::stage::list;
 use crate::stage::record::Recording;
 
@@ -32,25 +32,43 @@ const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering
 /// How long the rest of a list may take, once its head is here.
 const LIST: Duration = Duration::from_secs(60);
 
+/// Who looks at an answer on its way to the client.
+pub(super) struct Looks {
+    /// Filters over what the server says.
+    pub(super) screen: Option<Screen>,
+    /// Filters over what it asks.
+    pub(super) questions: Option<Questions>,
+    /// Who decides as long as the client listens, where it does.
+    pub(super) gate: Option<Box<dyn Judge>>,
+}
+
 /// Turns what came back into the answer to the client.
 pub(super) async fn finish(
     call: &Call<'_>,
     id: Option<&[u8]>,
     reply: Reply,
-    screen: Option<Screen>,
+    looks: Looks,
     mut recording: Recording,
     permit: Permit,
 ) -> Response<ReplyBody> {
     recording.hold(permit);
+    let Looks {
+        screen,
+        questions,
+        gate,
+    } = looks;
     let screened = Screened {
         screen,
+        questions,
         id: id.unwrap_or(b"null").to_vec(),
     };
     match reply {
         Reply::Whole(message) => whole(call, id, message, &screened, recording).await,
-        Reply::Events(events) => stream(call, events, screened, recording),
-        Reply::Forwarded(forwarded) => forward(call, id, forwarded, recording).await,
-        Reply::Direct(forwarded) => direct::finish(call, id, forwarded, screened, recording).await,
+        Reply::Events(events) => stream(call, events, (screened, gate), recording),
+        Reply::Forwarded(forwarded) => forward(call, id, (forwarded, gate), recording).await,
+        Reply::Direct(forwarded) => {
+            direct::finish(call, id, forwarded, (screened, gate), recording).await
+        }
         Reply::Accepted => {
             let fault = Fault::unavailable("the server took the request for a notification");
             Halt::fault(&fault, id).end(Some(recording))
@@ -98,7 +116,7 @@ async fn whole(
 fn stream(
     call: &Call<'_>,
     mut events: Events,
-    screened: Screened,
+    (screened, gate): (Screened, Option<Box<dyn Judge>>),
     recording: Recording,
 ) -> Response<ReplyBody> {
     if mcp::method::is_list(call.method()).is_some() {
@@ -107,14 +125,15 @@ fn stream(
         let fault = Fault::unavailable("the server answered a list with a stream");
         return Halt::fault(&fault, Some(&screened.id)).end(Some(recording));
     }
-    event_stream(EventBody::of_messages(events, screened, recording).into())
+    let body = EventBody::of_messages(events, screened, recording);
+    event_stream(body.gated_by(gate).into())
 }
 
 /// The next hop's answer: seen only where it is a list.
 async fn forward(
     call: &Call<'_>,
     id: Option<&[u8]>,
-    forwarded: Forwarded,
+    (forwarded, gate): (Forwarded, Option<Box<dyn Judge>>),
     mut recording: Recording,
 ) -> Response<ReplyBody> {
     if old::is_accepted(&forwarded.response) {
@@ -136,11 +155,9 @@ async fn forward(
     recording.answered();
     let mut response = if is_stream {
         // Filters have seen it where it came from the server.
-        let unscreened = Screened {
-            screen: None,
-            id: id.unwrap_or(b"null").to_vec(),
-        };
-        event_stream(EventBody::of_hop(incoming, unscreened, recording).into())
+        let unscreened = Screened::by_nobody(id);
+        let body = EventBody::of_hop(incoming, unscreened, recording);
+        event_stream(body.gated_by(gate).into())
     } else {
         passed_on(ForwardedBody::new(Bytes::new(), incoming, recording))
     };

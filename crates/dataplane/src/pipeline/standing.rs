@@ -1,6 +1,7 @@
 //! GET and DELETE of a legacy session: let in like any request, taken to where the session leads, and on the way back each
 //! message decided on by itself.
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -17,13 +18,13 @@ use model::record::Hop as HopKind;
 use super::reply::event_stream;
 use super::{Incall, Shared, old};
 use crate::answer;
-use crate::body::{Judge, ReplyBody, StandingBody, Verdict};
-use crate::call::Accept;
+use crate::body::{Judge, ReplyBody, StandingBody, Verdict, refusal};
+use crate::call::{Accept, Call};
 use crate::config::live::{Config, Live};
 use crate::deliver::standing::{LAST_EVENT_ID, Standing, Stood, not_offered};
-use crate::deliver::{Admitted, Connection, Hop, Message, Session};
+use crate::deliver::{Admitted, Asker, Connection, Hop, Message, Session};
 use crate::refusal::Refused;
-use crate::stage::filter::Screen;
+use crate::stage::filter::{Rejected, Screen};
 use crate::stage::list;
 use crate::stage::webhook::Webhooks;
 
@@ -83,7 +84,12 @@ impl<H: Hop> Incall<'_, H> {
             Stood::Stream { is_servers, .. } => *is_servers,
             Stood::Messages { is_seen, .. } => !is_seen,
         };
+        let asker = match &stood {
+            Stood::Messages { asker, .. } => asker.clone(),
+            _ => None,
+        };
         let listener = Listener {
+            asker,
             shared: Around::of(self.shared),
             peer: self.peer.clone(),
             parts: parts.clone(),
@@ -98,8 +104,11 @@ impl<H: Hop> Incall<'_, H> {
         let leaving = async move { drain.signaled().await };
         let listener = Box::new(listener);
         let body = match stood {
-            Stood::Stream { response, .. } => {
-                StandingBody::of_stream(response.into_body(), listener, leaving, permit)
+            Stood::Stream {
+                response, guard, ..
+            } => {
+                let incoming = (response.into_body(), guard);
+                StandingBody::of_stream(incoming, listener, leaving, permit)
             }
             Stood::Messages {
                 messages, guard, ..
@@ -158,6 +167,7 @@ struct Listener<H> {
     admitted_to: ServerName,
     client: Arc<str>,
     is_servers: bool,
+    asker: Option<Arc<dyn Asker>>,
     /// Whether answers may be on it: the client goes on with a stream that it lost, or has this one alone.
     answers: bool,
 }
@@ -177,7 +187,54 @@ impl<H: Hop> Listener<H> {
     }
 }
 
+impl<H: Hop> Incall<'_, H> {
+    /// Who decides on a subscription as long as it lives.
+    pub(super) fn gate(&self, call: &Call<'_>) -> Option<Box<dyn Judge>> {
+        if call.method() != method::SUBSCRIPTIONS_LISTEN {
+            return None;
+        }
+        Some(Box::new(Listener {
+            asker: None,
+            shared: Around::of(self.shared),
+            peer: self.peer.clone(),
+            parts: self.parts.clone(),
+            server: call.server.clone(),
+            admitted: self.admitted.clone(),
+            admitted_to: self.admitted_to.clone(),
+            client: call.client.into(),
+            is_servers: false,
+            answers: false,
+        }))
+    }
+}
+
 impl<H: Hop> Judge for Listener<H> {
+    fn may_be_heard(&self, message: &Message) -> bool {
+        let Some(config) = self.config() else {
+            return false;
+        };
+        let Ok(read) = envelope::scan(&message.body, &Limits::RESPONSE) else {
+            return true;
+        };
+        if read.method() != method::RESOURCES_UPDATED {
+            return true;
+        }
+        let read = Action::resource(read.target.as_deref().unwrap_or_default());
+        let principal = &self.admitted.principal;
+        let decided = config.engine.decide(principal, &self.server, &read);
+        decided.is_allowed()
+    }
+
+    fn changed(&self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        let mut changed = self.shared.live.changed();
+        Box::pin(async move {
+            // Without anybody who could change it, all stays as it is.
+            if changed.changed().await.is_err() {
+                std::future::pending().await
+            }
+        })
+    }
+
     fn may_go_on(&self) -> bool {
         self.config().is_some()
     }
@@ -190,7 +247,7 @@ impl<H: Hop> Judge for Listener<H> {
             return Verdict::Drop;
         };
         if read.kind == Kind::Response {
-            return self.judge_response(&config, message.body);
+            return self.judge_response(&config, message);
         }
         let principal = &self.admitted.principal;
         let (method, target) = (read.method(), read.target.as_deref());
@@ -209,25 +266,25 @@ impl<H: Hop> Judge for Listener<H> {
         if !may_be_heard {
             return Verdict::Drop;
         }
-        let screen = self
-            .is_servers
+        let screen = (self.is_servers && !message.is_seen)
             .then(|| {
                 let about = (principal, &*self.client, &self.server);
                 Screen::of_server_message(&config, about, (method, target), &self.shared.webhooks)
             })
             .flatten();
-        shown(screen, message.body)
+        shown(screen, message, self.asker.clone())
     }
 }
 
 impl<H: Hop> Listener<H> {
     /// A response is on the stream only where its client has lost the one that it was to come on. Which request it answers
     /// is not known here: it is treated as the answer to all that it could be.
-    fn judge_response(&self, config: &Arc<Config>, body: Bytes) -> Verdict {
+    fn judge_response(&self, config: &Arc<Config>, message: Message) -> Verdict {
+        let (body, is_seen) = (message.body, message.is_seen);
         if !self.answers {
             return Verdict::Drop;
         }
-        if !self.is_servers {
+        if !self.is_servers || is_seen {
             return Verdict::Pass(body);
         }
         let principal = &self.admitted.principal;
@@ -236,24 +293,37 @@ impl<H: Hop> Listener<H> {
             return Verdict::Drop;
         };
         let about = (principal, &*self.client, &self.server);
-        shown(
-            Screen::of_any_response(config, about, &self.shared.webhooks),
-            body,
-        )
+        let screen = Screen::of_any_response(config, about, &self.shared.webhooks);
+        shown(screen, Message::said(Kind::Response, body), None)
     }
 }
 
-/// What filters leave of a message.
-fn shown(screen: Option<Screen>, body: Bytes) -> Verdict {
+/// What filters leave of a message. Where a question does not go, `asker` is told.
+fn shown(screen: Option<Screen>, message: Message, asker: Option<Arc<dyn Asker>>) -> Verdict {
+    let refused = |message: &Message, rejected: &Rejected| {
+        if let (Some(refusal), Some(asker)) = (refusal(message, rejected), &asker) {
+            asker.refused(refusal);
+        }
+    };
     match screen {
-        None => Verdict::Pass(body),
+        None => Verdict::Pass(message.body),
         Some(screen) if screen.calls_out() => Verdict::Ask(Box::pin(async move {
-            let shown = screen.show(body).await;
-            shown.ok().map(|passed| passed.message)
+            match screen.show(message.body.clone()).await {
+                Ok(passed) => Some(passed.message),
+                Err(rejected) => {
+                    if let (Some(refusal), Some(asker)) = (refusal(&message, &rejected), asker) {
+                        asker.refused(refusal);
+                    }
+                    None
+                }
+            }
         })),
-        Some(screen) => match screen.look(&body) {
-            Ok(()) => Verdict::Pass(body),
-            Err(_) => Verdict::Drop,
+        Some(screen) => match screen.look(&message.body) {
+            Ok(()) => Verdict::Pass(message.body),
+            Err(rejected) => {
+                refused(&message, &rejected);
+                Verdict::Drop
+            }
         },
     }
 }

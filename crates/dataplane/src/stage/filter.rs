@@ -58,6 +58,38 @@ pub struct Passed {
     pub changed: bool,
 }
 
+/// The filters that see what a server asks its client in mid-call: each question by its own method.
+#[derive(Debug, Clone)]
+pub struct Questions {
+    config: Arc<Config>,
+    principal: Arc<Principal>,
+    client: Arc<str>,
+    server: ServerName,
+    webhooks: Webhooks,
+}
+
+impl Questions {
+    /// Those of one call; `None` where no filter selects any.
+    pub fn of(call: &Call<'_>, webhooks: &Webhooks) -> Option<Self> {
+        let filters = call.config.engine.filters();
+        let way = Direction::Response;
+        let selected = filters.select_any(call.server, &ASKED_OF_CLIENTS, None, way);
+        (!selected.is_empty()).then(|| Self {
+            config: call.config.clone(),
+            principal: call.principal.clone(),
+            client: call.client.into(),
+            server: call.server.clone(),
+            webhooks: webhooks.clone(),
+        })
+    }
+
+    /// The screen for one question.
+    pub fn screen(&self, method: &str) -> Option<Screen> {
+        let about = (&self.principal, &*self.client, &self.server);
+        Screen::of_server_message(&self.config, about, (method, None), &self.webhooks)
+    }
+}
+
 /// The filters that see one call's messages, one way.
 #[derive(Debug, Clone)]
 pub struct Screen {

@@ -32,6 +32,8 @@ const AGAIN: (u32, Duration) = (5, Duration::from_secs(1));
 pub struct Attended {
     feed: Feed,
     over: CancellationToken,
+    server: HttpServer,
+    session: Arc<Session>,
     /// Its session is in use.
     _slot: Arc<Slot>,
 }
@@ -40,6 +42,13 @@ impl Attended {
     /// Who hears what it says.
     pub fn feed(&self) -> &Feed {
         &self.feed
+    }
+
+    /// Orders something of the server of which nobody waits for the answer, under an id of ours.
+    pub(in crate::upstream) fn tell(&self, order: impl FnOnce(u64) -> Vec<u8>) {
+        let message = order(self.server.next_id());
+        let chore = Chore::Tell(self.session.clone(), message.into());
+        self.server.later(chore);
     }
 
     /// Ready when nothing will come any more.
@@ -61,6 +70,8 @@ impl HttpServer {
     /// [`Error::Invalid`]: the server gives none; else it cannot be had now.
     pub async fn attend(&self, who: &Who) -> Result<Arc<Attended>, Error> {
         let (slot, session) = self.session(who).await?;
+        // One at a time: a server may have no second stream to give.
+        let _opening = session.opening.lock().await;
         let known = session.attended.lock().upgrade();
         if let Some(known) = known.filter(|known| !known.over.is_cancelled()) {
             return Ok(known);
@@ -69,12 +80,14 @@ impl HttpServer {
         let attended = Arc::new(Attended {
             feed: Feed::default(),
             over: CancellationToken::new(),
+            server: self.clone(),
+            session: session.clone(),
             _slot: slot,
         });
         *session.attended.lock() = Arc::downgrade(&attended);
         let weak = Arc::downgrade(&attended);
         let over = attended.over.clone();
-        let server = self.clone();
+        let (server, session) = (self.clone(), session.clone());
         tokio::spawn(async move {
             let heard = server.read_stream(&session, messages, &weak);
             tokio::select! {
@@ -133,7 +146,9 @@ impl HttpServer {
                 };
                 match read.kind {
                     Kind::Notification => {
-                        attended.feed.hear(&Heard::new(message.clone(), &read));
+                        attended
+                            .feed
+                            .hear(&Heard::new(message.clone(), &read), None);
                     }
                     Kind::Request => {
                         // It says nothing of the call that it is for.

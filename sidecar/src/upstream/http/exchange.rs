@@ -5,17 +5,18 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use ::http::header::CONTENT_TYPE;
-use ::http::{HeaderMap, Response as HttpResponse, StatusCode};
+use ::http::{HeaderMap, Request, Response as HttpResponse, StatusCode};
 use bytes::Bytes;
 use dataplane::deliver::deadline::Deadline;
 use dataplane::deliver::direct;
 use dataplane::deliver::messages::Messages;
+use http_body_util::Full;
 use hyper::body::Incoming;
 use mcp::envelope::{self, Envelope, Kind, Limits};
 use mcp::error::RpcError;
 use mcp::method;
 use mcp::revision::Era;
-use tokio::time::{timeout, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::sessions::{Session, Slot};
 use super::{Chore, HttpServer, MESSAGE_BYTES_MAX};
@@ -51,8 +52,9 @@ impl HttpServer {
         ask: Ask,
     ) -> Result<Exchange, Error> {
         let mut exchange = self.exchange(id, ask);
-        let begun = timeout(ask.limit, exchange.begin(who, message.into())).await;
-        begun.unwrap_or(Err(Error::Timeout(ask.limit)))?;
+        let limit = exchange.ask.limit;
+        let begun = timeout(limit, exchange.begin(who, message.into())).await;
+        begun.unwrap_or(Err(Error::Timeout(limit)))?;
         Ok(exchange)
     }
 
@@ -72,8 +74,9 @@ impl HttpServer {
             |fault: dataplane::refusal::Fault| Error::Gone(fault.message.as_str().into());
         let mut request = direct::post(&self.0.upstream, message.into()).map_err(unusable)?;
         request.headers_mut().extend(mirror);
-        let sent = timeout(ask.limit, self.request(request)).await;
-        let response = sent.unwrap_or(Err(Error::Timeout(ask.limit)))?;
+        let limit = exchange.ask.limit;
+        let sent = timeout(limit, exchange.sent(request)).await;
+        let response = sent.unwrap_or(Err(Error::Timeout(limit)))?;
         exchange.take(response)?;
         Ok(exchange)
     }
@@ -93,6 +96,23 @@ impl HttpServer {
 }
 
 impl Exchange {
+    /// Sends a request. One that is to be finished goes on when its caller is gone, as the server takes a connection that
+    /// is closed for the end of the call.
+    async fn sent(&self, request: Request<Full<Bytes>>) -> Result<HttpResponse<Incoming>, Error> {
+        if self.ask.abandoned == Abandoned::Cancel {
+            return self.server.request(request).await;
+        }
+        let (server, taken_back) = (self.server.clone(), self.ask.taken_back.clone());
+        let sending = tokio::spawn(async move {
+            tokio::select! {
+                sent = server.request(request) => sent,
+                () = taken_back.cancelled() => Err(Error::Cancelled),
+            }
+        });
+        let gone = |_| Error::Gone("the request came to no end".into());
+        sending.await.map_err(gone)?
+    }
+
     async fn begin(&mut self, who: &Who, message: Bytes) -> Result<(), Error> {
         let mut again = true;
         loop {
@@ -238,11 +258,23 @@ impl Drop for Exchange {
             self.server.0.rests.notify_waiters();
         }
         // Before 2026-07-28, a closed connection is no word: the server has to be told.
-        if let Some(session) = self.under_way.take() {
+        let is_wanted =
+            self.ask.abandoned == Abandoned::Finish && !self.ask.taken_back.is_cancelled();
+        if let Some(messages) = self.messages.take().filter(|_| is_wanted) {
+            let until = self.deadline.at();
+            tokio::spawn(finish(messages, until, self.slot.take()));
+        } else if let Some(session) = self.under_way.take() {
             let message = cancelled(self.id);
             self.server.later(Chore::Tell(session, message));
         }
     }
+}
+
+/// Reads on what nobody waits for, so that the server can finish. Its session is in use meanwhile.
+async fn finish(mut messages: Messages, until: Instant, slot: Option<Arc<Slot>>) {
+    let rest = async { while let Some(Ok(_)) = messages.next().await {} };
+    let _late = timeout_at(until, rest).await;
+    drop(slot);
 }
 
 fn is_json(response: &HttpResponse<Incoming>) -> bool {

@@ -3,13 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::http::{HeaderMap, HeaderValue};
 use bytes::Bytes;
 use dataplane::deliver::direct::session_of;
 use dataplane::deliver::messages::Messages;
 use dataplane::deliver::probe::probe;
 use mcp::bridge::handshake::initialized_notification;
 use mcp::envelope::{self, Kind, Limits};
-use mcp::revision::Era;
+use mcp::headers::MCP_PROTOCOL_VERSION;
+use mcp::revision::{Era, Revision};
 use tokio::time::timeout;
 
 use super::exchange::check;
@@ -76,13 +78,17 @@ impl HttpServer {
         Ok(session.level.clone())
     }
 
-    /// The server's own id of the session of `who`; empty where it gave none.
+    /// The session of `who`, in use as long as it is held.
     ///
     /// # Errors
     /// No session can be begun.
-    pub async fn id_of(&self, who: &Who) -> Result<String, Error> {
-        let (_, session) = self.session(who).await?;
-        Ok(session.id.clone())
+    pub async fn hold(&self, who: &Who) -> Result<Held, Error> {
+        let (slot, session) = self.session(who).await?;
+        Ok(Held {
+            id: session.id.clone(),
+            revision: session.revision,
+            _slot: slot,
+        })
     }
 
     /// The server does not know this session of `who` any more.
@@ -114,6 +120,7 @@ impl HttpServer {
                 revision: greeting.revision,
                 greeting: None,
                 level: Arc::default(),
+                opening: tokio::sync::Mutex::default(),
                 attended: parking_lot::Mutex::default(),
             };
             let told = self.post(initialized_notification().into(), Some(&session));
@@ -121,6 +128,26 @@ impl HttpServer {
             Ok((session, greeting))
         });
         within.await.unwrap_or(Err(Error::Timeout(BEGIN)))
+    }
+}
+
+/// A session with the server, in use as long as this lives.
+#[derive(Debug)]
+pub struct Held {
+    /// The server's own id of it; empty where it gave none.
+    pub id: String,
+    /// The revision that was agreed on with the server.
+    pub revision: Revision,
+    _slot: Arc<Slot>,
+}
+
+impl Held {
+    /// Headers of a client's request with the revision of this session in the place of the client's own.
+    pub fn headers(&self, of_client: &HeaderMap) -> HeaderMap {
+        let mut headers = of_client.clone();
+        let revision = HeaderValue::from_static(Revision::as_str(self.revision));
+        headers.insert(MCP_PROTOCOL_VERSION, revision);
+        headers
     }
 }
 

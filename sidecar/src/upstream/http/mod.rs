@@ -37,6 +37,7 @@ use tokio::sync::{Notify, mpsc};
 pub use self::attended::Attended;
 use self::chores::{CHORES_MAX, Chore};
 pub use self::exchange::Exchange;
+pub use self::greet::Held;
 pub use self::running::Running;
 use self::sessions::{Session, Sessions};
 use super::Error;

@@ -35,6 +35,8 @@ pub(super) struct Session {
     pub(super) greeting: Option<Greeting>,
     /// The level of log messages that it was told, where it was.
     pub(super) level: Arc<Mutex<Option<Level>>>,
+    /// Held by whoever begins its own stream.
+    pub(super) opening: tokio::sync::Mutex<()>,
     /// Its own stream, while somebody listens.
     pub(super) attended: Mutex<Weak<Attended>>,
 }
@@ -148,6 +150,7 @@ mod tests {
             revision: Revision::LATEST_LEGACY,
             greeting: None,
             level: Arc::default(),
+            opening: tokio::sync::Mutex::default(),
             attended: Mutex::default(),
         });
         slot.session.set(session).unwrap();

@@ -18,7 +18,7 @@ use mcp::{method, walk};
 use super::{
     Forwarded, Halt, collect, event_stream, is_event_stream, last_response, passed_on, whole,
 };
-use crate::body::{EventBody, ForwardedBody, Patience, ReplyBody, Screened};
+use crate::body::{EventBody, ForwardedBody, Judge, Patience, ReplyBody, Screened};
 use crate::call::Call;
 use crate::deliver::Message;
 use crate::deliver::deadline::Deadline;
@@ -43,7 +43,7 @@ pub(super) async fn finish(
     call: &Call<'_>,
     id: Option<&[u8]>,
     forwarded: Forwarded,
-    screened: Screened,
+    (screened, gate): (Screened, Option<Box<dyn Judge>>),
     mut recording: Recording,
 ) -> Response<ReplyBody> {
     let (parts, incoming) = forwarded.response.into_parts();
@@ -60,7 +60,7 @@ pub(super) async fn finish(
         let asked = call.message.id.as_ref().map(envelope::Id::key);
         let reading = (patience, !call.is_modern());
         let body = EventBody::of_server(incoming, reading, asked, screened, recording);
-        let body = body.sealed_by(Sealer::of(call));
+        let body = body.sealed_by(Sealer::of(call)).gated_by(gate);
         let mut response = event_stream(body.into());
         super::begin_session(&mut response, forwarded.session.as_deref());
         return response;
@@ -167,6 +167,7 @@ fn message(
         status: status.as_u16(),
         session,
         event: None,
+        is_seen: false,
         body,
     })
 }
