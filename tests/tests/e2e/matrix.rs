@@ -31,3 +31,16 @@ fn clients_do_with_servers_through_gatehouse_whatever_a_server_offers_and_no_cla
         "docs/compatibility.md says otherwise: run this test again with {WRITE}=1"
     );
 }
+
+#[test]
+#[ignore = "make e2e: some seventy runs of real clients"]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test has no settings, and whoever runs it by hand says what they want here"
+)]
+fn the_matrix_of_legacy_clients_passes_behind_two_edges_without_stickiness() {
+    let matrix = matrix::run_between_two_edges(&env::var(ONLY).unwrap_or_default());
+    scenes::tell(&matrix.table());
+    let faults = matrix.faults();
+    assert!(faults.is_empty(), "{faults}");
+}
