@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Once more the legacy clients alone go through a balancer that sends each request to another of two edges, and are judged
-//! alike.
+//! alike. What comes of clients whose edge is killed is in [`killed`].
 //!
 //! The programs are in `tests/matrix`; its README says how one cell is run by hand. Start from [`run`].
 
@@ -28,6 +28,7 @@ use servers::{Server, Stage};
 
 mod clients;
 mod excluded;
+pub mod killed;
 mod servers;
 pub mod table;
 

@@ -182,6 +182,11 @@ impl Report {
         }
     }
 
+    /// All that it said, as text.
+    pub(super) fn text(&self) -> String {
+        json!(self.features).to_string() + &self.otherwise
+    }
+
     /// What came of a feature.
     pub(super) fn of(&self, feature: &str) -> Outcome {
         let Some(said) = self.features.get(feature) else {

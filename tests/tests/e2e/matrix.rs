@@ -2,7 +2,7 @@
 
 use std::env;
 
-use tests::matrix::{self, table};
+use tests::matrix::{self, killed, table};
 use tests::scenes;
 
 /// Only servers whose name holds this, and no look at the page.
@@ -42,5 +42,14 @@ fn the_matrix_of_legacy_clients_passes_behind_two_edges_without_stickiness() {
     let matrix = matrix::run_between_two_edges(&env::var(ONLY).unwrap_or_default());
     scenes::tell(&matrix.table());
     let faults = matrix.faults();
+    assert!(faults.is_empty(), "{faults}");
+}
+
+#[test]
+#[ignore = "make e2e: it kills edges under real clients"]
+fn clients_whose_edge_is_killed_end_with_the_right_answer_or_an_error_and_never_with_anothers() {
+    let killed = killed::run();
+    scenes::tell(&killed.table());
+    let faults = killed.faults();
     assert!(faults.is_empty(), "{faults}");
 }
