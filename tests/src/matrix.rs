@@ -6,6 +6,9 @@
 //! plans/SERVER.json: what it offers    excluded.toml: what PROTOCOL 4.4 rules out     -> Row: each cell judged
 //! ```
 //!
+//! Once more the legacy clients alone go through a balancer that sends each request to another of two edges, and are judged
+//! alike. What comes of clients whose edge is killed is in [`killed`].
+//!
 //! The programs are in `tests/matrix`; its README says how one cell is run by hand. Start from [`run`].
 
 use std::collections::VecDeque;
@@ -16,6 +19,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::catalog;
+use crate::cluster::Balancer;
 use crate::mesh::{Mesh, Running};
 use crate::place;
 use clients::{Client, Outcome, Report};
@@ -24,6 +28,7 @@ use servers::{Server, Stage};
 
 mod clients;
 mod excluded;
+pub mod killed;
 mod servers;
 pub mod table;
 
@@ -80,6 +85,7 @@ struct Row {
 #[derive(Debug)]
 pub struct Matrix {
     rows: Vec<Row>,
+    _balancer: Option<Balancer>,
     // In this order: Gatehouse leaves the stage first.
     _mesh: Running,
     _stage: Stage,
@@ -96,6 +102,24 @@ impl Matrix {
 
 /// Runs all clients with all servers whose name holds `only`.
 pub fn run(only: &str) -> Matrix {
+    play(only, Way::Edge)
+}
+
+/// Runs legacy clients alone, each request of which meets another of two edges.
+pub fn run_between_two_edges(only: &str) -> Matrix {
+    play(only, Way::Edges)
+}
+
+/// What clients go through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// One edge. All clients do it, and directly, too.
+    Edge,
+    /// Two edges in turn. Clients of the era of sessions do it: only they come back to something.
+    Edges,
+}
+
+fn play(only: &str, way: Way) -> Matrix {
     let folder = TempDir::with_prefix("gatehouse-matrix-").expect("a folder can be made");
     let stage = Stage::set(folder.path());
     let servers: Vec<_> = stage
@@ -103,23 +127,30 @@ pub fn run(only: &str) -> Matrix {
         .into_iter()
         .filter(|server| server.name.contains(only))
         .collect();
-    let names = clients::ALL.iter().map(|client| client.name);
+    let clients = clients::ALL
+        .into_iter()
+        .filter(|client| way == Way::Edge || client.is_legacy());
+    let names = clients.clone().map(|client| client.name);
     check_versions(names.chain(servers.iter().map(|server| server.title)));
     let mut resources: Vec<_> = servers.iter().map(Server::resource).collect();
     resources.push(catalog::allow("matrix", GROUP, &["*"]));
-    let mesh = Mesh::new().with(&resources).start();
+    let edges = match way {
+        Way::Edge => 1,
+        Way::Edges => 2,
+    };
+    let mesh = Mesh::new().with(&resources).edges(edges).start();
+    let balancer = (way == Way::Edges).then(|| mesh.balancer());
     let play = Play {
         excluded: excluded::read(),
-        clients: clients::ALL
-            .into_iter()
-            .map(|client| Caller::new(client, &mesh))
-            .collect(),
+        clients: clients.map(|client| Caller::new(client, &mesh)).collect(),
         stage: &stage,
         folder: folder.path(),
-        mesh: &mesh,
+        url: balancer.as_ref().map_or(mesh.edge(0), Balancer::url),
+        way,
     };
     Matrix {
         rows: play.all(&servers),
+        _balancer: balancer,
         _mesh: mesh,
         _stage: stage,
         _folder: folder,
@@ -163,7 +194,9 @@ struct Play<'a> {
     clients: Vec<Caller>,
     stage: &'a Stage,
     folder: &'a Path,
-    mesh: &'a Running,
+    /// The base URL of Gatehouse.
+    url: &'a str,
+    way: Way,
 }
 
 impl Play<'_> {
@@ -194,8 +227,11 @@ impl Play<'_> {
         let (plan, file) = self.plan(server);
         let row = |caller: &Caller| {
             let Caller { client, key } = caller;
-            let directly = client.run(server.target(), None, &file);
-            let to = client.through(self.mesh.edge(0), server.name);
+            let directly = match self.way {
+                Way::Edge => client.run(server.target(), None, &file),
+                Way::Edges => None,
+            };
+            let to = client.through(self.url, server.name);
             let through = client.run(&to, Some(key), &file);
             let through = through.expect("each client can speak to an edge");
             self.judge(server, client, &plan, directly, through)

@@ -1,7 +1,8 @@
-//! A plain TCP load balancer: each connection goes to the next edge that says it is ready, without stickiness.
+//! A load balancer: each connection, or each request, goes to the next edge that says it is ready, without stickiness.
 //!
 //! It asks each edge's `/readyz` many times a second, as balancers do more slowly, and when an edge takes no connection
-//! it goes on to the next one. It remembers which connection went where, so that a test can tell whose call was lost.
+//! it goes on to the next one. It remembers where the newest from each port of a client went, so that a test can tell
+//! whose call was lost.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -15,6 +16,8 @@ use tokio::sync::watch;
 use crate::http::runtime;
 use crate::ports;
 use crate::relay::{self, Accepting};
+
+mod requests;
 
 /// Between two looks at an edge.
 const LOOK: Duration = Duration::from_millis(100);
@@ -34,10 +37,10 @@ pub struct Balancer {
 struct Shared {
     edges: Vec<Edge>,
     turn: AtomicUsize,
-    /// From the port of a client's newest connection to the edge that it went to: as many as there are ports. Held for
-    /// single operations only.
+    /// From a client's port to the edge that its newest connection or request went to: as many as there are ports. Held
+    /// for single operations only.
     routes: Mutex<BTreeMap<u16, usize>>,
-    /// Connections for which no edge was there.
+    /// Connections or requests for which no edge was there.
     lost: AtomicU64,
 }
 
@@ -45,6 +48,15 @@ struct Shared {
 struct Edge {
     address: String,
     ready: AtomicBool,
+    /// Whether it is to be left alone while there is another.
+    held_back: AtomicBool,
+}
+
+/// What is balanced.
+#[derive(Debug, Clone, Copy)]
+enum By {
+    Connection,
+    Request,
 }
 
 /// The task that looks at one edge. It ends when this is dropped.
@@ -58,12 +70,22 @@ impl Drop for Look {
 }
 
 impl Balancer {
-    /// One before these edges, none of which need run yet.
+    /// One before these edges, none of which need run yet, for connections.
     pub fn start(edges: &[String]) -> Self {
+        Self::by(By::Connection, edges)
+    }
+
+    /// The same for requests: those that one client sends over one connection go to different edges.
+    pub fn for_requests(edges: &[String]) -> Self {
+        Self::by(By::Request, edges)
+    }
+
+    fn by(by: By, edges: &[String]) -> Self {
         let address = ports::address();
         let edge = |address: &String| Edge {
             address: address.clone(),
             ready: AtomicBool::new(false),
+            held_back: AtomicBool::new(false),
         };
         let shared = Arc::new(Shared {
             edges: edges.iter().map(edge).collect(),
@@ -79,7 +101,12 @@ impl Balancer {
         let passing = shared.clone();
         let accepting = Accepting::start(&address, move |near, port, open| {
             let shared = passing.clone();
-            async move { shared.pass(near, port, open).await }
+            async move {
+                match by {
+                    By::Connection => shared.pass(near, port, open).await,
+                    By::Request => requests::pass(&shared, near, port, open).await,
+                }
+            }
         });
         Self {
             url: format!("http://{address}"),
@@ -99,12 +126,18 @@ impl Balancer {
         self.shared.edges[edge].ready.load(Ordering::Relaxed)
     }
 
+    /// Whether nothing is to go to an edge while another is there, as an operator has it before a restart.
+    pub fn hold_back(&self, edge: usize, held_back: bool) {
+        let edge = &self.shared.edges[edge];
+        edge.held_back.store(held_back, Ordering::Relaxed);
+    }
+
     /// Tells where connections went.
     pub fn routes(&self) -> Routes {
         Routes(self.shared.clone())
     }
 
-    /// Connections that no edge took.
+    /// Connections or requests that no edge took.
     pub fn lost(&self) -> u64 {
         self.shared.lost.load(Ordering::Relaxed)
     }
@@ -133,12 +166,16 @@ impl Shared {
         self.lost.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Ready edges in turn; then the others, as a try is better than none.
+    /// Ready edges in turn; then the others, as a try is better than none; those that are held back come last.
     fn order(&self) -> Vec<usize> {
         let count = self.edges.len();
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         let mut order: Vec<_> = (0..count).map(|step| (turn + step) % count).collect();
-        order.sort_by_key(|index| !self.edges[*index].ready.load(Ordering::Relaxed));
+        order.sort_by_key(|index| {
+            let edge = &self.edges[*index];
+            let held_back = edge.held_back.load(Ordering::Relaxed);
+            (held_back, !edge.ready.load(Ordering::Relaxed))
+        });
         order
     }
 

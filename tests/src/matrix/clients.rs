@@ -15,7 +15,7 @@ use crate::process;
 const DEADLINE: Duration = Duration::from_secs(150);
 
 /// A client, and the era that it is told to speak.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Client {
     /// As the table has it.
     pub(super) name: &'static str,
@@ -104,6 +104,11 @@ pub(super) struct Report {
 }
 
 impl Client {
+    /// Whether it speaks nothing newer than sessions.
+    pub(super) fn is_legacy(&self) -> bool {
+        self.era == "legacy"
+    }
+
     /// Where it reaches a server through an edge.
     pub(super) fn through(&self, edge: &str, server: &str) -> Target {
         if self.over.contains(&Http) {
@@ -175,6 +180,11 @@ impl Report {
             features: serde_json::from_value(document["features"].take()).unwrap_or_default(),
             otherwise: "the client said nothing about it".to_owned(),
         }
+    }
+
+    /// All that it said, as text.
+    pub(super) fn text(&self) -> String {
+        json!(self.features).to_string() + &self.otherwise
     }
 
     /// What came of a feature.

@@ -74,38 +74,33 @@ impl Stage {
     }
 
     pub(super) fn servers(&self) -> Vec<Server> {
-        let server = |name, title, target| Server {
-            name,
-            title,
-            target,
-        };
         let folder = text(&self.folder);
         let memory = format!("MEMORY_FILE_PATH={folder}/memory.jsonl");
         let mut remembering = vec![program("env"), memory];
         remembering.extend(package("server-memory", &[]));
         let url = |server: &FixtureServer| server.url().to_owned();
         vec![
-            server(
+            Server::new(
                 "everything",
                 "`server-everything` 2026.8.31",
                 Target::Stdio(package("server-everything", &["stdio"])),
             ),
-            server(
+            Server::new(
                 "memory",
                 "`server-memory` 2026.8.31",
                 Target::Stdio(remembering),
             ),
-            server(
+            Server::new(
                 "filesystem",
                 "`server-filesystem` 2026.8.31",
                 Target::Stdio(package("server-filesystem", &[folder])),
             ),
-            server(
+            Server::new(
                 "time",
                 "`mcp-server-time` 2026.10.19",
                 Target::Stdio(module("mcp_server_time", &["--local-timezone", "UTC"])),
             ),
-            server(
+            Server::new(
                 "fetch",
                 "`mcp-server-fetch` 2026.10.24",
                 Target::Stdio(module(
@@ -113,22 +108,22 @@ impl Stage {
                     &["--allow-private-ips", "--ignore-robots-txt"],
                 )),
             ),
-            server(
+            Server::new(
                 "fastmcp",
                 "a server on `fastmcp` 4.1.2",
                 Target::Http(url(&self.fastmcp)),
             ),
-            server(
+            Server::new(
                 "ts-modern",
                 "a server on TypeScript `server` 2.4.0, 2026-07-28 alone",
                 Target::Http(url(&self.modern)),
             ),
-            server(
+            Server::new(
                 "rmcp",
                 "a server on `rmcp` 3.9.0",
                 Target::Http(url(&self.rmcp)),
             ),
-            server(
+            Server::new(
                 "sse",
                 "a server of 2024-11-05 over HTTP+SSE, on TypeScript `sdk` 1.9.0",
                 Target::Sse(url(&self.sse)),
@@ -138,6 +133,14 @@ impl Stage {
 }
 
 impl Server {
+    pub(super) fn new(name: &'static str, title: &'static str, target: Target) -> Self {
+        Self {
+            name,
+            title,
+            target,
+        }
+    }
+
     /// Its entry of the catalog.
     pub(super) fn resource(&self) -> Value {
         let runtime = match &self.target {

@@ -10,6 +10,7 @@ use tempfile::TempDir;
 
 use super::{Turn, text};
 use crate::catalog;
+use crate::cluster::Balancer;
 use crate::http::Request;
 use crate::leftovers::{self, Family};
 use crate::place;
@@ -87,6 +88,12 @@ impl Running {
     /// The base URL of an edge.
     pub fn edge(&self, index: usize) -> &str {
         &self.edges[index]
+    }
+
+    /// A balancer before all its edges, which sends each request to the next one, whoever it is from.
+    pub fn balancer(&self) -> Balancer {
+        let address = |url: &String| url.trim_start_matches("http://").to_owned();
+        Balancer::for_requests(&self.edges.iter().map(address).collect::<Vec<_>>())
     }
 
     /// Where clients reach a server through an edge.

@@ -20,6 +20,7 @@ import anyio
 
 CONNECT_S = 20
 FEATURE_S = 10  # one feature
+GATE_S = 60  # how long whoever runs it may let it wait before a feature
 CLOSE_S = 5  # the goodbye; what hangs longer is left behind
 PAUSE_S = 0.05  # between two looks
 UNDER_WAY_S = 1  # how long a call runs before it is cancelled
@@ -49,6 +50,7 @@ class Heard:
     """What a server told or asked its client by itself; the callbacks of the SDKs write it."""
 
     answer: Json = field(default_factory=dict)  # what an elicitation is answered with
+    during: Json = field(default_factory=dict)  # the gate within the feature
     sampled: int = 0
     elicited: int = 0
     logs: list[Any] = field(default_factory=list)
@@ -93,9 +95,15 @@ async def call(session: Session, _heard: Heard, plan: Json, _whole: Json) -> Non
 
 
 @proves
-async def progress(session: Session, _heard: Heard, plan: Json, _whole: Json) -> None:
+async def progress(session: Session, heard: Heard, plan: Json, _whole: Json) -> None:
     values: list[float] = []
-    await session.call(plan["tool"], plan["arguments"], values.append)
+
+    def told(value: float) -> None:
+        values.append(value)
+        reach(heard.during)
+
+    said = await session.call(plan["tool"], plan["arguments"], told)
+    has(plan.get("expect", ""), said)
     check(len(values) > 0, "no progress was told")
     check(all(a < b for a, b in zip(values, values[1:])), f"progress does not rise: {values}")
 
@@ -161,6 +169,18 @@ async def logging_(session: Session, heard: Heard, plan: Json, _whole: Json) -> 
         await anyio.sleep(PAUSE_S)
 
 
+def reach(gate: Json) -> None:
+    if "reached" in gate:
+        Path(gate["reached"]).touch()
+
+
+async def pass_(gate: Json) -> None:
+    """Says that we stand before a gate, and waits until it is open."""
+    reach(gate)
+    while "open" in gate and not Path(gate["open"]).exists():
+        await anyio.sleep(PAUSE_S)
+
+
 def check(good: bool, why: str) -> None:
     if not good:
         raise AssertionError(why)
@@ -189,7 +209,8 @@ def main(connect: Connect) -> None:
 
     # Whatever hangs, the document is printed.
     later(CONNECT_S, give_up_connecting)
-    later(CONNECT_S + FEATURE_S * len(planned) + CLOSE_S, finish, document, planned, "the client hung")
+    features = sum(limit(whole[name]) + GATE_S * ("before" in whole[name]) for name in planned)
+    later(CONNECT_S + features + CLOSE_S, finish, document, planned, "the client hung")
     fault = ""
     try:
         anyio.run(run, connect, target, whole, document)
@@ -206,25 +227,31 @@ async def run(connect: Connect, target: Target, whole: Json, document: Json) -> 
         for name, proof in FEATURES.items():
             if name in whole:
                 plan = whole[name].get(era, whole[name])
-                document["features"][name] = await outcome(proof(session, heard, plan, whole))
+                heard.during = plan.get("during", {})
+                await pass_(plan.get("before", {}))
+                document["features"][name] = await outcome(proof(session, heard, plan, whole), limit(plan))
         later(CLOSE_S, finish, document, [], "")
 
 
-async def outcome(proof: Awaitable[None]) -> Json:
+async def outcome(proof: Awaitable[None], seconds: float) -> Json:
     try:
-        with anyio.fail_after(FEATURE_S):
+        with anyio.fail_after(seconds):
             await proof
         return {"ok": True}
+    except TimeoutError:
+        return {"ok": False, "why": f"nothing came within {seconds} s"}
     except Exception as fault:
         return {"ok": False, "why": describe(fault)}
+
+
+def limit(plan: Json) -> float:
+    return plan.get("seconds", FEATURE_S)
 
 
 def describe(fault: BaseException) -> str:
     # Task groups wrap what went wrong. (By attribute: Python 3.10 has no built-in exception groups.)
     while inner := getattr(fault, "exceptions", None):
         fault = inner[0]
-    if isinstance(fault, TimeoutError):
-        return f"nothing came within {FEATURE_S} s"
     return str(fault) if isinstance(fault, AssertionError) else f"{type(fault).__name__}: {fault}"
 
 

@@ -35,6 +35,7 @@ def callbacks(heard: Heard) -> Json:
 
     async def elicit(*_: Any) -> types.ElicitResult:
         heard.elicited += 1
+        await harness.pass_(heard.during)
         return types.ElicitResult(action="accept", content=heard.answer)
 
     async def log(params: types.LoggingMessageNotificationParams) -> None:

@@ -50,6 +50,7 @@ def callbacks(heard: Heard) -> Json:
 
     async def elicit(*_: Any) -> ElicitResult:
         heard.elicited += 1
+        await harness.pass_(heard.during)
         return ElicitResult(action="accept", content=heard.answer)
 
     async def log(params: LoggingMessageNotificationParams) -> None:

@@ -3,7 +3,7 @@
 // It knows no SDK. A client hands in `connect(target, heard)`, which opens one connection as a session (see sdk.mjs);
 // `session.cannot` are features that the client has not. See ../../README.md for the plan and the document.
 
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 
@@ -26,9 +26,13 @@ const FEATURES = {
     has(plan.expect, await session.call(plan.tool, plan.arguments));
   },
 
-  async progress(session, _, plan) {
+  async progress(session, heard, plan) {
     const values = [];
-    await session.call(plan.tool, plan.arguments, { onProgress: (value) => values.push(value) });
+    const onProgress = (value) => {
+      values.push(value);
+      reach(heard.during);
+    };
+    has(plan.expect ?? "", await session.call(plan.tool, plan.arguments, { onProgress }));
     check(values.length > 0, "no progress was told");
     check(values.every((value, at) => at === 0 || value > values[at - 1]), `progress does not rise: ${values}`);
   },
@@ -83,6 +87,16 @@ const FEATURES = {
   },
 };
 
+function reach(gate) {
+  if (gate?.reached) writeFileSync(gate.reached, "");
+}
+
+/** Says that we stand before a gate, and waits until it is open. */
+export async function pass(gate) {
+  reach(gate);
+  while (gate?.open && !existsSync(gate.open)) await sleep(PAUSE_MS);
+}
+
 function check(good, why) {
   if (!good) throw new Error(why);
 }
@@ -106,15 +120,18 @@ export async function main(connect) {
   process.on("uncaughtException", () => {});
   try {
     // What the server told or asked by itself; the handlers of the SDKs write it.
-    const heard = { answer: {}, sampled: 0, elicited: 0, logs: [], updates: [] };
+    const heard = { answer: {}, during: undefined, sampled: 0, elicited: 0, logs: [], updates: [] };
     const session = await within(CONNECT_MS, connect(target, heard));
     document.revision = session.revision;
     const era = session.revision === MODERN ? "modern" : "legacy";
     for (const name of planned) {
       const plan = whole[name][era] ?? whole[name];
+      heard.during = plan.during; // the gate within the feature
+      session.patience = plan.patience && plan.patience * 1_000;
+      await pass(plan.before);
       document.features[name] = session.cannot?.includes(name)
         ? { skipped: "the client cannot" }
-        : await outcome(FEATURES[name](session, heard, plan, whole));
+        : await outcome(FEATURES[name](session, heard, plan, whole), (plan.seconds ?? 0) * 1_000 || FEATURE_MS);
     }
     await within(CLOSE_MS, session.close()).catch(() => {}); // a bad goodbye takes nothing back
     finish();
@@ -123,9 +140,9 @@ export async function main(connect) {
   }
 }
 
-async function outcome(proof) {
+async function outcome(proof, ms) {
   try {
-    await within(FEATURE_MS, proof);
+    await within(ms, proof);
     return { ok: true };
   } catch (fault) {
     return { ok: false, why: fault.message };

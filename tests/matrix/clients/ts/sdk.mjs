@@ -1,7 +1,7 @@
 // A session on a client of any version of the TypeScript SDK: all name their methods alike, and what differs is handed in
 // or overridden.
 
-import { SAMPLED } from "./harness.mjs";
+import { SAMPLED, pass } from "./harness.mjs";
 
 /** The client's side of what a server may tell or ask. `to(method)` is how the SDK names a method to its handlers. */
 export function listen(client, heard, to = (method) => method) {
@@ -12,8 +12,9 @@ export function listen(client, heard, to = (method) => method) {
     return { role: "assistant", content: { type: "text", text: SAMPLED }, model: "none" };
   });
   if (!to("elicitation/create")) return; // older than that
-  client.setRequestHandler(to("elicitation/create"), () => {
+  client.setRequestHandler(to("elicitation/create"), async () => {
     heard.elicited += 1;
+    await pass(heard.during);
     return { action: "accept", content: heard.answer };
   });
 }
@@ -34,7 +35,7 @@ export class Session {
   async call(tool, args, { onProgress, signal } = {}) {
     const result = await this.callTool(
       { name: tool, arguments: args },
-      { ...(onProgress && { onprogress: ({ progress }) => onProgress(progress) }), signal },
+      { ...(onProgress && { onprogress: ({ progress }) => onProgress(progress) }), signal, timeout: this.patience },
     );
     const said = text(result.content);
     if (result.isError) throw new Error(`the tool failed: ${said}`);

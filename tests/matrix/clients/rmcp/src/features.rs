@@ -50,6 +50,7 @@ fn modern(client: &Client) -> bool {
 pub async fn prove(name: &str, client: &Client, whole: &Value) -> Outcome {
     let era = if modern(client) { "modern" } else { "legacy" };
     let plan = whole[name].get(era).unwrap_or(&whole[name]);
+    heard(client).during = plan["during"].clone();
     match name {
         "list" => {
             let found = client.list_all_tools().await?;
@@ -110,7 +111,8 @@ async fn progress(client: &Client, plan: &Value) -> Outcome {
         .send_request_with_option(ClientRequest::CallToolRequest(request), options)
         .await?;
     let token = handle.progress_token.clone();
-    handle.await_response().await?;
+    let result = json!(handle.await_response().await?);
+    has(&plan["expect"], &said(&result["content"]))?;
     let notes = heard(client);
     let ours = notes.progress.iter().filter(|(each, _)| *each == token);
     let values: Vec<_> = ours.map(|(_, value)| *value).collect();

@@ -12,6 +12,8 @@ use rmcp::service::{NotificationContext, RequestContext};
 use rmcp::{ClientHandler, ErrorData, RoleClient};
 use serde_json::Value;
 
+use crate::gate;
+
 pub const SAMPLED: &str = "Words of the client's model";
 
 /// Its notes are written by the handlers, which the SDK runs, and read by the proofs.
@@ -22,6 +24,8 @@ pub struct Heard(Arc<Mutex<Notes>>);
 pub struct Notes {
     /// What an elicitation is answered with.
     pub answer: Value,
+    /// The gate within the feature.
+    pub during: Value,
     pub sampled: usize,
     pub elicited: usize,
     pub logs: usize,
@@ -60,6 +64,8 @@ impl ClientHandler for Heard {
         _: ElicitRequestParams,
         _: RequestContext<RoleClient>,
     ) -> Result<ElicitResult, ErrorData> {
+        let during = self.notes().during.clone();
+        gate::pass(&during).await;
         let mut notes = self.notes();
         notes.elicited += 1;
         Ok(ElicitResult::new(ElicitationAction::Accept).with_content(notes.answer.clone()))
@@ -71,6 +77,7 @@ impl ClientHandler for Heard {
         _: NotificationContext<RoleClient>,
     ) {
         let mut notes = self.notes();
+        gate::reach(&notes.during);
         notes.progress.push((told.progress_token, told.progress));
     }
 

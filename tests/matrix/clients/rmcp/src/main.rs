@@ -22,6 +22,7 @@ use tokio::time::timeout;
 use crate::heard::Heard;
 
 mod features;
+mod gate;
 mod heard;
 
 const USAGE: &str =
@@ -79,11 +80,14 @@ async fn run(target: Target) -> Value {
     let revision = features::revision(&client);
     let mut document = json!({"revision": revision, "features": {}});
     for &name in planned {
-        let proof = timeout(FEATURE, features::prove(name, &client, &target.plan));
+        let plan = &target.plan[name];
+        gate::pass(&plan["before"]).await;
+        let limit = plan["seconds"].as_u64().map_or(FEATURE, Duration::from_secs);
+        let proof = timeout(limit, features::prove(name, &client, &target.plan));
         document["features"][name] = match proof.await {
             Ok(Ok(())) => json!({"ok": true}),
             Ok(Err(fault)) => json!({"ok": false, "why": fault.to_string()}),
-            Err(_) => json!({"ok": false, "why": format!("nothing came within {FEATURE:?}")}),
+            Err(_) => json!({"ok": false, "why": format!("nothing came within {limit:?}")}),
         };
     }
     // A bad goodbye takes nothing back.
