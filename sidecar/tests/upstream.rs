@@ -35,7 +35,7 @@ fn ask() -> Ask {
         listens: false,
         limit: DEADLINE,
         abandoned: Abandoned::Cancel,
-        taken_back: tokio_util::sync::CancellationToken::new(),
+        taken_back: Default::default(),
     }
 }
 
@@ -214,7 +214,7 @@ async fn progress_cancellation_and_deadlines_reach_a_real_server() {
     drop(call(&ready, "sleep", long(), ask()).await.unwrap());
     let finish = Ask {
         abandoned: Abandoned::Finish,
-        taken_back: tokio_util::sync::CancellationToken::new(),
+        taken_back: Default::default(),
         ..ask()
     };
     drop(call(&ready, "sleep", long(), finish).await.unwrap());

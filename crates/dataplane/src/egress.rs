@@ -29,8 +29,9 @@ use self::connect::Connector;
 
 /// Idle connections that are kept to one host; further ones are closed after their use.
 const IDLE_MAX: usize = 128;
-/// How long an idle connection is kept: shorter than what servers and load balancers keep theirs.
-const IDLE: Duration = Duration::from_secs(20);
+/// How long a connection rests before it is closed. Many servers close theirs after 5 s, and a request that meets that is
+/// lost, so ours goes first.
+const IDLE: Duration = Duration::from_secs(4);
 
 /// What may be reached.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -258,6 +258,8 @@ impl Listener for Client {
         let own = self.process.lock().clone();
         // What another process says is not for this client alone, whatever was before.
         let own = own.filter(|own| link.is_some_and(|link| own.is(link)));
+        // Over HTTP, the session that it hears of by this is its alone.
+        let is_own = own.is_some() || (link.is_none() && self.attended.lock().is_some());
         if heard.kind == Kind::Request {
             let question = own.and_then(|link| self.questions.ask_for(&link, heard));
             return question.is_some_and(|question| {
@@ -269,8 +271,10 @@ impl Listener for Client {
             method::TOOLS_LIST_CHANGED
             | method::PROMPTS_LIST_CHANGED
             | method::RESOURCES_LIST_CHANGED => true,
-            method::RESOURCES_UPDATED => heard.param("uri").is_some_and(|uri| self.hears_of(&uri)),
-            method::MESSAGE | method::ELICITATION_COMPLETE | method::TASKS_STATUS => own.is_some(),
+            method::RESOURCES_UPDATED => {
+                is_own || heard.param("uri").is_some_and(|uri| self.hears_of(&uri))
+            }
+            method::MESSAGE | method::ELICITATION_COMPLETE | method::TASKS_STATUS => is_own,
             method::CANCELLED => {
                 let told = own.and_then(|_| self.questions.taken_back(heard));
                 return told.is_some_and(|told| {

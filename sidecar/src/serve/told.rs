@@ -76,9 +76,12 @@ fn told_to(call: &Call<'_>, ready: &Ready, client: &Arc<Client>) -> Result<Reply
     match (call.method(), call.message.request_id) {
         (method::CANCELLED, Some(id)) => {
             client.take_back(&id.key());
-            if let (Target::Process(link), None, Some(session)) =
-                (&ready.target, &ready.seats, call.session)
-            {
+            let link = match (&ready.target, &ready.seats) {
+                (_, Some(_)) => client.process(),
+                (Target::Process(link), None) => Some(link.clone()),
+                (Target::Http(_), None) => None,
+            };
+            if let (Some(link), Some(session)) = (link, call.session) {
                 link.cancel(link.origin(session, &id.key()));
             }
         }

@@ -11,7 +11,6 @@ use mcp::headers::{MCP_METHOD, MCP_PROTOCOL_VERSION};
 use mcp::method;
 use mcp::revision::{Era, Revision};
 use serde_json::{Map, Value, json};
-use tokio_util::sync::CancellationToken;
 
 use super::Setting;
 use crate::bridge::{Inputs, Translator, Way};
@@ -26,7 +25,7 @@ use crate::upstream::response::Response;
 use crate::upstream::running::Target;
 use crate::upstream::seats::Lease;
 use crate::upstream::session::Ready;
-use crate::upstream::ticket::{Abandoned, Ask, Event};
+use crate::upstream::ticket::{Abandoned, Ask, Event, TakenBack};
 use crate::upstream::underway::Underway;
 
 /// How long a server may take to take over a level, or a subscription.
@@ -119,7 +118,7 @@ impl Line {
         let id = self.next_id();
         let message = translator.request(call.message, id, client)?;
         let origin = match self {
-            Self::Process(link, None) => call
+            Self::Process(link, _) => call
                 .session
                 .zip(call.message.id)
                 .map(|(session, id)| link.origin(session, &id.key())),
@@ -252,7 +251,7 @@ impl Line {
             listens: false,
             limit: CHORE,
             abandoned: Abandoned::Finish,
-            taken_back: CancellationToken::new(),
+            taken_back: TakenBack::default(),
         };
         let mut underway = match self {
             Self::Process(link, _) => Underway::Process(link.send(id, message, ask).await?),

@@ -28,7 +28,7 @@ use crate::upstream::feed::{Ear, Interest as Counted, Listener};
 use crate::upstream::greeting::Greeting;
 use crate::upstream::link::Link;
 use crate::upstream::response::{Heard, SUBSCRIPTION_KEY};
-use crate::upstream::ticket::{Abandoned, Ask, Event};
+use crate::upstream::ticket::{Abandoned, Ask, Event, TakenBack};
 
 /// A stream without an end of its own: no answer is ever due.
 const ENDLESS: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -155,7 +155,7 @@ pub(super) fn ask() -> Ask {
         listens: true,
         limit: ENDLESS,
         abandoned: Abandoned::Cancel,
-        taken_back: CancellationToken::new(),
+        taken_back: TakenBack::default(),
     }
 }
 

@@ -39,7 +39,7 @@ use crate::client::Client;
 use crate::serve::fault;
 use crate::upstream::level::Level;
 use crate::upstream::session::Ready;
-use crate::upstream::ticket::{Abandoned, Ask, Event};
+use crate::upstream::ticket::{Abandoned, Ask, Event, Held, TakenBack};
 use crate::upstream::underway::Underway;
 
 /// Messages of one reply that may wait for its client.
@@ -72,7 +72,7 @@ pub struct Talk {
     client: Option<Arc<Client>>,
     /// The client takes the call back.
     taken_back: CancellationToken,
-    _begun: Begun,
+    _begun: Arc<Begun>,
     /// Whether the client takes a stream.
     streams: bool,
     /// What a modern client can be asked for.
@@ -131,7 +131,7 @@ async fn begin(call: &Call<'_>, setting: &Setting<'_>) -> Result<Talk, Fault> {
         } else {
             Abandoned::Finish
         },
-        taken_back: begun.taken_back.clone(),
+        taken_back: TakenBack::by(begun.taken_back.clone(), Some(begun.clone())),
     };
     if let (Way::ModernOnLegacy, Some(level)) = (way, level) {
         line.set_level(level, ready).await;
@@ -231,16 +231,18 @@ struct Begun {
 }
 
 impl Begun {
-    fn of(call: &Call<'_>, client: Option<&Arc<Client>>) -> Self {
+    fn of(call: &Call<'_>, client: Option<&Arc<Client>>) -> Arc<Self> {
         let id = call.message.id.as_ref().map(mcp::envelope::Id::key);
         let client = client.cloned().zip(id);
         let taken_back = match &client {
             Some((client, id)) => client.begin_call(id),
             None => CancellationToken::new(),
         };
-        Self { client, taken_back }
+        Arc::new(Self { client, taken_back })
     }
 }
+
+impl Held for Begun {}
 
 impl Drop for Begun {
     fn drop(&mut self) {

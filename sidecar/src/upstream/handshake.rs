@@ -11,13 +11,11 @@ use dataplane::deliver::probe::{CLIENT_NAME, CLIENT_VERSION};
 use mcp::bridge::handshake::{discover_request, initialized_notification};
 use mcp::revision::Era;
 
-use tokio_util::sync::CancellationToken;
-
 use super::Error as CallError;
 use super::greeting::{self, Greeting, Who};
 use super::link::Link;
 use super::response::Response;
-use super::ticket::{Abandoned, Ask};
+use super::ticket::{Abandoned, Ask, TakenBack};
 
 /// How the first words ended.
 #[derive(Debug)]
@@ -109,7 +107,7 @@ async fn ask(
         listens: false,
         limit,
         abandoned: Abandoned::Finish,
-        taken_back: CancellationToken::new(),
+        taken_back: TakenBack::default(),
     };
     let line = request(id.to_string().as_bytes());
     let answered = match link.send(id, line, ask).await {

@@ -64,7 +64,7 @@ fn ask() -> Ask {
         listens: false,
         limit: LIMIT,
         abandoned: Abandoned::Cancel,
-        taken_back: tokio_util::sync::CancellationToken::new(),
+        taken_back: Default::default(),
     }
 }
 
@@ -212,7 +212,7 @@ async fn who_goes_cancels_or_does_not_as_agreed() {
             &link,
             Ask {
                 abandoned: Abandoned::Finish,
-                taken_back: tokio_util::sync::CancellationToken::new(),
+                taken_back: Default::default(),
                 ..ask()
             },
         )

@@ -1,6 +1,7 @@
 //! One call under way: its answer, its progress, its deadline, and what becomes of it without a caller.
 
 use std::future::pending;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
@@ -28,7 +29,35 @@ pub struct Ask {
     /// What becomes of the call where the caller goes.
     pub abandoned: Abandoned,
     /// Cancelled when the caller takes the call back, where it can.
-    pub taken_back: CancellationToken,
+    pub taken_back: TakenBack,
+}
+
+/// That a call may be taken back, as long as anything of it goes on.
+#[derive(Debug, Clone, Default)]
+pub struct TakenBack {
+    token: CancellationToken,
+    /// Dropped with the last of them.
+    _held: Option<Arc<dyn Held>>,
+}
+
+/// Whatever is held as long as a call may be taken back.
+pub trait Held: std::fmt::Debug + Send + Sync {}
+
+impl TakenBack {
+    /// By this token, while `held` is.
+    pub fn by(token: CancellationToken, held: Option<Arc<dyn Held>>) -> Self {
+        Self { token, _held: held }
+    }
+
+    /// Ready when the call is taken back.
+    pub async fn wait(&self) {
+        self.token.cancelled().await;
+    }
+
+    /// Whether it is.
+    pub fn is_taken_back(&self) -> bool {
+        self.token.is_cancelled()
+    }
 }
 
 /// What becomes of a call whose caller has gone.

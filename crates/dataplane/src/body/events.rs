@@ -288,10 +288,16 @@ impl EventBody {
 
     /// The other side ended without a response, or with something that is none: the client gets an error in its place.
     fn broken(&mut self, fault: &Fault) -> Result<(), Error> {
+        let is_left = matches!(&self.source, Some(Source::Stream(stream)) if stream.is_left());
         self.source = None;
         let Some(mut recording) = self.recording.take() else {
             return Ok(());
         };
+        if is_left {
+            // The client comes back for the rest.
+            recording.outcome(200, 0, false);
+            return recording.close().map_err(|_| Error::Unrecorded);
+        }
         let error = answer::rpc_of(fault);
         recording.decide(Decision::Error, Some(fault.reason));
         recording.outcome(200, error.code, false);

@@ -68,6 +68,10 @@ impl Screened {
 
     /// Whoever looks at this message: at a question by its own method, at all else by that of the call.
     fn screen_of(&self, message: &Message) -> Option<Screen> {
+        if message.body.is_empty() {
+            // It says how far the stream is, and nothing else.
+            return None;
+        }
         if message.kind != Kind::Request {
             return self.screen.clone();
         }

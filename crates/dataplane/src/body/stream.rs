@@ -46,6 +46,10 @@ pub(super) struct Stream {
     asked: Option<IdKey>,
     /// Whether the ids of events mean anything to the client.
     resumable: bool,
+    /// Whether the client was given one.
+    given: bool,
+    /// It ended where the client can go on with it.
+    is_left: bool,
 }
 
 impl Stream {
@@ -66,12 +70,20 @@ impl Stream {
             until: Box::pin(tokio::time::sleep_until(until)),
             asked,
             resumable: false,
+            given: false,
+            is_left: false,
         }
     }
 
     /// The same, of which the client can fetch the rest by the ids of its events.
     pub(super) fn resumable(self, resumable: bool) -> Self {
         Self { resumable, ..self }
+    }
+
+    /// Whether it ended in order, before the response, where the client was told how to fetch the rest (2025-11-25,
+    /// basic/transports: a server may close a stream once it has sent an event id).
+    pub(super) fn is_left(&self) -> bool {
+        self.is_left
     }
 
     /// The next messages, at least one; or why there are no more. `room` is asked for what is held meanwhile, in bytes.
@@ -91,7 +103,10 @@ impl Stream {
             let data = match frame {
                 Some(Ok(frame)) => frame.into_data().unwrap_or_default(),
                 Some(Err(error)) => return Poll::Ready(Err(broke_off(&error))),
-                None => return Poll::Ready(Err(broke_off(&"it ended before the response"))),
+                None => {
+                    self.is_left = self.given;
+                    return Poll::Ready(Err(broke_off(&"it ended before the response")));
+                }
             };
             self.decoder.push(&data);
             let messages = self.messages();
@@ -122,6 +137,7 @@ impl Stream {
             let event = event.map_err(|error| broke_off(&error))?;
             let id = event.id.filter(|_| self.resumable);
             let id = id.map(String::into_boxed_str);
+            self.given |= id.is_some();
             if event.data.is_empty() {
                 messages.extend(id.map(|id| Message {
                     event: Some(id),

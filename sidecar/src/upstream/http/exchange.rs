@@ -106,7 +106,7 @@ impl Exchange {
         let sending = tokio::spawn(async move {
             tokio::select! {
                 sent = server.request(request) => sent,
-                () = taken_back.cancelled() => Err(Error::Cancelled),
+                () = taken_back.wait() => Err(Error::Cancelled),
             }
         });
         let gone = |_| Error::Gone("the request came to no end".into());
@@ -259,10 +259,22 @@ impl Drop for Exchange {
         }
         // Before 2026-07-28, a closed connection is no word: the server has to be told.
         let is_wanted =
-            self.ask.abandoned == Abandoned::Finish && !self.ask.taken_back.is_cancelled();
+            self.ask.abandoned == Abandoned::Finish && !self.ask.taken_back.is_taken_back();
         if let Some(messages) = self.messages.take().filter(|_| is_wanted) {
             let until = self.deadline.at();
-            tokio::spawn(finish(messages, until, self.slot.take()));
+            let (taken_back, server) = (self.ask.taken_back.clone(), self.server.clone());
+            let told = self.under_way.take().map(|session| {
+                let message = cancelled(self.id);
+                Chore::Tell(session, message)
+            });
+            let slot = self.slot.take();
+            tokio::spawn(async move {
+                tokio::select! {
+                    () = finish(messages, until) => {}
+                    () = taken_back.wait() => told.into_iter().for_each(|told| server.later(told)),
+                }
+                drop(slot);
+            });
         } else if let Some(session) = self.under_way.take() {
             let message = cancelled(self.id);
             self.server.later(Chore::Tell(session, message));
@@ -270,11 +282,10 @@ impl Drop for Exchange {
     }
 }
 
-/// Reads on what nobody waits for, so that the server can finish. Its session is in use meanwhile.
-async fn finish(mut messages: Messages, until: Instant, slot: Option<Arc<Slot>>) {
+/// Reads on what nobody waits for, so that the server can finish.
+async fn finish(mut messages: Messages, until: Instant) {
     let rest = async { while let Some(Ok(_)) = messages.next().await {} };
     let _late = timeout_at(until, rest).await;
-    drop(slot);
 }
 
 fn is_json(response: &HttpResponse<Incoming>) -> bool {
