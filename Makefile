@@ -48,10 +48,13 @@ test: build-deps test-deps ## Run all tests but the long ones
 	cargo build --workspace --bins --tests --locked
 	cargo test --workspace --locked --no-fail-fast
 
+# What came out must be what docs/compatibility.md says; GATEHOUSE_WRITE_DOCS=1 has the page written instead.
 .PHONY: conformance
 conformance: build-deps test-deps ## Run the official conformance suite of MCP through edge and sidecar
 	cargo build --workspace --bins --tests --locked
+	rm -rf target/conformance
 	cargo test -p tests --test all --locked conformance -- --nocapture
+	tests/conformance/table
 
 .PHONY: e2e
 e2e: build-deps e2e-deps ## Run the long tests: more clients, more time

@@ -24,22 +24,25 @@ export function judge(scenarios, exclusions, { all, scenario: chosen }) {
   return { scenarios: judged, faults };
 }
 
-/** `state`: passed, failed, excluded (failed as expected) or skipped (nothing was checked). */
-function outcome({ name, scored, why, checks }, exclusions) {
+/** `state`: passed, failed, excluded (failed as expected), skipped (nothing was checked) or not run. */
+function outcome({ name, scored, why, checks, left_out }, exclusions) {
   const count = (status) => (checks ?? []).filter((check) => check.status === status).length;
   const counts = { passed: count("SUCCESS"), failed: count("FAILURE"), warnings: count("WARNING"), skipped: count("SKIPPED") };
   const failures = checks === null ? [{ check: "run", message: "the scenario did not end" }] : failed(checks);
   const mine = exclusions.filter(({ scenario }) => scenario === name);
   const excused = (failure) => mine.some((exclusion) => applies(exclusion, [failure]));
+  if (left_out) return { name, scored, why, state: "not run", counts, failures: [], reasons: [left_out] };
   const state =
     failures.length > 0 ? (failures.every(excused) ? "excluded" : "failed") : counts.passed > 0 ? "passed" : "skipped";
   const reasons = failures.length > 0 ? mine.map(({ reason }) => reason) : [];
   return { name, scored, why, state, counts, failures, reasons };
 }
 
-const applies = ({ check }, failures) => failures.some((failure) => check === null || check === failure.check);
+// Several checks of a scenario may have one id and differ in their names.
+const applies = ({ check }, failures) =>
+  failures.some((failure) => check === null || check === failure.check || check === failure.name);
 
 function failed(checks) {
   const failures = checks.filter(({ status }) => status === "FAILURE");
-  return failures.map(({ id, errorMessage, description }) => ({ check: id, message: errorMessage ?? description }));
+  return failures.map(({ id, name, errorMessage, description }) => ({ check: id, name, message: errorMessage ?? description }));
 }

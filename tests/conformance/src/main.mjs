@@ -1,12 +1,11 @@
-// From arguments to exit status: run the suite, judge each scenario, print the table.
+// Server mode: the suite plays clients of a server. From arguments to exit status.
 
-import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 
 import { readExclusions } from "./exclusions.mjs";
 import { judge } from "./judge.mjs";
-import { report, table } from "./report.mjs";
-import { revisions, runSuite } from "./suite.mjs";
+import { tell } from "./report.mjs";
+import { revisions, testServer } from "./suite.mjs";
 
 const USAGE = `usage: run --url URL --requirements ${revisions().join("|")} [OPTION]...
 
@@ -36,13 +35,8 @@ const OPTIONS = {
 async function main() {
   const options = commandLine();
   const exclusions = options.expected ? readExclusions(options.expected) : [];
-  const { version, scenarios } = await runSuite(options);
-  const verdict = judge(scenarios, exclusions, options);
-  console.log(table(version, options.requirements, verdict));
-  if (options.json) {
-    writeFileSync(options.json, `${JSON.stringify(report(version, options.requirements, verdict), null, 2)}\n`);
-  }
-  return verdict.faults.length === 0 ? 0 : 1;
+  const { version, scenarios } = await testServer(options);
+  return tell(version, options.requirements, judge(scenarios, exclusions, options), options);
 }
 
 function commandLine() {

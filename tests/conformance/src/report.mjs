@@ -1,8 +1,17 @@
 // The verdict as a table for people, and as a document for programs.
 
+import { writeFileSync } from "node:fs";
+
 const MESSAGE_MAX = 300;
 
-export function table(version, requirements, { scenarios, faults }) {
+/** Says it, and answers with the exit status. */
+export function tell(version, requirements, verdict, { json }) {
+  console.log(table(version, requirements, verdict));
+  if (json) writeFileSync(json, `${JSON.stringify(report(version, requirements, verdict), null, 2)}\n`);
+  return verdict.faults.length === 0 ? 0 : 1;
+}
+
+function table(version, requirements, { scenarios, faults }) {
   const width = Math.max(...scenarios.map(({ name }) => name.length));
   const rows = scenarios.map(({ name, scored, why, state, counts, reasons }) => {
     const checks = `${counts.passed}/${counts.passed + counts.failed}`.padStart(6);
@@ -28,7 +37,7 @@ export function table(version, requirements, { scenarios, faults }) {
 }
 
 /** No times and no addresses, so that the same outcome is the same document. */
-export function report(suite, requirements, { scenarios, faults }) {
+function report(suite, requirements, { scenarios, faults }) {
   return {
     suite,
     requirements,
@@ -36,14 +45,15 @@ export function report(suite, requirements, { scenarios, faults }) {
     not_scored: tally(scenarios.filter(({ scored }) => !scored)),
     scenarios: scenarios.map(({ name, scored, why, state, counts, failures, reasons }) => {
       const failed_checks = failures.map(({ check, message }) => ({ check, message: short(message) }));
-      return { name, scored, ...(why && { not_scored_because: why }), state, checks: counts, failed_checks, excluded_because: reasons };
+      const because = state === "not run" ? { not_run_because: reasons } : { excluded_because: reasons };
+      return { name, scored, ...(why && { not_scored_because: why }), state, checks: counts, failed_checks, ...because };
     }),
     faults,
   };
 }
 
 function tally(scenarios) {
-  const states = { passed: 0, failed: 0, excluded: 0, skipped: 0 };
+  const states = { passed: 0, failed: 0, excluded: 0, skipped: 0, "not run": 0 };
   for (const { state } of scenarios) states[state] += 1;
   return { total: scenarios.length, ...states };
 }
