@@ -14,6 +14,8 @@ GATEHOUSE_VECTORS ?= $(realpath ../shared/data)
 
 # What `make up` and `make bench` hand on, for example: make up ARGS="--edge-listen 127.0.0.1:7801"
 ARGS ?=
+# All parts of `make bench` know this one.
+QUICK = $(findstring --quick,$(ARGS))
 
 .PHONY: help
 help: ## Show this help
@@ -64,6 +66,12 @@ e2e: build-deps e2e-deps ## Run the long tests: more clients, more time
 .PHONY: bench
 bench: build ## Measure Gatehouse against less (docs/performance.md); ARGS=--quick for a first look
 	target/release/gatehouse-loadtest bench --json target/bench.json $(ARGS)
+	target/release/gatehouse-loadtest bounds --json target/bounds.json $(QUICK)
+	cargo bench -p mcp --bench codecs --locked -- $(QUICK)
+
+.PHONY: bench-codecs
+bench-codecs: build-deps ## Measure what reads and rewrites messages, by itself
+	cargo bench -p mcp --bench codecs --locked -- $(ARGS)
 
 .PHONY: release
 release: build ## Build and pack an archive into target/dist

@@ -11,10 +11,11 @@
 //!
 //! It knows Gatehouse by its face: commands, addresses, wire formats. Of our own crates it uses `mcp`, to read messages
 //! cheaply and strictly, and [`nodes`] alone uses what nodes are made of; nothing but tests may depend on it. Start from
-//! [`Load`] to make calls, from [`mod@bench`] to compare.
+//! [`Load`] to make calls, from [`mod@bench`] to compare, from [`mod@bounds`] for what was promised.
 
 pub mod bench;
 mod body;
+pub mod bounds;
 mod client;
 pub mod command;
 pub mod compare;

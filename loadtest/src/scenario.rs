@@ -26,8 +26,8 @@ pub(crate) enum Expect {
     Echo(usize),
     /// This text.
     Text(String),
-    /// At least one tool.
-    Tools,
+    /// At least so many tools.
+    Tools(usize),
 }
 
 /// Stands in `params` where the message of each call goes. Of a private plane, so that nobody's argument is it.
@@ -61,8 +61,17 @@ impl Scenario {
         Self {
             method: TOOLS_LIST,
             params: json!({}),
-            expect: Expect::Tools,
+            expect: Expect::Tools(1),
             progress: false,
+        }
+    }
+
+    /// Lists the tools; there must be so many at least.
+    #[must_use]
+    pub fn list_of(tools: usize) -> Self {
+        Self {
+            expect: Expect::Tools(tools),
+            ..Self::list()
         }
     }
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 /// The name of the server in Gatehouse's catalog.
 pub(crate) const SERVER: &str = "bench";
 /// The group whose calls are let through.
-pub(super) const GROUP: &str = "load";
+pub(crate) const GROUP: &str = "load";
 
 /// One target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -43,6 +43,20 @@ impl Up {
         resources: &[Value],
         flags: &[&str],
     ) -> anyhow::Result<Self> {
+        Self::start_with(place, folder, resources, flags, &[])
+    }
+
+    /// … and with these variables of the environment, which its parts inherit: settings of theirs.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub(crate) fn start_with(
+        place: &mut Place,
+        folder: &Path,
+        resources: &[Value],
+        flags: &[&str],
+        variables: &[(&str, &str)],
+    ) -> anyhow::Result<Self> {
         let data = folder.join("data");
         let (edge, control) = (place.ports.address()?, place.ports.address()?);
         let records = place.ports.free()?;
@@ -61,6 +75,7 @@ impl Up {
             .arg("-f")
             .arg(&file)
             .args(flags)
+            .envs(variables.iter().copied())
             .env_remove("GATEHOUSE_CONTEXT");
         let mut child = place.child("up", &mut command, folder)?;
         child.said(READY, |line| (line.trim() == "ready").then_some(()))?;

@@ -26,8 +26,8 @@ pub(crate) enum Content {
     Any,
     /// A text that holds this one.
     Text(String),
-    /// A tool, at least one.
-    Tools,
+    /// Tools, at least so many.
+    Tools(usize),
 }
 
 /// A message on the way to the answer.
@@ -109,7 +109,7 @@ fn check_result(envelope: &Envelope<'_>, asked: &Asked) -> Result<(), Fault> {
     };
     let good = match &asked.content {
         Content::Any => true,
-        Content::Tools => list("tools").next().is_some(),
+        Content::Tools(least) => list("tools").count() >= *least,
         Content::Text(expected) => list("content").any(|content| {
             let text = walk::find(envelope.bytes, content, "text");
             let text = text.and_then(|text| walk::text(text.of(envelope.bytes)));
@@ -222,11 +222,11 @@ mod tests {
         let list =
             |tools: &str| format!(r#"{{"jsonrpc":"2.0","id":7,"result":{{"tools":{tools}}}}}"#);
         assert_eq!(
-            judge(&list(r#"[{"name":"echo"}]"#), Content::Tools),
+            judge(&list(r#"[{"name":"echo"}]"#), Content::Tools(1)),
             Ok(Message::Answer)
         );
-        assert_eq!(judge(&list("[]"), Content::Tools), Err(Failed::Wrong));
-        assert_eq!(judge(&list("{}"), Content::Tools), Err(Failed::Wrong));
+        assert_eq!(judge(&list("[]"), Content::Tools(1)), Err(Failed::Wrong));
+        assert_eq!(judge(&list("{}"), Content::Tools(1)), Err(Failed::Wrong));
     }
 
     #[test]

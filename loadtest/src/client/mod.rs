@@ -13,7 +13,7 @@ pub(crate) mod balance;
 pub(crate) mod link;
 mod read;
 mod session;
-mod template;
+pub(crate) mod template;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};

@@ -88,7 +88,7 @@ impl Template {
         let content = match &self.expect {
             Expect::Echo(_) => Content::Text(message),
             Expect::Text(text) => Content::Text(text.clone()),
-            Expect::Tools => Content::Tools,
+            Expect::Tools(least) => Content::Tools(*least),
             Expect::Result => Content::Any,
         };
         (out.into(), Asked { id, content })
@@ -237,7 +237,7 @@ mod tests {
         let template = template(&Scenario::list(), Era::Legacy);
         let (body, asked) = json_of(&template, 9);
         let expected = json!({"jsonrpc": "2.0", "id": 9, "method": "tools/list", "params": {}});
-        assert_eq!((body, asked.content), (expected, Content::Tools));
+        assert_eq!((body, asked.content), (expected, Content::Tools(1)));
         assert_eq!(template.head().len(), 2);
     }
 

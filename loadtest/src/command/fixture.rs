@@ -4,17 +4,17 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use super::line;
-use crate::Fixture;
 use crate::fixture::stdio;
+use crate::{Era, Fixture};
 
-/// Be the MCP server that is called: tools echo, sleep, big and stream. Prints its URL; GET /stats tells what it saw.
+/// Be the MCP server that is called: tools echo, sleep, big, stream, and ask in the legacy era. Prints its URL; GET /stats tells what it saw.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Where to listen; port 0 is a free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
     listen: SocketAddr,
-    /// Speak over standard input and output instead, one legacy message a line
-    #[arg(long, conflicts_with_all = ["listen", "legacy_only", "modern_only", "sse", "remember", "threads"])]
+    /// Speak over standard input and output instead, one message a line; legacy unless modern alone is wanted
+    #[arg(long, conflicts_with_all = ["listen", "legacy_only", "sse", "remember", "threads"])]
     stdio: bool,
     /// Know revisions with sessions only
     #[arg(long, conflicts_with = "modern_only")]
@@ -35,7 +35,12 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if args.stdio {
-        stdio::serve(std::io::stdin(), std::io::stdout())?;
+        let era = if args.modern_only {
+            Era::Modern
+        } else {
+            Era::Legacy
+        };
+        stdio::serve(std::io::stdin(), std::io::stdout(), era)?;
         return Ok(ExitCode::SUCCESS);
     }
     let mut fixture = Fixture::new().at(args.listen).on_threads(args.threads);

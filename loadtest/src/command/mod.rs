@@ -1,6 +1,7 @@
 //! The command line: each command a file, which reads its flags and calls the library.
 
 mod bench;
+mod bounds;
 mod compare;
 mod fixture;
 mod floor;
@@ -38,6 +39,8 @@ struct Cli {
 enum Command {
     /// Compare all targets
     Bench(bench::Args),
+    /// Hold speed and memory against what was promised
+    Bounds(bounds::Args),
     /// Tell how long a change takes to reach many nodes
     Nodes(nodes::Args),
     /// Compare targets that run already
@@ -65,6 +68,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let done = match cli.command {
         Command::Bench(args) => bench::run(&args),
+        Command::Bounds(args) => bounds::run(&args),
         Command::Nodes(args) => nodes::run(&args),
         Command::Compare(args) => compare::run(&args),
         Command::Run(args) => run::run(&args),

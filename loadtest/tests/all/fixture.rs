@@ -229,3 +229,53 @@ fn over_stdio_it_answers_by_lines_and_ends_with_its_input() {
     drop(input);
     assert!(child.wait().expect("it can be waited for").success());
 }
+
+#[test]
+fn over_stdio_it_may_be_modern_alone() {
+    let lines = [
+        initialize(),
+        modern("server/discover"),
+        modern("tools/list"),
+    ];
+    let answers = over_stdio(&["--modern-only"], &lines);
+    assert_eq!(answers[0]["error"]["code"], -32022);
+    assert_eq!(answers[1]["result"]["resultType"], "complete");
+    let tools = answers[2]["result"]["tools"].as_array();
+    assert_eq!(tools.map(Vec::len), Some(4));
+}
+
+#[test]
+fn who_is_asked_gets_the_answer_when_it_has_answered() {
+    let call =
+        json!({"jsonrpc": "2.0", "id": "c", "method": "tools/call", "params": {"name": "ask"}});
+    let yes = json!({"jsonrpc": "2.0", "id": "ask-1", "result": {"action": "accept"}});
+    let lines = [initialize(), call.to_string(), yes.to_string()];
+    let answers = over_stdio(&[], &lines);
+    assert_eq!(answers[1]["method"], "elicitation/create");
+    assert_eq!(
+        (
+            &answers[2]["id"],
+            &answers[2]["result"]["content"][0]["text"]
+        ),
+        (&json!("c"), &json!("answered"))
+    );
+}
+
+/// What a fixture of its own answers to these lines, until its input ends.
+fn over_stdio(words: &[&str], lines: &[String]) -> Vec<Value> {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_gatehouse-loadtest"))
+        .args(["fixture", "--stdio"])
+        .args(words)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the binary lies beside the test");
+    let mut input = child.stdin.take().expect("it is piped");
+    input
+        .write_all((lines.join("\n") + "\n").as_bytes())
+        .expect("it reads");
+    drop(input);
+    let done = child.wait_with_output().expect("it can be waited for");
+    let text = String::from_utf8(done.stdout).expect("it is text");
+    text.lines().map(parse).collect()
+}
