@@ -155,7 +155,9 @@ where
         first.notify_one();
         let (shared, peer, leaving) = (shared.clone(), peer.clone(), leaving.clone());
         async move {
-            let mut response = pipeline::handle(&shared, &peer, request).await;
+            // A connection keeps room for this future as long as it lives, also while a stream is open that needs nothing
+            // of it any more: so it is a small one, and what a request needs goes with its answer.
+            let mut response = Box::pin(pipeline::handle(&shared, &peer, request)).await;
             if leaving.is_leaving() && !h2 {
                 // The next request goes elsewhere: then nobody uses this connection when it is closed.
                 let close = HeaderValue::from_static("close");

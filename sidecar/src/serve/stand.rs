@@ -75,8 +75,9 @@ impl Sidecar {
         ready: &Arc<Ready>,
     ) -> Result<Stood, Refused> {
         let unavailable = |fault: Fault| away(fault.message);
+        // One that speaks both eras is spoken to in the client's own.
         if let Target::Http(server) = &ready.target
-            && ready.greeting.revision.era() == Era::Legacy
+            && server.speaks_era(Era::Legacy).await.map_err(unavailable)?
         {
             let held = server.hold(&client.who).await;
             let held = held.map_err(|error| away(error.to_string()))?;

@@ -95,7 +95,11 @@ impl Sidecar {
         client: &Arc<Client>,
         ready: &Arc<Ready>,
     ) -> Result<(), Fault> {
-        let is_modern = ready.greeting.revision.era() == Era::Modern;
+        // One that speaks both eras is spoken to in the client's own.
+        let is_modern = match &ready.target {
+            Target::Http(server) => !server.speaks_era(Era::Legacy).await?,
+            Target::Process(_) => ready.greeting.revision.era() == Era::Modern,
+        };
         if is_modern {
             let line = methods::line_of(client, ready).await?;
             return attend::attend(client, line, (ready, None), &self.drain).await;

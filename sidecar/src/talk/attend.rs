@@ -122,7 +122,9 @@ async fn hear(
         match event {
             Ok(Event::Heard(heard)) => drop(client.hear(&untagged(heard), None)),
             Ok(Event::Progress(_)) => {}
-            Ok(Event::Response(_)) | Err(_) => {
+            // It has nothing to tell of, or no more.
+            Ok(Event::Response(_)) => return,
+            Err(_) => {
                 client.outbox.detach();
                 return;
             }

@@ -31,7 +31,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use mcp::bridge::Mirror;
 use mcp::headers::{MCP_PROTOCOL_VERSION, MCP_SESSION_ID};
-use mcp::revision::Revision;
+use mcp::revision::{Era, Revision};
 use tokio::sync::{Notify, mpsc};
 
 pub use self::attended::Attended;
@@ -106,10 +106,17 @@ impl HttpServer {
     /// # Errors
     /// It cannot be asked.
     pub async fn speaks(&self, call: &Call<'_>) -> Result<bool, Fault> {
+        self.speaks_era(call.revision.era()).await
+    }
+
+    /// Whether it speaks this era.
+    ///
+    /// # Errors
+    /// It cannot be asked.
+    pub async fn speaks_era(&self, era: Era) -> Result<bool, Fault> {
         let Some(probed) = self.0.probed.get() else {
             return Ok(false);
         };
-        let era = call.revision.era();
         let (egress, upstream) = (&self.0.egress, &self.0.upstream);
         probed.speaks(era, egress, upstream).await
     }
