@@ -138,6 +138,15 @@ impl RpcError {
         .with_data(data)
     }
 
+    /// A modern request that needs a capability which its client does not declare; `required` is the raw
+    /// ClientCapabilities object (2026-07-28 basic/index).
+    #[must_use]
+    pub fn missing_capability(what: &str, required: &str) -> Self {
+        let message = format!("the client does not declare {what}");
+        Self::new(code::MISSING_CAPABILITY, 400, message)
+            .with_data(format!(r#"{{"requiredCapabilities":{required}}}"#))
+    }
+
     /// A method that is unknown, removed, or not served.
     #[must_use]
     pub fn method_not_found(method: &str, era: Era) -> Self {

@@ -71,6 +71,11 @@ fn opened(call: &Call<'_>) -> Result<Bytes, Fault> {
         method if tasks::is_about_one(method) && call.config.sessions.is_none() => {
             Err(unserved(call))
         }
+        method if tasks::is_about_one(method) && call.is_modern() && !tasks::declares(call) => {
+            let required = format!(r#"{{"extensions":{{"{}":{{}}}}}}"#, tasks::EXTENSION);
+            let error = RpcError::missing_capability(tasks::EXTENSION, &required);
+            Err(Fault::invalid(error))
+        }
         _ => tasks::opened(call).ok_or_else(unknown),
     }
 }

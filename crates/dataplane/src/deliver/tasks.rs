@@ -24,6 +24,17 @@ const IDS: &str = "taskIds";
 /// Tasks of one answer that are kept to be named alike.
 const KNOWN_MAX: usize = 64;
 
+/// The extension by which modern clients and servers have tasks.
+pub const EXTENSION: &str = "io.modelcontextprotocol/tasks";
+
+/// Whether a modern client says that it knows tasks.
+pub fn declares(call: &Call<'_>) -> bool {
+    let meta = call.message.meta.as_ref();
+    let declared = meta.and_then(|meta| meta.client_capabilities);
+    let extensions = declared.and_then(|all| walk::find(call.body, all, "extensions"));
+    extensions.is_some_and(|all| walk::find(call.body, all, EXTENSION).is_some())
+}
+
 /// A task that a caller may ask for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Task {
