@@ -6,7 +6,7 @@
 //! sessions   many legacy sessions, each with its stream                 held clients, memory before and after
 //! parked     many calls that wait for their client                      held clients, memory before and after
 //! ```
-//! Each part starts `gatehouse up` in a folder of its own, one after the other. A part more is a line in [`PARTS`] and a
+//! Each part starts `gatehouse up` in a folder of its own, one after the other. A part more is a line in `PARTS` and a
 //! file. It knows Gatehouse as a program with commands, as [`mod@crate::bench`] does. Start from [`run`].
 
 mod bridged;
