@@ -7,13 +7,16 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use dataplane::auth::seal::SessionKeys;
+use dataplane::auth::seal::{SEALED_BYTES_MAX, SessionKeys, context};
 use dataplane::deliver::Session;
 use dataplane::refusal::Refused;
 use mcp::revision::Revision;
 use model::name::ServerName;
 use model::principal::Principal;
 use serde::{Deserialize, Serialize};
+
+/// What the tokens are for, which keeps them apart from other sealed values.
+const PURPOSE: &str = "session";
 
 /// Longest client name that a token carries, in bytes.
 const CLIENT_BYTES_MAX: usize = 64;
@@ -53,8 +56,8 @@ pub fn seal(
         t: now_unix_s,
     };
     let plain = serde_json::to_vec(&content).ok()?;
-    let sealed = keys.seal(&context(principal, server), &plain)?;
-    (sealed.len() <= dataplane::auth::seal::SEALED_BYTES_MAX).then_some(sealed)
+    let sealed = keys.seal(&context(PURPOSE, principal, server), &plain)?;
+    (sealed.len() <= SEALED_BYTES_MAX).then_some(sealed)
 }
 
 fn revision(text: &str) -> Result<Option<Revision>, Refused> {
@@ -77,7 +80,7 @@ pub fn open(
     token: &str,
     now_unix_s: i64,
 ) -> Result<Session, Refused> {
-    let plain = keys.open(&context(principal, server), token);
+    let plain = keys.open(&context(PURPOSE, principal, server), token);
     let plain = plain.ok_or_else(Refused::session_ended)?;
     let content: Content<'_> =
         serde_json::from_slice(&plain).map_err(|_| Refused::session_ended())?;
@@ -89,20 +92,6 @@ pub fn open(
         handle: content.h.into_owned(),
         client: Arc::from(content.c.as_ref()),
     })
-}
-
-/// What must be the same again: the purpose, the server, the user and the client application.
-fn context(principal: &Principal, server: &ServerName) -> Vec<u8> {
-    let mut context = b"session\0".to_vec();
-    for part in [
-        server.as_str(),
-        &principal.user,
-        principal.client.as_deref().unwrap_or_default(),
-    ] {
-        context.extend_from_slice(&(part.len() as u64).to_be_bytes());
-        context.extend_from_slice(part.as_bytes());
-    }
-    context
 }
 
 #[cfg(test)]

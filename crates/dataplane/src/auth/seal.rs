@@ -8,6 +8,8 @@ use aws_lc_rs::rand;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use model::key::KeyRing;
+use model::name::ServerName;
+use model::principal::Principal;
 
 const ID_BYTES: usize = 4;
 /// No sealed value is longer, in bytes of its text; a longer one is not opened.
@@ -70,6 +72,20 @@ impl SessionKeys {
         secret.truncate(plain);
         Some(secret)
     }
+}
+
+/// A context that binds a value to what it is for, the server, the user and the client application.
+pub fn context(purpose: &str, principal: &Principal, server: &ServerName) -> Vec<u8> {
+    let mut context = [purpose.as_bytes(), b"\0"].concat();
+    for part in [
+        server.as_str(),
+        &principal.user,
+        principal.client.as_deref().unwrap_or_default(),
+    ] {
+        context.extend_from_slice(&(part.len() as u64).to_be_bytes());
+        context.extend_from_slice(part.as_bytes());
+    }
+    context
 }
 
 #[cfg(test)]

@@ -14,11 +14,14 @@ use model::name::ServerName;
 use model::principal::Principal;
 use serde::{Deserialize, Serialize};
 
+use crate::auth::seal::context;
 use crate::call::Call;
 use crate::config::live::Config;
 
 /// The key of `_meta` by which 2025-11-25 names the task that a message is about.
 const RELATED: &str = "io.modelcontextprotocol/related-task";
+/// What the ids are sealed as, which keeps them apart from other sealed values.
+const PURPOSE: &str = "task";
 const ID: &str = "taskId";
 const IDS: &str = "taskIds";
 /// Tasks of one answer that are kept to be named alike.
@@ -60,21 +63,8 @@ pub fn of_call(
     let opened = config
         .sessions
         .as_ref()?
-        .open(&context(principal, server), sealed)?;
+        .open(&context(PURPOSE, principal, server), sealed)?;
     serde_json::from_slice(&opened).ok()
-}
-
-fn context(principal: &Principal, server: &ServerName) -> Vec<u8> {
-    let mut context = b"task\0".to_vec();
-    for part in [
-        server.as_str(),
-        &principal.user,
-        principal.client.as_deref().unwrap_or_default(),
-    ] {
-        context.extend_from_slice(&(part.len() as u64).to_be_bytes());
-        context.extend_from_slice(part.as_bytes());
-    }
-    context
 }
 
 /// Seals the ids of tasks in what a server says to one caller, each always alike: as the caller knows it already.
@@ -108,7 +98,7 @@ impl Sealer {
         }
         Some(Self {
             config: call.config.clone(),
-            context: context(call.principal, call.server),
+            context: context(PURPOSE, call.principal, call.server),
             tool: tool.to_owned(),
             known,
         })

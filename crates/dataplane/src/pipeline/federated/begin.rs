@@ -3,7 +3,6 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use bytes::Bytes;
 use engine::federation::Federation;
 use http::Response;
 use mcp::envelope::{Envelope, Span};
@@ -43,7 +42,7 @@ impl<H: Hop> Incall<'_, H> {
     ) -> Ended<Response<ReplyBody>> {
         let id = call.message.raw_id();
         self.open(slot, id)?;
-        let heard = self.hear(federation, call, call.body).await;
+        let heard = self.hear(federation, call).await;
         let heard = heard.map_err(|fault| Halt::fault(&fault, id))?;
         let mut said = hello::discover_result(
             &heard.members,
@@ -77,7 +76,7 @@ impl<H: Hop> Incall<'_, H> {
             session: Some(&session.handle),
             ..*call
         };
-        let heard = self.hear(federation, &of_members, call.body).await;
+        let heard = self.hear(federation, &of_members).await;
         let heard = heard.map_err(|fault| Halt::fault(&fault, id))?;
         let said = hello::initialize_result(
             &heard.members,
@@ -99,15 +98,12 @@ impl<H: Hop> Incall<'_, H> {
         &self,
         federation: &'f Federation,
         call: &Call<'_>,
-        question: &Bytes,
     ) -> Result<Heard<'f>, Fault> {
-        let all = self.usable(federation).map(|at| (at, question.clone()));
-        let all: Vec<_> = all.collect();
         let mut heard = Heard {
             members: Vec::new(),
             absences: Absences::default(),
         };
-        for (at, said) in self.ask_all(federation, call, &all).await {
+        for (at, said) in self.ask_each(federation, call).await {
             let server = &federation.members()[at].server;
             let result = match said {
                 Said::Result(answer) => serde_json::from_slice::<Value>(&answer.body)

@@ -234,9 +234,7 @@ impl<H: Hop> Incall<'_, H> {
     ) -> Ended<Response<ReplyBody>> {
         let id = call.message.raw_id();
         self.open(slot, id)?;
-        let all = self.usable(federation).map(|at| (at, call.body.clone()));
-        let all: Vec<_> = all.collect();
-        let answers = self.ask_all(federation, call, &all).await;
+        let answers = self.ask_each(federation, call).await;
         let mut absences = Absences::default();
         let mut refused = None;
         for (at, said) in answers {

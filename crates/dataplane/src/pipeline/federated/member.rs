@@ -154,6 +154,17 @@ impl<H: Hop> Incall<'_, H> {
         join_all(asked).await
     }
 
+    /// Asks all members that the caller may use what the client asks.
+    pub(super) async fn ask_each(
+        &self,
+        federation: &Federation,
+        call: &Call<'_>,
+    ) -> Vec<(usize, Said)> {
+        let all = self.usable(federation).map(|at| (at, call.body.clone()));
+        let all: Vec<_> = all.collect();
+        self.ask_all(federation, call, &all).await
+    }
+
     /// How long a member may take.
     pub(super) fn time_of(&self, server: &ServerName) -> std::time::Duration {
         let longest = self.shared.hop.federating().member_timeout;
