@@ -3,6 +3,7 @@
 mod events;
 mod federated;
 mod forward;
+mod gate;
 mod screened;
 mod standing;
 mod stream;

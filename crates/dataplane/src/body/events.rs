@@ -23,6 +23,7 @@ use tokio::time::{Instant, Sleep};
 
 use super::Error;
 use super::Judge;
+use super::gate::Gate;
 use super::screened::{Check, Checked, Screened};
 use super::stream::{Patience, Stream};
 use crate::answer;
@@ -63,25 +64,6 @@ pub struct EventBody {
     asker: Option<Arc<dyn Asker>>,
     /// Hides the server's own ids of tasks.
     sealer: Option<Sealer>,
-}
-
-/// Decides while a client listens.
-struct Gate {
-    judge: Box<dyn Judge>,
-    changed: Pin<Box<dyn Future<Output = ()> + Send>>,
-}
-
-impl Gate {
-    /// Whether what has changed means that the client may not listen any more.
-    fn is_shut(&mut self, cx: &mut Context<'_>) -> bool {
-        while self.changed.as_mut().poll(cx).is_ready() {
-            self.changed = self.judge.changed();
-            if !self.judge.may_go_on() {
-                return true;
-            }
-        }
-        false
-    }
 }
 
 impl std::fmt::Debug for EventBody {
@@ -152,11 +134,10 @@ impl EventBody {
 
     /// The same, which ends when its client may not listen any more.
     pub fn gated_by(self, judge: Option<Box<dyn Judge>>) -> Self {
-        let gate = judge.map(|judge| Gate {
-            changed: judge.changed(),
-            judge,
-        });
-        Self { gate, ..self }
+        Self {
+            gate: judge.map(Gate::new),
+            ..self
+        }
     }
 
     /// Where it is kept.

@@ -18,6 +18,7 @@ use tokio::time::{Instant, Sleep};
 
 use super::Error;
 use super::events::{KEEP_ALIVE, encode};
+use super::gate::Gate;
 use super::stream::{Patience, Stream};
 use crate::budget::Permit;
 use crate::deliver::Message;
@@ -82,8 +83,7 @@ pub struct StandingBody {
     first: Option<Bytes>,
     waiting: VecDeque<Message>,
     asking: Option<Asking>,
-    judge: Box<dyn Judge>,
-    changed: Pin<Box<dyn Future<Output = ()> + Send>>,
+    gate: Gate,
     keep_alive: Pin<Box<Sleep>>,
     /// Ready when this process goes.
     leaving: Pin<Box<dyn Future<Output = ()> + Send>>,
@@ -142,8 +142,7 @@ impl StandingBody {
             first: None,
             waiting: VecDeque::new(),
             asking: None,
-            changed: judge.changed(),
-            judge,
+            gate: Gate::new(judge),
             keep_alive: Box::pin(tokio::time::sleep(KEEP_ALIVE)),
             leaving: Box::pin(leaving),
             permit,
@@ -157,11 +156,8 @@ impl StandingBody {
         if self.leaving.as_mut().poll(cx).is_ready() {
             return Poll::Ready(None);
         }
-        while self.changed.as_mut().poll(cx).is_ready() {
-            self.changed = self.judge.changed();
-            if !self.judge.may_go_on() {
-                return Poll::Ready(None);
-            }
+        if self.gate.is_shut(cx) {
+            return Poll::Ready(None);
         }
         if let Some(first) = self.first.take() {
             return self.go(first);
@@ -182,7 +178,7 @@ impl StandingBody {
     fn go(&mut self, event: Bytes) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let next = Instant::now() + KEEP_ALIVE;
         self.keep_alive.as_mut().reset(next);
-        let goes_on = self.judge.may_go_on();
+        let goes_on = self.gate.judge.may_go_on();
         Poll::Ready(goes_on.then(|| Ok(Frame::data(event))))
     }
 
@@ -203,7 +199,7 @@ impl StandingBody {
                 return Poll::Ready(Some(Some(message)));
             }
             let event = message.event.take();
-            return Poll::Ready(Some(match self.judge.judge(message) {
+            return Poll::Ready(Some(match self.gate.judge.judge(message) {
                 Verdict::Pass(body) => Some(said(body, event)),
                 Verdict::Drop => None,
                 Verdict::Ask(asking) => {
