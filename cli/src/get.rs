@@ -73,16 +73,9 @@ pub async fn run(args: Args, app: &App) -> Result<(), Failure> {
 /// # Errors
 /// There is none of that name (with the nearest that there is), or no answer.
 pub async fn one(link: &Link, kind: &str, name: &str) -> Result<Resource, Failure> {
-    let key = ResourceKey {
-        kind: kind.to_owned(),
-        name: name.to_owned(),
-    };
-    match link.admin().get(GetRequest { key: Some(key) }).await {
-        Ok(answer) => Ok(answer.into_inner()),
-        Err(status) if status.code() == Code::NotFound => {
-            Err(no_such(link, kind, name).await.into())
-        }
-        Err(status) => Err(link.fault(&status).into()),
+    match find(link, kind, name).await? {
+        Some(found) => Ok(found),
+        None => Err(no_such(link, kind, name).await.into()),
     }
 }
 
@@ -91,9 +84,25 @@ pub async fn one(link: &Link, kind: &str, name: &str) -> Result<Resource, Failur
 /// # Errors
 /// As [`one`], of servers of the catalog.
 pub async fn one_to_connect_to(link: &Link, name: &str) -> Result<Resource, Failure> {
-    match one(link, model::wire::VIRTUAL_SERVER, name).await {
-        Ok(found) => Ok(found),
-        Err(_) => one(link, model::wire::SERVER, name).await,
+    if let Some(found) = find(link, model::wire::SERVER, name).await? {
+        return Ok(found);
+    }
+    match find(link, model::wire::VIRTUAL_SERVER, name).await? {
+        Some(found) => Ok(found),
+        None => Err(no_such(link, model::wire::SERVER, name).await.into()),
+    }
+}
+
+/// One resource, where there is one of that name.
+async fn find(link: &Link, kind: &str, name: &str) -> Result<Option<Resource>, Failure> {
+    let key = ResourceKey {
+        kind: kind.to_owned(),
+        name: name.to_owned(),
+    };
+    match link.admin().get(GetRequest { key: Some(key) }).await {
+        Ok(answer) => Ok(Some(answer.into_inner())),
+        Err(status) if status.code() == Code::NotFound => Ok(None),
+        Err(status) => Err(link.fault(&status).into()),
     }
 }
 
@@ -113,12 +122,16 @@ pub async fn all(link: &Link, kind: &str) -> Result<Vec<Resource>, Failure> {
     Ok(answer.into_inner().resources)
 }
 
-/// Names of servers that are not in the catalog, each as a sentence with the nearest that is: for what may name a
+/// Names of servers, virtual ones too, that are not in the catalog, each as a sentence with the nearest that is: for what may name a
 /// server that is yet to come.
 pub async fn unknown_servers(link: &Link, named: &[String]) -> Vec<String> {
-    let Ok(there) = all(link, model::wire::SERVER).await else {
-        return Vec::new();
-    };
+    let mut there = Vec::new();
+    for kind in [model::wire::SERVER, model::wire::VIRTUAL_SERVER] {
+        match all(link, kind).await {
+            Ok(found) => there.extend(found),
+            Err(_) => return Vec::new(),
+        }
+    }
     let there: Vec<&str> = there
         .iter()
         .filter_map(|resource| Some(resource.metadata.as_ref()?.name.as_str()))

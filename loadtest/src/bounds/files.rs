@@ -7,16 +7,23 @@ const WANTED: u64 = 65_536;
 
 /// Raises the limit of this process, and of those that it starts, as far as the system lets it.
 pub(super) fn raise() {
-    let limit = |current, maximum| Rlimit {
-        current: Some(current),
-        maximum: Some(maximum),
-    };
-    let allowed = getrlimit(Resource::Nofile).maximum.unwrap_or(WANTED);
-    if allowed < WANTED && setrlimit(Resource::Nofile, limit(WANTED, WANTED)).is_ok() {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current.is_none_or(|current| current >= WANTED) {
         return;
     }
-    // What is refused leaves the limit as it was, which is then what is told.
-    let _ = setrlimit(Resource::Nofile, limit(WANTED.min(allowed), allowed));
+    let set = |current, maximum| {
+        let current = Some(current);
+        setrlimit(Resource::Nofile, Rlimit { current, maximum })
+    };
+    match maximum {
+        // What is refused leaves the limit as it was, which is then what is told.
+        Some(most) if most < WANTED => {
+            let _ = set(WANTED, Some(WANTED)).or_else(|_| set(most, maximum));
+        }
+        _ => {
+            let _ = set(WANTED, maximum);
+        }
+    }
 }
 
 /// The limit as it is now.

@@ -50,15 +50,20 @@ impl Memory {
 }
 
 impl Grown {
-    /// What both have, MiB.
-    pub(super) fn mib(&self) -> f64 {
-        self.now.iter().sum::<u64>() as f64 / f64::from(1 << 20)
+    /// What both would have, MiB, had they grown by `times` as much: what they had at first does not grow.
+    pub(super) fn mib_at(&self, times: f64) -> f64 {
+        let before = self.before.iter().sum::<u64>() as f64;
+        (before + self.grown() * times) / f64::from(1 << 20)
+    }
+
+    /// By how much both have grown, bytes.
+    fn grown(&self) -> f64 {
+        self.now.iter().sum::<u64>() as f64 - self.before.iter().sum::<u64>() as f64
     }
 
     /// By how much both have grown for each of so many things, KiB.
     pub(super) fn kib_each(&self, count: usize) -> f64 {
-        let grown = self.now.iter().sum::<u64>() as f64 - self.before.iter().sum::<u64>() as f64;
-        grown / 1024.0 / count.max(1) as f64
+        self.grown() / 1024.0 / count.max(1) as f64
     }
 
     /// As people read it.

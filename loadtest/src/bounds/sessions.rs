@@ -59,9 +59,9 @@ pub(super) fn measure(settings: &Settings, place: &mut Place) -> anyhow::Result<
     );
     Ok(vec![
         Figure {
-            what: format!("{begun} sessions with a stream, edge + sidecar"),
-            promised: PROMISED_MIB * begun as f64 / PROMISED_OF,
-            measured: grown.mib(),
+            what: format!("{PROMISED_OF} sessions with a stream, edge + sidecar"),
+            promised: PROMISED_MIB,
+            measured: grown.mib_at(PROMISED_OF / begun as f64),
             unit: "MiB",
             detail: detail.clone(),
         },

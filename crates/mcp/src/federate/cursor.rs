@@ -16,14 +16,26 @@ const PLACES_MAX: usize = 1024;
 /// A member's place: its name and its own cursor.
 pub type Place = (String, String);
 
-/// The cursor for these places. `None`: nobody has more.
+/// The cursor for these places, and the members whose place it has no room for: whoever comes with it is not given
+/// their next page. No cursor: nobody has more.
 #[must_use]
-pub fn encode(kind: ListKind, places: &[Place]) -> Option<String> {
-    if places.is_empty() {
-        return None;
+pub fn encode(kind: ListKind, places: &[Place]) -> (Option<String>, Vec<&str>) {
+    let frame = |places: &[&Place]| serde_json::json!([kind.items_key(), places]).to_string();
+    // Three bytes are four characters of base64.
+    let mut room = (BYTES_MAX / 4 * 3).saturating_sub(frame(&[]).len());
+    let (mut held, mut left) = (Vec::new(), Vec::new());
+    for place in places {
+        // With the comma before the next.
+        let bytes = serde_json::json!(place).to_string().len() + 1;
+        if bytes <= room && held.len() < PLACES_MAX {
+            room -= bytes;
+            held.push(place);
+        } else {
+            left.push(place.0.as_str());
+        }
     }
-    let json = serde_json::json!([kind.items_key(), places]);
-    Some(URL_SAFE_NO_PAD.encode(json.to_string()))
+    let cursor = (!held.is_empty()).then(|| URL_SAFE_NO_PAD.encode(frame(&held)));
+    (cursor, left)
 }
 
 /// The places that a cursor holds. `None`: it is none of ours for this list.

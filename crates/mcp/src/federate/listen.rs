@@ -19,11 +19,16 @@ const FLAGS: [&str; 3] = [
 ];
 const RESOURCES: &str = "resourceSubscriptions";
 /// Most resources that one subscription may name.
-const URIS_MAX: usize = 1024;
+pub const URIS_MAX: usize = 1024;
 
-/// Whose resources a subscription names that may not be asked for: no member's.
+/// What is wrong with the resources that a subscription names.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UnknownUri(pub String);
+pub enum BadResources {
+    /// This URI is no member's.
+    Unknown(String),
+    /// There are more than may be named, which is [`URIS_MAX`].
+    TooMany,
+}
 
 /// What a client wants to hear of.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -39,8 +44,8 @@ impl Wanted {
     /// As a request says it.
     ///
     /// # Errors
-    /// A URI that no member's can look like, or too many.
-    pub fn of(message: &[u8], envelope: &Envelope<'_>) -> Result<Self, UnknownUri> {
+    /// A URI that no member's can look like, or too many of them.
+    pub fn of(message: &[u8], envelope: &Envelope<'_>) -> Result<Self, BadResources> {
         let find = |object, key| walk::find(message, object, key);
         let Some(wanted) = envelope.params.and_then(|p| find(p, "notifications")) else {
             return Ok(Self::default());
@@ -54,10 +59,12 @@ impl Wanted {
             .flat_map(|span| walk::elements(message, span))
         {
             let text = walk::text(raw.of(message)).unwrap_or_default();
-            let known = uri::own(&text).filter(|_| resources.len() < URIS_MAX);
-            let Some((server, own)) = known else {
-                return Err(UnknownUri(text.into_owned()));
+            let Some((server, own)) = uri::own(&text) else {
+                return Err(BadResources::Unknown(text.into_owned()));
             };
+            if resources.len() == URIS_MAX {
+                return Err(BadResources::TooMany);
+            }
             resources.push((server.to_owned(), own.into_owned()));
         }
         Ok(Self {

@@ -266,9 +266,19 @@ proptest! {
 
     #[test]
     fn cursors_come_back(places in proptest::collection::vec(("[a-z]{1,5}", "\\PC{0,10}"), 1..5)) {
-        let cursor = cursor::encode(ListKind::Tools, &places).unwrap();
+        let cursor = cursor::encode(ListKind::Tools, &places).0.unwrap();
         prop_assert_eq!(cursor::decode(ListKind::Tools, &cursor), Some(places));
         prop_assert_eq!(cursor::decode(ListKind::Prompts, &cursor), None);
+    }
+
+    #[test]
+    fn a_cursor_is_never_too_long_to_come_back(sizes in proptest::collection::vec(0..cursor::BYTES_MAX, 1..8)) {
+        let places: Vec<_> = sizes.iter().map(|n| (format!("m{n}"), "\"".repeat(*n))).collect();
+        let (made, left) = cursor::encode(ListKind::Tools, &places);
+        let back = made.map_or_else(Vec::new, |made| cursor::decode(ListKind::Tools, &made).unwrap());
+        prop_assert_eq!(back.len() + left.len(), places.len());
+        let held: Vec<_> = places.iter().filter(|(server, _)| !left.contains(&server.as_str())).collect();
+        prop_assert_eq!(back.iter().collect::<Vec<_>>(), held);
     }
 
     #[test]

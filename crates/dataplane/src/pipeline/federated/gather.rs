@@ -73,7 +73,14 @@ impl<H: Hop> Incall<'_, H> {
             let fault = Fault::overloaded("there is no room for the servers' answers");
             return Err(Halt::fault(&fault, id));
         }
-        let body = result(id, &self.list(federation, kind, call, &gathered));
+        let (cursor, left) = cursor::encode(kind, &gathered.places);
+        for at in left.iter().filter_map(|server| federation.member(server)) {
+            let message = "its list goes on, and its place in it is too long to be kept";
+            let cut = Absent::new(Reason::Invalid, message);
+            gathered.absences.add(&federation.members()[at].server, cut);
+        }
+        let list = self.list(federation, kind, call, &gathered, cursor.as_deref());
+        let body = result(id, &list);
         whole(slot, id, body)
     }
 
@@ -187,6 +194,7 @@ impl<H: Hop> Incall<'_, H> {
         kind: ListKind,
         call: &Call<'_>,
         gathered: &Gathered,
+        cursor: Option<&str>,
     ) -> Vec<u8> {
         let mut out = b"{".to_vec();
         out.extend_from_slice(&quoted(kind.items_key()));
@@ -200,9 +208,9 @@ impl<H: Hop> Incall<'_, H> {
             out.extend_from_slice(&page.items);
         }
         out.push(b']');
-        if let Some(cursor) = cursor::encode(kind, &gathered.places) {
+        if let Some(cursor) = cursor {
             out.extend_from_slice(br#","nextCursor":"#);
-            out.extend_from_slice(&quoted(&cursor));
+            out.extend_from_slice(&quoted(cursor));
         }
         let mut meta = gathered.absences.meta();
         if call.is_modern() {

@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use http::request::Parts;
 use http::{Method, Response, StatusCode};
 use mcp::error::RpcError;
-use mcp::federate::listen::Wanted;
+use mcp::federate::listen::{BadResources, URIS_MAX, Wanted};
 use mcp::federate::uri;
 use mcp::method::Target;
 use model::decision::Reason;
@@ -45,7 +45,13 @@ impl<H: Hop> Incall<'_, H> {
             let error = RpcError::unknown_target(Target::Resource, uri, call.revision.era());
             Halt::invalid(&error, id)
         };
-        let wanted = Wanted::of(call.body, call.message).map_err(|bad| unknown(&bad.0))?;
+        let wanted = Wanted::of(call.body, call.message).map_err(|bad| match bad {
+            BadResources::Unknown(uri) => unknown(&uri),
+            BadResources::TooMany => {
+                let message = format!("a subscription may name at most {URIS_MAX} resources");
+                Halt::invalid(&RpcError::invalid_params(message), id)
+            }
+        })?;
         let usable: Vec<usize> = self.usable(federation).collect();
         for (server, own) in &wanted.resources {
             let at = federation.member(server).filter(|at| usable.contains(at));
