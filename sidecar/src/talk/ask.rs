@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use dataplane::deliver::Message;
+use dataplane::deliver::deadline::INPUT_WAIT;
 use dataplane::refusal::Fault;
 use mcp::bridge::inputs::{self, Asked};
 use mcp::bridge::{capabilities, to_modern};
@@ -14,8 +15,8 @@ use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout_at};
 
+use super::Talk;
 use super::parked::ROUNDS_MAX;
-use super::{INPUT_WAIT, Talk};
 use crate::bridge::{Inputs, Way};
 use crate::client::questions::Answer;
 use crate::upstream::response::Response;

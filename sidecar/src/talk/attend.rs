@@ -8,12 +8,13 @@ use dataplane::refusal::Fault;
 use mcp::bridge::capabilities;
 use mcp::edit::Edits;
 use mcp::error::RpcError;
+use mcp::federate::listen::SUBSCRIPTION_ID;
 use mcp::method::{self, Target};
 use mcp::revision::{Era, Revision};
 use mcp::walk;
 use runtime::drain::Drain;
 use serde_json::{Value, json};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::line::{CHORE, Line};
@@ -22,7 +23,7 @@ use crate::client::Client;
 use crate::serve::fault;
 use crate::upstream::Error;
 use crate::upstream::feed::Listener;
-use crate::upstream::response::{Heard, SUBSCRIPTION_KEY};
+use crate::upstream::response::Heard;
 use crate::upstream::session::Ready;
 use crate::upstream::ticket::Event;
 use crate::upstream::underway::Underway;
@@ -106,12 +107,14 @@ async fn hear(
 ) {
     let _line = line;
     let ended = client.ended().clone();
+    let mut look = interval_at(Instant::now() + UNATTENDED, UNATTENDED);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let event = tokio::select! {
             () = stop.cancelled() => return,
             () = ended.cancelled() => return,
             () = drain.signaled() => return,
-            () = sleep(UNATTENDED) => {
+            _ = look.tick() => {
                 if client.outbox.is_attended() {
                     continue;
                 }
@@ -143,7 +146,7 @@ fn untagged(heard: Heard) -> Heard {
     edits.members(
         meta,
         |member| match &*member.key {
-            SUBSCRIPTION_KEY => mcp::edit::Change::Remove,
+            SUBSCRIPTION_ID => mcp::edit::Change::Remove,
             _ => mcp::edit::Change::Keep,
         },
         [],

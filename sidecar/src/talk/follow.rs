@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use dataplane::answer;
 use dataplane::deliver::Message;
+use dataplane::deliver::deadline::INPUT_WAIT;
 use dataplane::refusal::Fault;
 use mcp::bridge::{capabilities, inputs};
 use mcp::envelope::Kind;
@@ -13,8 +14,8 @@ use mcp::revision::Era;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
+use super::Talk;
 use super::parked::Pending;
-use super::{INPUT_WAIT, Talk};
 use crate::bridge::Way;
 use crate::serve::{failed, fault};
 use crate::upstream::Error;

@@ -9,8 +9,10 @@ use bytes::Bytes;
 use dataplane::call::Call;
 use dataplane::deliver::{Events, Message, Reply};
 use dataplane::refusal::Fault;
+use futures_util::stream::{self, Stream, StreamExt as _};
 use mcp::edit::{Edits, quoted};
 use mcp::envelope::Kind;
+use mcp::federate::listen::{SUBSCRIPTION_ID, ended};
 use mcp::method;
 use mcp::revision::Era;
 use mcp::walk;
@@ -27,7 +29,7 @@ use crate::upstream::Error;
 use crate::upstream::feed::{Ear, Interest as Counted, Listener};
 use crate::upstream::greeting::Greeting;
 use crate::upstream::link::Link;
-use crate::upstream::response::{Heard, SUBSCRIPTION_KEY};
+use crate::upstream::response::Heard;
 use crate::upstream::ticket::{Abandoned, Ask, Event, TakenBack};
 
 /// A stream without an end of its own: no answer is ever due.
@@ -175,40 +177,58 @@ async fn pass_on(call: &Call<'_>, setting: &Setting<'_>, line: Line) -> Result<R
     };
     let first = first.ok_or_else(|| Fault::unavailable("the server acknowledges nothing"))?;
     let translator = translator.into_owned();
+    let events = stream::unfold((underway, line), |(mut underway, line)| async move {
+        Some((underway.next().await, (underway, line)))
+    });
+    let own = id.clone();
+    let said = events.filter_map(move |event| {
+        std::future::ready(match event {
+            Ok(Event::Heard(heard)) => tagged(&heard, &own),
+            Ok(Event::Progress(_)) => None,
+            Ok(Event::Response(_)) => Some(end(&own)),
+            Err(error) => Some(failed(&fault(error), translator.id())),
+        })
+    });
+    Ok(going_on(setting, id, first, said))
+}
+
+/// A subscription that goes on with what is `said`, until the client or this process leaves, or an answer ends it.
+fn going_on(
+    setting: &Setting<'_>,
+    id: Vec<u8>,
+    first: Message,
+    said: impl Stream<Item = Message> + Send + 'static,
+) -> Reply {
     let (client, rest) = mpsc::channel(BEHIND_MAX);
+    let drain = setting.drain.clone();
     setting.drain.spawn("subscription", async move {
-        let _line = line;
+        let mut said = Box::pin(said);
         loop {
-            let event = tokio::select! {
+            let said = tokio::select! {
                 () = client.closed() => return,
-                event = underway.next() => event,
+                () = drain.signaled() => Some(end(&id)),
+                said = said.next() => said,
             };
-            let said = match event {
-                Ok(Event::Heard(heard)) => tagged(&heard, &id),
-                Ok(Event::Progress(_)) => None,
-                Ok(Event::Response(_)) => Some(end(translator.id())),
-                Err(error) => Some(failed(&fault(error), translator.id())),
-            };
-            let Some(said) = said else { continue };
+            let Some(said) = said else { return };
             let is_last = said.kind == Kind::Response;
             if client.send(said).await.is_err() || is_last {
                 return;
             }
         }
     });
-    Ok(Reply::Events(Events {
+    Reply::Events(Events {
         first,
         rest,
         guard: Box::new(()),
         tape: None,
         asker: None,
-    }))
+    })
 }
 
 /// A subscription that is made up from what a legacy server says in its session.
 async fn from_legacy(call: &Call<'_>, setting: &Setting<'_>, line: Line) -> Result<Reply, Fault> {
     let id = call.message.raw_id().unwrap_or(b"null").to_vec();
-    let (says, mut heard) = mpsc::channel(BEHIND_MAX);
+    let (says, heard) = mpsc::channel(BEHIND_MAX);
     let ears = Arc::new(Ears {
         interest: Mutex::default(),
         id: id.clone(),
@@ -223,33 +243,15 @@ async fn from_legacy(call: &Call<'_>, setting: &Setting<'_>, line: Line) -> Resu
     let first = with_id(&Bytes::from(first.to_string()), &id);
     let first = first.ok_or_else(|| Fault::unavailable("nothing can be acknowledged"))?;
     let first = Message::said(Kind::Notification, first);
-    let (client, rest) = mpsc::channel(BEHIND_MAX);
-    let drain = setting.drain.clone();
-    setting.drain.spawn("subscription", async move {
-        loop {
-            let said = tokio::select! {
-                () = client.closed() => break,
-                () = held.gone() => end(&id),
-                () = ears.behind.cancelled() => end(&id),
-                () = drain.signaled() => end(&id),
-                said = heard.recv() => match said {
-                    Some(said) => said,
-                    None => break,
-                },
-            };
-            let is_last = said.kind == Kind::Response;
-            if client.send(said).await.is_err() || is_last {
-                break;
-            }
-        }
+    let said = stream::unfold((held, ears, heard), |(held, ears, mut heard)| async move {
+        let said = tokio::select! {
+            () = held.gone() => Some(end(&ears.id)),
+            () = ears.behind.cancelled() => Some(end(&ears.id)),
+            said = heard.recv() => said,
+        };
+        said.map(|said| (said, (held, ears, heard)))
     });
-    Ok(Reply::Events(Events {
-        first,
-        rest,
-        guard: Box::new(()),
-        tape: None,
-        asker: None,
-    }))
+    Ok(going_on(setting, id, first, said))
 }
 
 /// One who listens to a legacy server.
@@ -354,7 +356,7 @@ fn tagged(heard: &Heard, id: &[u8]) -> Option<Message> {
 fn with_id(text: &Bytes, id: &[u8]) -> Option<Bytes> {
     let root = walk::root(text);
     let mut edits = Edits::new(text);
-    let meta = |meta: &[u8]| [b"{", &quoted(SUBSCRIPTION_KEY)[..], b":", meta, b"}"].concat();
+    let meta = |meta: &[u8]| [b"{", &quoted(SUBSCRIPTION_ID)[..], b":", meta, b"}"].concat();
     match walk::find(text, root, "params") {
         None => {
             let params = [br#","params":{"_meta":"#, &meta(id)[..], b"}"].concat();
@@ -362,7 +364,7 @@ fn with_id(text: &Bytes, id: &[u8]) -> Option<Bytes> {
         }
         Some(params) => match walk::find(text, params, "_meta") {
             Some(known) => {
-                edits.set(known, &[(SUBSCRIPTION_KEY, id.to_vec().into())]);
+                edits.set(known, &[(SUBSCRIPTION_ID, id.to_vec().into())]);
             }
             None => {
                 edits.set(params, &[("_meta", meta(id).into())]);
@@ -374,15 +376,5 @@ fn with_id(text: &Bytes, id: &[u8]) -> Option<Bytes> {
 
 /// The end of a subscription, as its raw id's answer.
 fn end(id: &[u8]) -> Message {
-    let body = [
-        br#"{"jsonrpc":"2.0","id":"#,
-        id,
-        br#","result":{"resultType":"complete","_meta":{"#,
-        &quoted(SUBSCRIPTION_KEY)[..],
-        b":",
-        id,
-        b"}}}",
-    ]
-    .concat();
-    Message::said(Kind::Response, body.into())
+    Message::said(Kind::Response, ended(id).into())
 }

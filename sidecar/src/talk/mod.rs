@@ -44,8 +44,6 @@ use crate::upstream::underway::Underway;
 
 /// Messages of one reply that may wait for its client.
 const EVENTS_MAX: usize = 16;
-/// How long somebody may take to answer what a server asks.
-const INPUT_WAIT: Duration = Duration::from_secs(600);
 
 /// What a call needs besides itself.
 #[derive(Debug, Clone, Copy)]

@@ -230,6 +230,7 @@ pub async fn resume(
         }
     }
     if missing.is_empty() {
+        talk.underway.goes_on();
         return super::reply(*talk, None, setting.drain).await;
     }
     let (client, mut asked) = mpsc::channel(1);

@@ -4,11 +4,9 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use mcp::envelope::{Envelope, Id, Kind, ResultType, Span};
+use mcp::federate::listen::SUBSCRIPTION_ID;
 use mcp::method::Target;
 use mcp::walk;
-
-/// The key of `_meta` by which notifications name the subscription that they belong to.
-pub const SUBSCRIPTION_KEY: &str = "io.modelcontextprotocol/subscriptionId";
 
 /// A response, as it came.
 #[derive(Debug, Clone)]
@@ -85,7 +83,7 @@ impl Heard {
     /// The raw id of the subscription that it belongs to (2026-07-28 basic/patterns/subscriptions).
     pub fn subscription(&self) -> Option<&[u8]> {
         let meta = walk::find(&self.bytes, self.params?, "_meta")?;
-        let id = walk::find(&self.bytes, meta, SUBSCRIPTION_KEY)?;
+        let id = walk::find(&self.bytes, meta, SUBSCRIPTION_ID)?;
         Some(id.of(&self.bytes))
     }
 

@@ -71,6 +71,8 @@ struct State {
     /// Somebody may be asked on behalf of one call.
     taken: bool,
     used: Instant,
+    /// Whom it was for does not come back.
+    released: bool,
 }
 
 /// A process that takes calls.
@@ -111,6 +113,9 @@ impl Drop for Lease {
         state.uses -= 1;
         state.taken &= !self.taken;
         state.used = Instant::now();
+        if state.uses == 0 && state.released {
+            self.seat.over.cancel();
+        }
     }
 }
 
@@ -152,7 +157,13 @@ impl Seats {
         let started = lease
             .seat
             .up
-            .get_or_try_init(|| self.start(who, lease.seat.clone()))
+            .get_or_try_init(|| async {
+                // Who waited for a start that failed does not wait for another one.
+                if lease.seat.over.is_cancelled() {
+                    return Err(Error::Gone("the server could not be started".into()));
+                }
+                self.start(who, lease.seat.clone()).await
+            })
             .await;
         if let Err(error) = started {
             lease.seat.over.cancel();
@@ -190,6 +201,7 @@ impl Seats {
                 uses: 1,
                 taken: alone,
                 used: Instant::now(),
+                released: false,
             }),
             over: CancellationToken::new(),
             ended: CancellationToken::new(),
@@ -242,11 +254,12 @@ impl Seats {
         rows.retain(|_, row| !row.is_empty());
     }
 
-    /// What was kept for `who` is of no use any more: what rests is ended.
+    /// What was kept for `who` is of no use any more: what rests is ended now, the rest with its last use.
     pub fn release(&self, who: &Who) {
         let mut rows = self.0.rows.lock();
         if let Some(row) = rows.get_mut(&who.key()) {
             row.retain(|seat| {
+                seat.state.lock().released = true;
                 let stays = !seat.rests_for(Duration::ZERO);
                 if !stays {
                     seat.over.cancel();
@@ -255,11 +268,6 @@ impl Seats {
             });
         }
         rows.retain(|_, row| !row.is_empty());
-    }
-
-    /// How many processes run.
-    pub fn count(&self) -> usize {
-        self.0.rows.lock().values().map(Vec::len).sum()
     }
 
     /// How many calls wait for an answer.

@@ -168,6 +168,11 @@ impl Ticket {
         self.deadline.extend(for_at_most);
     }
 
+    /// Whoever was asked has answered: the call has its own time again.
+    pub fn goes_on(&mut self) {
+        self.deadline.goes_on();
+    }
+
     /// Its client takes it back: dropped, the server is told.
     pub fn give_up(&mut self) {
         self.ask.abandoned = Abandoned::Cancel;
@@ -182,11 +187,6 @@ impl Ticket {
     /// The link that it is on.
     pub fn link(&self) -> &Link {
         &self.link
-    }
-
-    /// Whether it is of no use once its caller is gone.
-    pub fn ends_with_its_caller(&self) -> bool {
-        self.ask.abandoned == Abandoned::Cancel
     }
 
     /// Waits for the answer, whatever comes before it.

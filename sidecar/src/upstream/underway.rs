@@ -59,11 +59,11 @@ impl Underway {
         }
     }
 
-    /// Whether it is of no use once its caller is gone.
-    pub fn ends_with_its_caller(&self) -> bool {
+    /// Whoever was asked has answered: the call has its own time again.
+    pub fn goes_on(&mut self) {
         match self {
-            Self::Process(ticket) => ticket.ends_with_its_caller(),
-            Self::Http(exchange) => exchange.ends_with_its_caller(),
+            Self::Process(ticket) => ticket.goes_on(),
+            Self::Http(exchange) => exchange.goes_on(),
         }
     }
 }

@@ -15,14 +15,11 @@ use mcp::{method, sse};
 use tokio::time::{Instant, Sleep};
 
 use crate::deliver::Message;
-use crate::deliver::deadline::Deadline;
+use crate::deliver::deadline::{Deadline, INPUT_WAIT};
 use crate::refusal::Fault;
 
 /// How long another hop may be silent in mid-reply. One that is well sends keep-alives.
 pub(super) const SILENCE: Duration = Duration::from_secs(60);
-
-/// How long somebody may take to answer what a server asks in mid-call.
-const INPUT_WAIT: Duration = Duration::from_secs(600);
 
 /// How long a stream of somebody else's is waited for.
 #[derive(Debug)]
@@ -167,6 +164,7 @@ impl Stream {
             return Err(broke_off(&"it answers another request"));
         }
         if read.kind == Kind::Request
+            && read.method() != method::PING
             && let Patience::Call(deadline) = &mut self.patience
         {
             // Somebody is being asked: the server waits, not we.

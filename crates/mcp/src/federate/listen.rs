@@ -10,7 +10,8 @@ use crate::federate::uri;
 use crate::method;
 use crate::walk;
 
-const SUBSCRIPTION_ID: &str = "io.modelcontextprotocol/subscriptionId";
+/// The key of `_meta` by which what is said in a subscription names it (2026-07-28 basic/utilities/subscriptions).
+pub const SUBSCRIPTION_ID: &str = "io.modelcontextprotocol/subscriptionId";
 /// Kinds of notification that a client asks for by a flag.
 const FLAGS: [&str; 3] = [
     "toolsListChanged",

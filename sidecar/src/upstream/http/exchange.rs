@@ -243,9 +243,9 @@ impl Exchange {
         self.deadline.extend(for_at_most);
     }
 
-    /// Whether it is of no use once its caller is gone.
-    pub fn ends_with_its_caller(&self) -> bool {
-        self.ask.abandoned == Abandoned::Cancel
+    /// Whoever was asked has answered: the call has its own time again.
+    pub fn goes_on(&mut self) {
+        self.deadline.goes_on();
     }
 }
 
