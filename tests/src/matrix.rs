@@ -127,6 +127,7 @@ fn play(only: &str, way: Way) -> Matrix {
         .into_iter()
         .filter(|server| server.name.contains(only))
         .collect();
+    assert!(!servers.is_empty(), "no server's name holds {only:?}");
     let clients = clients::ALL
         .into_iter()
         .filter(|client| way == Way::Edge || client.is_legacy());

@@ -162,6 +162,7 @@ fn a_modern_client_is_asked_what_a_legacy_server_wants_and_goes_on_through_any_e
             "input_required",
             "{refused}"
         );
+        assert_eq!(refused.result()["isError"], true, "{refused}");
     }
 }
 

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Three courses: the stream of one request to one member, whose response is the client's; a subscription, which is
-//! granted by several members and over with the last of them; and what members say by themselves. Members' own records,
+//! granted by several members and over with the first that is lost; and what members say by themselves. Members' own records,
 //! filters and deadlines are inside their bodies; nothing is buffered here beyond one event of one member.
 
 use std::collections::VecDeque;
@@ -102,6 +102,11 @@ impl std::fmt::Debug for FederatedBody {
 impl FederatedBody {
     /// The stream of one request, of `method`, to `server`.
     pub fn of_request(server: ServerName, method: &str, body: ReplyBody) -> Self {
+        // Events are written anew, without their ids.
+        let body = match body {
+            ReplyBody::Events(events) => ReplyBody::Events(Box::new(events.without_ids())),
+            other => other,
+        };
         Self::new(vec![(server, body)], Course::Request(method.into()))
     }
 

@@ -8,7 +8,6 @@ use futures_util::StreamExt;
 use futures_util::stream;
 use http::request::Parts;
 use http::{Response, StatusCode};
-use http_body_util::BodyExt;
 use mcp::envelope::{self, Kind, Limits};
 use mcp::error::RpcError;
 use mcp::headers::{MCP_PROTOCOL_VERSION, MCP_SESSION_ID};
@@ -17,7 +16,7 @@ use mcp::revision::Revision;
 use mcp::walk;
 
 use super::halt::{Ended, Halt};
-use super::reply::last_response;
+use super::reply::{collect_apart, last_response};
 use super::{Incall, accepted, begin};
 use crate::answer;
 use crate::body::ReplyBody;
@@ -108,14 +107,17 @@ impl<H: Hop> Incall<'_, H> {
         let is_request = read
             .as_ref()
             .map_or(true, |read| read.kind == Kind::Request);
+        let id = read.as_ref().ok().and_then(|read| read.raw_id());
+        let id = id.map(<[u8]>::to_vec);
+        let in_place = |error: &RpcError| is_request.then(|| error.body(id.as_deref()).into());
         let begins = read.is_ok_and(|read| read.method() == method::INITIALIZE);
         let Some(permit) = self.shared.budget.take(0) else {
             let fault = Fault::overloaded("too many calls are under way");
-            return is_request.then(|| answer::rpc_of(&fault).body(None).into());
+            return in_place(&answer::rpc_of(&fault));
         };
         if begins {
             let what = "initialize must not be part of a batch";
-            return Some(RpcError::invalid_request(what).body(None).into());
+            return in_place(&RpcError::invalid_request(what));
         }
         let mut recording = Some(begin::<H>(
             self.shared,
@@ -136,13 +138,19 @@ impl<H: Hop> Incall<'_, H> {
             return None;
         }
         let is_stream = is_event_stream(response.headers());
-        let whole = response.into_body().collect().await.ok()?.to_bytes();
-        let whole = if is_stream {
-            last_response(&whole)?
-        } else {
-            whole
-        };
-        (!whole.is_empty()).then_some(whole)
+        let whole = collect_apart(&self.shared.budget, response.into_body()).await;
+        let whole = whole.and_then(|whole| match is_stream {
+            true => last_response(&whole).ok_or_else(|| "it never came".to_owned()),
+            false => Ok(whole),
+        });
+        match whole {
+            Ok(whole) => (!whole.is_empty()).then_some(whole),
+            // Each request has an answer.
+            Err(why) => {
+                let fault = Fault::unavailable(format!("the answer cannot be used: {why}"));
+                in_place(&answer::rpc_of(&fault))
+            }
+        }
     }
 }
 

@@ -26,9 +26,9 @@ use mcp::method::{self, ListKind, Target};
 use model::name::ServerName;
 use tokio::time::timeout;
 
-use self::member::{Absent, Said, collect};
+use self::member::{Absent, Said};
 use super::halt::{Ended, Halt};
-use super::reply::event_stream;
+use super::reply::{collect_apart, event_stream};
 use super::{Incall, rule_of};
 use crate::answer;
 use crate::body::{FederatedBody, ReplyBody};
@@ -112,7 +112,7 @@ impl<H: Hop> Incall<'_, H> {
             | method::RESOURCES_SUBSCRIBE
             | method::RESOURCES_UNSUBSCRIBE
             | method::COMPLETION_COMPLETE => self.routed(federation, call, slot, permit).await,
-            // Whose a task is cannot be told by its id.
+            // Which member's a task is cannot be told by its id.
             _ => {
                 let error = RpcError::method_not_found(call.method(), call.revision.era());
                 Err(Halt::invalid(&error, id))
@@ -252,7 +252,7 @@ impl<H: Hop> Incall<'_, H> {
             let why = format!("the answer of {server} cannot be shown: {why}");
             answer::fault(&Fault::unavailable(why), id)
         };
-        let body = match collect(&self.shared.budget, body).await {
+        let body = match collect_apart(&self.shared.budget, body).await {
             Ok(body) => body,
             Err(why) => return failed(why),
         };

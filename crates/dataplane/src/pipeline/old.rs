@@ -9,7 +9,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::request::Parts;
 use http::{Method, Response, StatusCode};
-use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use mcp::envelope::{Envelope, Kind};
 use mcp::error::RpcError;
@@ -18,6 +17,7 @@ use mcp::revision::Revision;
 use mcp::sse;
 
 use super::halt::{Ended, Halt};
+use super::reply::collect;
 use super::{Incall, Stance, accepted, begin};
 use crate::answer;
 use crate::body::ReplyBody;
@@ -112,24 +112,24 @@ impl<H: Hop> Incall<'_, H> {
         if is_taken {
             return Ok(response);
         }
-        let whole = response.into_body().collect().await;
-        let own = whole
-            .map(http_body_util::Collected::to_bytes)
-            .unwrap_or_default();
-        if own.len() <= OWN_BYTES_MAX {
-            let standing = Standing {
-                method: &Method::GET,
-                id: self.admitted.call_id.unwrap_or_default(),
-                server: self.server,
-                principal: &self.admitted.principal,
-                config: self.config,
-                session: &session.handle,
-                headers: &parts.headers,
-            };
-            if !hop.put(&standing, &own).await {
-                // Nobody would hear it.
-                return Err(Refused::session_ended());
-            }
+        let own = collect(response.into_body(), OWN_BYTES_MAX, |_| true).await;
+        let own = own.map_err(|why| {
+            // The stream would never tell: so the message itself is refused.
+            let message = format!("the answer cannot be put on the session's stream: {why}");
+            Refused::new(StatusCode::INTERNAL_SERVER_ERROR, message)
+        })?;
+        let standing = Standing {
+            method: &Method::GET,
+            id: self.admitted.call_id.unwrap_or_default(),
+            server: self.server,
+            principal: &self.admitted.principal,
+            config: self.config,
+            session: &session.handle,
+            headers: &parts.headers,
+        };
+        if !hop.put(&standing, &own).await {
+            // Nobody would hear it.
+            return Err(Refused::session_ended());
         }
         Ok(accepted())
     }

@@ -17,8 +17,9 @@ use super::halt::Halt;
 use super::{accepted, begin_session, old};
 use crate::answer;
 use crate::body::{EventBody, ForwardedBody, Judge, ReplyBody, Screened};
-use crate::budget::Permit;
+use crate::budget::{Budget, Permit};
 use crate::call::Call;
+use crate::deliver::direct::ANSWER_BYTES_MAX;
 use crate::deliver::messages::is_event_stream;
 use crate::deliver::{Events, Forwarded, Message, Reply};
 use crate::refusal::Fault;
@@ -184,7 +185,9 @@ async fn forward_list(
         let fault = Fault::unavailable(format!("the server's list cannot be shown: {why}"));
         Halt::fault(&fault, id).end(Some(recording))
     };
-    let whole = collect(incoming, Limits::RESPONSE.bytes, &mut recording);
+    let whole = collect(incoming, Limits::RESPONSE.bytes, |bytes| {
+        recording.hold_reply(bytes)
+    });
     let collected = tokio::time::timeout(LIST, whole).await;
     recording.answered();
     let body = match collected {
@@ -210,12 +213,25 @@ async fn forward_list(
     answer::json(StatusCode::OK, body)
 }
 
-/// Reads a whole reply of at most `bytes_max`, with room for it from what all calls under way may hold.
-async fn collect(
-    mut incoming: Incoming,
+/// Reads a whole answer that is held apart from its call, with room of its own from what all calls under way may hold.
+pub(super) async fn collect_apart(budget: &Budget, body: ReplyBody) -> Result<Bytes, String> {
+    if let ReplyBody::Full(bytes) = body {
+        return Ok(bytes.unwrap_or_default());
+    }
+    let room = budget.take(0);
+    let mut room = room.ok_or("too much is under way to hold it")?;
+    collect(body, ANSWER_BYTES_MAX, |bytes| room.hold_reply(bytes)).await
+}
+
+/// Reads a whole reply of at most `bytes_max`; `hold` makes room for so many bytes, or says that there is none.
+pub(super) async fn collect<B>(
+    mut incoming: B,
     bytes_max: usize,
-    recording: &mut Recording,
-) -> Result<Bytes, String> {
+    mut hold: impl FnMut(usize) -> bool,
+) -> Result<Bytes, String>
+where
+    B: Body<Data = Bytes, Error: std::fmt::Display> + Unpin,
+{
     let mut whole = BytesMut::new();
     while let Some(frame) = incoming.frame().await {
         let frame = frame.map_err(|error| error.to_string())?;
@@ -229,7 +245,7 @@ async fn collect(
         if whole.len() + data.len() > bytes_max {
             return Err(format!("it is longer than {bytes_max} bytes"));
         }
-        if !recording.hold_reply(whole.len() + data.len()) {
+        if !hold(whole.len() + data.len()) {
             return Err("too much is under way to hold it".to_owned());
         }
         whole.extend_from_slice(&data);

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use engine::Action;
 use http::request::Parts;
 use http::{Method, Response, StatusCode};
-use mcp::envelope::{self, Kind, Limits};
+use mcp::envelope::{self, Envelope, Kind, Limits};
 use mcp::headers::{MCP_PROTOCOL_VERSION, MCP_SESSION_ID};
 use mcp::method;
 use mcp::revision::{Era, Revision};
@@ -216,13 +216,7 @@ impl<H: Hop> Judge for Listener<H> {
         let Ok(read) = envelope::scan(&message.body, &Limits::RESPONSE) else {
             return true;
         };
-        if read.method() != method::RESOURCES_UPDATED {
-            return true;
-        }
-        let read = Action::resource(read.target.as_deref().unwrap_or_default());
-        let principal = &self.admitted.principal;
-        let decided = config.engine.decide(principal, &self.server, &read);
-        decided.is_allowed()
+        self.may_hear(&config, &read)
     }
 
     fn changed(&self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
@@ -251,19 +245,8 @@ impl<H: Hop> Judge for Listener<H> {
         }
         let principal = &self.admitted.principal;
         let (method, target) = (read.method(), read.target.as_deref());
-        let may_be_heard = match (read.kind, method) {
-            // Tasks are not bound to their users yet.
-            (_, method::TASKS_STATUS) => false,
-            (_, method::RESOURCES_UPDATED) => {
-                let read = Action::resource(target.unwrap_or_default());
-                config
-                    .engine
-                    .decide(principal, &self.server, &read)
-                    .is_allowed()
-            }
-            _ => true,
-        };
-        if !may_be_heard {
+        // On this stream nothing says whose a task is.
+        if method == method::TASKS_STATUS || !self.may_hear(&config, &read) {
             return Verdict::Drop;
         }
         let screen = (self.is_servers && !message.is_seen)
@@ -277,6 +260,17 @@ impl<H: Hop> Judge for Listener<H> {
 }
 
 impl<H: Hop> Listener<H> {
+    /// Whether the client may hear of what a message is about: of a resource only if it may read it.
+    fn may_hear(&self, config: &Config, read: &Envelope<'_>) -> bool {
+        if read.method() != method::RESOURCES_UPDATED {
+            return true;
+        }
+        let read = Action::resource(read.target.as_deref().unwrap_or_default());
+        let principal = &self.admitted.principal;
+        let decided = config.engine.decide(principal, &self.server, &read);
+        decided.is_allowed()
+    }
+
     /// A response is on the stream only where its client has lost the one that it was to come on. Which request it answers
     /// is not known here: it is treated as the answer to all that it could be.
     fn judge_response(&self, config: &Arc<Config>, message: Message) -> Verdict {

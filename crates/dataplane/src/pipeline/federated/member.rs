@@ -1,11 +1,10 @@
 //! One member is asked, as part of a request that concerns several: within its time, decided on and filtered like any
 //! other, and on record at its sidecar only.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use engine::federation::Federation;
 use futures_util::future::join_all;
 use http::{HeaderMap, HeaderValue, Response};
-use http_body_util::BodyExt;
 use mcp::envelope::{self, Kind, Limits};
 use mcp::error::code;
 use mcp::headers::{MCP_METHOD, MCP_PROTOCOL_VERSION};
@@ -15,14 +14,13 @@ use model::name::ServerName;
 use serde_json::{Map, Value, json};
 use tokio::time::timeout;
 
-use super::super::reply::last_response;
+use super::super::reply::{collect_apart, last_response};
 use super::super::{Incall, Shared};
 use super::is_json;
 use crate::body::ReplyBody;
 use crate::budget::{Budget, Permit};
 use crate::call::Call;
 use crate::deliver::Hop;
-use crate::deliver::direct::ANSWER_BYTES_MAX;
 use crate::refusal::Fault;
 use crate::stage::record::Recording;
 
@@ -252,7 +250,7 @@ pub(super) async fn said(budget: &Budget, response: Response<ReplyBody>) -> Said
         let message = format!("its answer cannot be used: {why}");
         Said::Failed(Absent::new(Reason::Unavailable, message))
     };
-    let body = match collect(budget, body).await {
+    let body = match collect_apart(budget, body).await {
         Ok(body) if is_json => body,
         Ok(events) => match last_response(&events) {
             Some(body) => body,
@@ -304,28 +302,4 @@ fn result(budget: &Budget, body: Bytes) -> Said {
             "there is no room for its answer",
         )),
     }
-}
-
-/// Reads a whole reply, with room for it from what all calls under way may hold.
-pub(super) async fn collect(budget: &Budget, mut body: ReplyBody) -> Result<Bytes, String> {
-    if let ReplyBody::Full(bytes) = body {
-        return Ok(bytes.unwrap_or_default());
-    }
-    let overloaded = || "too much is under way to hold it".to_owned();
-    let mut room = budget.take(0).ok_or_else(overloaded)?;
-    let mut whole = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| error.to_string())?;
-        let Ok(data) = frame.into_data() else {
-            continue;
-        };
-        if whole.len() + data.len() > ANSWER_BYTES_MAX {
-            return Err(format!("it is longer than {ANSWER_BYTES_MAX} bytes"));
-        }
-        if !room.hold_reply(whole.len() + data.len()) {
-            return Err(overloaded());
-        }
-        whole.extend_from_slice(&data);
-    }
-    Ok(whole.freeze())
 }

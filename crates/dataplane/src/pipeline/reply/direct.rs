@@ -112,7 +112,10 @@ async fn read(
     recording: &mut Recording,
 ) -> Result<Read, String> {
     if must_see {
-        let whole = collect(incoming, ANSWER_BYTES_MAX, recording).await?;
+        let whole = collect(incoming, ANSWER_BYTES_MAX, |bytes| {
+            recording.hold_reply(bytes)
+        })
+        .await?;
         return Ok(Read::Whole(whole));
     }
     let mut begun = BytesMut::new();
