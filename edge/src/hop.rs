@@ -11,7 +11,9 @@ use dataplane::deliver::federation::Federating;
 use dataplane::deliver::http::{Error as HopError, Upstream as Pool};
 use dataplane::deliver::probe::Eras;
 use dataplane::deliver::standing::{self, Standing, Stood};
-use dataplane::deliver::{Admitted, Connection, Forwarded, Hop, Reply, Session, direct};
+use dataplane::deliver::{
+    Admitted, Connection, Forwarded, Hop, PARKED_PREFIX, Reply, Session, direct,
+};
 use dataplane::egress::Egress;
 use dataplane::refusal::{Fault, Refused};
 use engine::upstream::Upstream;
@@ -449,17 +451,14 @@ impl Edge {
     }
 }
 
-/// What a state begins with that names the sidecar where its call waits.
-const PARKED: &str = "gh1.";
-
 /// Where a modern call goes on that waits for its client: `{node}.{key}`. Nearly no call is one: then its parameters are
 /// not read a second time.
 fn parked_at(call: &Call<'_>) -> Option<String> {
     let params = call.message.params.filter(|_| call.is_modern())?;
-    memchr::memmem::find(params.of(call.body), PARKED.as_bytes())?;
+    memchr::memmem::find(params.of(call.body), PARKED_PREFIX.as_bytes())?;
     let state = walk::find(call.body, params, inputs::STATE_KEY)?;
     let state = walk::text(state.of(call.body))?;
-    state.strip_prefix(PARKED).map(str::to_owned)
+    state.strip_prefix(PARKED_PREFIX).map(str::to_owned)
 }
 
 /// The id of a session that the call begins, as its client gets it.

@@ -12,7 +12,7 @@ use mcp::walk;
 use serde_json::json;
 
 use super::{fault, whole};
-use crate::bridge::{self, Side, Way};
+use crate::bridge::{self, Way};
 use crate::client::Client;
 use crate::talk::line::Line;
 use crate::talk::{self, Setting, attend};
@@ -29,11 +29,7 @@ pub(super) async fn of_session(
     way: Way,
 ) -> Result<Reply, Fault> {
     let own = setting.ready.is_own();
-    let side = Side {
-        greeting: &setting.ready.greeting,
-        own,
-    };
-    bridge::cross(call, &side)?;
+    bridge::cross(call, &setting.side())?;
     let client = setting.client.ok_or_else(Fault::session_ended)?;
     if call.method() == method::LOGGING_SET_LEVEL {
         let level = level(call)?;

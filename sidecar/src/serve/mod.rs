@@ -246,11 +246,7 @@ impl Sidecar {
             drain: &self.drain,
             limit: limits(call).call,
         };
-        let side = Side {
-            greeting: &ready.greeting,
-            own: ready.is_own(),
-        };
-        let way = side.way(call.revision.era());
+        let way = setting.side().way(call.revision.era());
         match call.method() {
             method::PING if !call.is_modern() => Ok(whole(call, b"{}", None)),
             method::PING => Err(Fault::invalid(RpcError::method_not_found(
@@ -258,7 +254,7 @@ impl Sidecar {
                 call.revision.era(),
             ))),
             method::INITIALIZE => self.initialize(call, ready, client).await,
-            method::SERVER_DISCOVER => self.begun(call, &side, None),
+            method::SERVER_DISCOVER => self.begun(call, &setting.side(), None),
             method::SUBSCRIPTIONS_LISTEN => listen::listen(call, &setting).await,
             method::LOGGING_SET_LEVEL
             | method::RESOURCES_SUBSCRIBE

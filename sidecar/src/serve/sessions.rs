@@ -16,7 +16,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use dataplane::call::Call;
-use dataplane::deliver::federation::CLIENT_HEADER;
+use dataplane::deliver::federation::{self, CLIENT_HEADER};
 use dataplane::refusal::Fault;
 use http::HeaderMap;
 use mcp::method;
@@ -30,8 +30,6 @@ use crate::upstream::session::Ready;
 
 /// What stands in a handle before a server's own session id.
 pub(super) const DIRECT: char = '~';
-/// What stands there instead of a node, where any sidecar of the server may hold the session.
-const ANYWHERE: &str = "v.";
 /// Longest introduction, bytes.
 const INTRODUCTION_BYTES_MAX: usize = 4096;
 
@@ -62,7 +60,7 @@ impl Sidecar {
         let begins = call.method() == method::INITIALIZE;
         let Some(handle) = call
             .session
-            .filter(|id| !begins || id.starts_with(ANYWHERE))
+            .filter(|id| !begins || federation::sid(id).is_some())
         else {
             let introduction = introduction_of(call);
             return begin(&self.new_handle()?, &introduction);
@@ -90,7 +88,7 @@ impl Sidecar {
         if let Some(client) = found.map_err(|_| Fault::session_ended())? {
             return Ok(client);
         }
-        let introduction = if handle.starts_with(ANYWHERE) {
+        let introduction = if federation::sid(handle).is_some() {
             introduced(headers, revision)
         } else {
             (!ready.is_own()).then(|| Introduction {

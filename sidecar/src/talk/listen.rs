@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Setting;
 use super::line::Line;
-use crate::bridge::{Side, Way};
+use crate::bridge::Way;
 use crate::serve::{failed, fault};
 use crate::upstream::Error;
 use crate::upstream::feed::{Ear, Interest as Counted, Listener};
@@ -134,12 +134,7 @@ pub async fn listen(call: &Call<'_>, setting: &Setting<'_>) -> Result<Reply, Fau
             "a subscription is a stream: the Accept header must list text/event-stream",
         ));
     }
-    let ready = setting.ready;
-    let side = Side {
-        greeting: &ready.greeting,
-        own: ready.is_own(),
-    };
-    let way = side.way(call.revision.era());
+    let way = setting.side().way(call.revision.era());
     let declared = super::declared(call);
     let line = Line::to(call, setting, &declared, way, false).await?;
     if way == Way::Same(Era::Modern) {
@@ -163,11 +158,7 @@ pub(super) fn ask() -> Ask {
 
 /// A modern server's own subscription, under the client's id.
 async fn pass_on(call: &Call<'_>, setting: &Setting<'_>, line: Line) -> Result<Reply, Fault> {
-    let side = Side {
-        greeting: &setting.ready.greeting,
-        own: setting.ready.is_own(),
-    };
-    let translator = crate::bridge::cross(call, &side)?;
+    let translator = crate::bridge::cross(call, &setting.side())?;
     let mut underway = line.send(call, &translator, None, ask()).await?;
     let id = translator.id().to_vec();
     let first = match underway.next().await.map_err(fault)? {

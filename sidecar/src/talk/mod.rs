@@ -60,6 +60,16 @@ pub struct Setting<'a> {
     pub limit: Duration,
 }
 
+impl<'a> Setting<'a> {
+    /// The server's side of the call.
+    pub fn side(&self) -> Side<'a> {
+        Side {
+            greeting: &self.ready.greeting,
+            own: self.ready.is_own(),
+        }
+    }
+}
+
 /// A call under way.
 #[derive(Debug)]
 pub struct Talk {
@@ -96,11 +106,7 @@ pub async fn talk(call: &Call<'_>, setting: &Setting<'_>) -> Result<Reply, Fault
 async fn begin(call: &Call<'_>, setting: &Setting<'_>) -> Result<Talk, Fault> {
     let ready = setting.ready;
     let own = ready.is_own();
-    let side = Side {
-        greeting: &ready.greeting,
-        own,
-    };
-    let translator = crate::bridge::cross(call, &side)?;
+    let translator = crate::bridge::cross(call, &setting.side())?;
     let way = translator.way();
     let declared = declared(call);
     let meta = call.message.meta.as_ref();

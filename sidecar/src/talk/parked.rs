@@ -15,7 +15,7 @@ use aws_lc_rs::rand;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use dataplane::call::Call;
-use dataplane::deliver::{Message, Reply};
+use dataplane::deliver::{Message, PARKED_PREFIX, Reply};
 use dataplane::refusal::Fault;
 use mcp::bridge::inputs::{self, Asked, Brought};
 use mcp::envelope::Kind;
@@ -30,8 +30,6 @@ use super::{Setting, Talk};
 use crate::serve::failed;
 use crate::upstream::response::Response;
 
-/// What the state of a call that waits here begins with.
-pub const STATE_PREFIX: &str = "gh1.";
 /// How long a call waits for its client.
 const PARKED: Duration = Duration::from_secs(600);
 /// Calls that wait.
@@ -164,7 +162,7 @@ impl Shelf {
             return Err(Box::new((call, fault)));
         }
         parked.insert(key.clone(), call);
-        Ok(format!("{STATE_PREFIX}{}.{key}", self.node))
+        Ok(format!("{PARKED_PREFIX}{}.{key}", self.node))
     }
 
     /// Gives up the call that a state names.
@@ -178,7 +176,7 @@ impl Shelf {
 
     /// Takes out the call that a state names, for the one who sends it again.
     fn take(&self, state: &str, call: &Call<'_>) -> Option<Parked> {
-        let (_, key) = state.strip_prefix(STATE_PREFIX)?.rsplit_once('.')?;
+        let (_, key) = state.strip_prefix(PARKED_PREFIX)?.rsplit_once('.')?;
         let mut parked = self.parked.lock();
         // Possession proves nothing: neither is it told that there is one, nor is it lost for its owner.
         parked.get(key).filter(|parked| parked.mark.is_of(call))?;
@@ -320,11 +318,7 @@ impl Talk {
 
     /// The call goes on under another request of its client.
     fn take_over(&mut self, call: &Call<'_>, setting: &Setting<'_>) -> Result<(), Fault> {
-        let side = crate::bridge::Side {
-            greeting: &setting.ready.greeting,
-            own: setting.ready.is_own(),
-        };
-        self.translator = crate::bridge::cross(call, &side)?.into_owned();
+        self.translator = crate::bridge::cross(call, &setting.side())?.into_owned();
         self.streams = call.sse;
         Ok(())
     }

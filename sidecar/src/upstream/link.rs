@@ -11,9 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use mcp::envelope::{self, Envelope, IdKey, Kind, Limits, ScanError, Span};
-use mcp::error::RpcError;
 use mcp::method;
-use mcp::revision::Era;
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
@@ -24,7 +22,7 @@ use super::Error;
 use super::feed::Feed;
 use super::noise::Noise;
 use super::pending::{CALLS_MAX, Entry, Table};
-use super::response::{Heard, Progress, Response, Told};
+use super::response::{Heard, Progress, Response, Told, own_answer};
 use super::ticket::{Ask, Ticket};
 use crate::process::lines::{Line, Lines};
 
@@ -353,13 +351,9 @@ impl Link {
 
     /// The server asks. Where nobody can be asked for it, only a ping has an answer.
     fn asked(&self, line: &Bytes, message: &Envelope<'_>) {
-        let Some(id) = message.raw_id() else { return };
-        if message.method() == method::PING {
-            return self.answer([br#"{"jsonrpc":"2.0","id":"#, id, br#","result":{}}"#].concat());
-        }
-        if !self.hand_on(Heard::new(line.clone(), message)) {
-            let error = RpcError::method_not_found(message.method(), Era::Legacy);
-            self.answer(error.body(Some(id)));
+        let is_ping = message.method() == method::PING;
+        if is_ping || !self.hand_on(Heard::new(line.clone(), message)) {
+            self.answer(own_answer(message));
         }
     }
 

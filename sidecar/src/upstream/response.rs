@@ -4,8 +4,10 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use mcp::envelope::{Envelope, Id, Kind, ResultType, Span};
+use mcp::error::RpcError;
 use mcp::federate::listen::SUBSCRIPTION_ID;
-use mcp::method::Target;
+use mcp::method::{self, Target};
+use mcp::revision::Era;
 use mcp::walk;
 
 /// A response, as it came.
@@ -181,5 +183,15 @@ impl Response {
             error_code: self.error_code,
             error_code_span: self.error_code_span,
         }
+    }
+}
+
+/// The answer to what a server asks where nobody can be asked: only a ping has one.
+pub(super) fn own_answer(request: &Envelope<'_>) -> Vec<u8> {
+    let id = request.raw_id().unwrap_or(b"null");
+    if request.method() == method::PING {
+        [br#"{"jsonrpc":"2.0","id":"#, id, br#","result":{}}"#].concat()
+    } else {
+        RpcError::method_not_found(request.method(), Era::Legacy).body(Some(id))
     }
 }

@@ -38,6 +38,17 @@ fn mesh(servers: &[Value]) -> Running {
     Mesh::new().with(&resources).edges(2).start()
 }
 
+/// A server over HTTP and one over stdio that speak this era alone: `http` and `stdio`.
+fn both(speaks: Speaks) -> (FixtureServer, Running) {
+    let remote = FixtureServer::start(Made::Python, speaks);
+    let stdio = argv(Made::Rust, speaks, &["stdio"]);
+    let mesh = mesh(&[
+        catalog::remote("http", remote.url()),
+        catalog::own_command("stdio", &stdio),
+    ]);
+    (remote, mesh)
+}
+
 /// The text of a tool's result.
 fn text(message: &Value) -> &str {
     let text = message["result"]["content"][0]["text"].as_str();
@@ -46,12 +57,7 @@ fn text(message: &Value) -> &str {
 
 #[test]
 fn a_legacy_client_is_asked_what_a_modern_server_wants_and_answers_through_any_edge() {
-    let remote = FixtureServer::start(Made::Python, Speaks::Modern);
-    let stdio = argv(Made::Rust, Speaks::Modern, &["stdio"]);
-    let mesh = mesh(&[
-        catalog::remote("http", remote.url()),
-        catalog::own_command("stdio", &stdio),
-    ]);
+    let (_remote, mesh) = both(Speaks::Modern);
     let key = mesh.key("ana@example.com", &["engineering"]).text;
     let sam = mesh.key("sam@example.com", &["engineering"]).text;
     for server in ["http", "stdio"] {
@@ -115,12 +121,7 @@ fn goes_on(client: &Modern, tool: &str, result: &Value) -> tests::http::Request 
 
 #[test]
 fn a_modern_client_is_asked_what_a_legacy_server_wants_and_goes_on_through_any_edge() {
-    let remote = FixtureServer::start(Made::Python, Speaks::Legacy);
-    let stdio = argv(Made::Rust, Speaks::Legacy, &["stdio"]);
-    let mesh = mesh(&[
-        catalog::remote("http", remote.url()),
-        catalog::own_command("stdio", &stdio),
-    ]);
+    let (_remote, mesh) = both(Speaks::Legacy);
     let key = mesh.key("ana@example.com", &["engineering"]).text;
     let sam = mesh.key("sam@example.com", &["engineering"]).text;
     for server in ["http", "stdio"] {

@@ -26,6 +26,12 @@ pub fn is_event_stream(headers: &http::HeaderMap) -> bool {
     kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"))
 }
 
+/// Whether an answer is one JSON message.
+pub fn is_json(headers: &http::HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE);
+    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"))
+}
+
 impl Messages {
     /// Those of `response`, each of at most `bytes_max`.
     pub fn of(response: Response<Incoming>, bytes_max: usize) -> Self {

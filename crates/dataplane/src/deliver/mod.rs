@@ -37,6 +37,10 @@ use crate::call::Call;
 use crate::config::live::Config;
 use crate::refusal::{Fault, Refused};
 
+/// What the state of a parked call begins with, for all edges to read: behind it, `{node}.{key}` names the sidecar where
+/// the call waits for its client.
+pub const PARKED_PREFIX: &str = "gh1.";
+
 /// One of the two hops.
 pub trait Hop: Send + Sync + 'static {
     /// Which one it is.

@@ -16,7 +16,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use engine::federation::{Federation, Found};
-use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Response};
 use mcp::envelope::{self, Envelope, Kind, Limits};
 use mcp::error::{RpcError, code};
@@ -385,10 +384,4 @@ fn names_of(page: &Bytes, kind: ListKind) -> (Vec<String>, Option<String>) {
         mcp::list::names(result.of(page), kind),
         next.map(Cow::into_owned),
     )
-}
-
-/// What says that a body is JSON.
-fn is_json(headers: &HeaderMap) -> bool {
-    let kind = headers.get(CONTENT_TYPE);
-    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"))
 }

@@ -8,10 +8,8 @@ use ::http::{HeaderValue, Method, StatusCode};
 use dataplane::deliver::direct;
 use dataplane::deliver::messages::{Messages, is_event_stream};
 use mcp::envelope::{self, Kind, Limits};
-use mcp::error::RpcError;
 use mcp::headers::MCP_PROTOCOL_VERSION;
-use mcp::method;
-use mcp::revision::{Era, Revision};
+use mcp::revision::Revision;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -20,7 +18,7 @@ use super::{Chore, HttpServer, MESSAGE_BYTES_MAX};
 use crate::upstream::Error;
 use crate::upstream::feed::Feed;
 use crate::upstream::greeting::Who;
-use crate::upstream::response::Heard;
+use crate::upstream::response::{Heard, own_answer};
 
 /// How long a server may take to begin a stream.
 const BEGIN: Duration = Duration::from_secs(30);
@@ -152,12 +150,7 @@ impl HttpServer {
                     }
                     Kind::Request => {
                         // It says nothing of the call that it is for.
-                        let id = read.raw_id().unwrap_or(b"null");
-                        let answer = if read.method() == method::PING {
-                            [br#"{"jsonrpc":"2.0","id":"#, id, br#","result":{}}"#].concat()
-                        } else {
-                            RpcError::method_not_found(read.method(), Era::Legacy).body(Some(id))
-                        };
+                        let answer = own_answer(&read);
                         self.later(Chore::Tell(session.clone(), answer.into()));
                     }
                     Kind::Response => {}

@@ -4,25 +4,22 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use ::http::header::CONTENT_TYPE;
 use ::http::{HeaderMap, Request, Response as HttpResponse, StatusCode};
 use bytes::Bytes;
 use dataplane::deliver::deadline::Deadline;
 use dataplane::deliver::direct;
-use dataplane::deliver::messages::Messages;
+use dataplane::deliver::messages::{Messages, is_json};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use mcp::envelope::{self, Envelope, Kind, Limits};
-use mcp::error::RpcError;
+use mcp::envelope::{self, Kind, Limits};
 use mcp::method;
-use mcp::revision::Era;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::sessions::{Session, Slot};
 use super::{Chore, HttpServer, MESSAGE_BYTES_MAX};
 use crate::upstream::Error;
 use crate::upstream::greeting::Who;
-use crate::upstream::response::{Heard, Progress, Response};
+use crate::upstream::response::{Heard, Progress, Response, own_answer};
 use crate::upstream::ticket::{Abandoned, Ask, Event};
 
 /// A request that was sent. Dropped before its answer, it is abandoned.
@@ -139,8 +136,9 @@ impl Exchange {
             self.server.doubt();
         }
         // A modern server says with 404 that it does not know a method.
-        let is_said =
-            self.under_way.is_none() && status == StatusCode::NOT_FOUND && is_json(&response);
+        let is_said = self.under_way.is_none()
+            && status == StatusCode::NOT_FOUND
+            && is_json(response.headers());
         if let (Err(error), false) = (check(status), is_said) {
             self.under_way = None;
             return Err(error);
@@ -214,20 +212,10 @@ impl Exchange {
                 Ok(Some(Event::Heard(Heard::new(message.clone(), &read))))
             }
             Kind::Request => {
-                self.asked(&read);
+                self.answer(own_answer(&read));
                 Ok(None)
             }
         }
-    }
-
-    /// The server asks where nobody can be asked: only a ping has an answer.
-    fn asked(&self, request: &Envelope<'_>) {
-        let Some(id) = request.raw_id() else { return };
-        self.answer(if request.method() == method::PING {
-            [br#"{"jsonrpc":"2.0","id":"#, id, br#","result":{}}"#].concat()
-        } else {
-            RpcError::method_not_found(request.method(), Era::Legacy).body(Some(id))
-        });
     }
 
     /// Answers something that the server asked.
@@ -286,11 +274,6 @@ impl Drop for Exchange {
 async fn finish(mut messages: Messages, until: Instant) {
     let rest = async { while let Some(Ok(_)) = messages.next().await {} };
     let _late = timeout_at(until, rest).await;
-}
-
-fn is_json(response: &HttpResponse<Incoming>) -> bool {
-    let kind = response.headers().get(CONTENT_TYPE);
-    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"))
 }
 
 fn cancelled(id: u64) -> Bytes {

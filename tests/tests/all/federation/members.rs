@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 use tests::catalog;
+use tests::fixture_server::{Made, Speaks, argv};
 use tests::http::{Request, Response};
 use tests::mesh::Mesh;
-use tests::place;
 use tests::rpc::{LEGACY, MODERN, Modern, Session, names};
 use tests::sdk::Sdk;
 use tests::shared::{Guest, Shared};
@@ -13,19 +13,8 @@ use tests::shared::{Guest, Shared};
 fn desk() -> Guest {
     static MESH: Shared = Shared::new();
     MESH.get(|| {
-        let text = |path: std::path::PathBuf| path.to_string_lossy().into_owned();
-        let words = |words: &[&str]| words.iter().map(ToString::to_string).collect::<Vec<_>>();
-        let python = [
-            vec![
-                text(place::python()),
-                text(place::file("tests/servers/python/fixture.py")),
-            ],
-            words(&["--era", "dual", "stdio"]),
-        ];
-        let rust = [
-            vec![text(place::installed("target/clients/debug/rmcp-fixture"))],
-            words(&["--era", "legacy", "stdio"]),
-        ];
+        let python = argv(Made::Python, Speaks::Both, &["stdio"]);
+        let rust = argv(Made::Rust, Speaks::Legacy, &["stdio"]);
         let mut chosen = catalog::virtual_server("chosen", &[("py", ""), ("rs", "rs.")]);
         chosen["spec"]["title"] = json!("A choice");
         chosen["spec"]["members"][0]["tools"] = json!(["test_simple_text", "test_error_handling"]);
@@ -36,8 +25,8 @@ fn desk() -> Guest {
         let mut denied = catalog::allow("no-desk", "strangers", &["desk"]);
         denied["spec"]["effect"] = json!("deny");
         let resources = [
-            catalog::command("py", &python.concat()),
-            catalog::command("rs", &rust.concat()),
+            catalog::command("py", &python),
+            catalog::command("rs", &rust),
             catalog::virtual_server("desk", &[("py", "py_"), ("rs", "rs_")]),
             chosen,
             catalog::allow("engineers", "engineering", &["py", "rs"]),

@@ -16,11 +16,11 @@ use tokio::time::timeout;
 
 use super::super::reply::{collect_apart, last_response};
 use super::super::{Incall, Shared};
-use super::is_json;
 use crate::body::ReplyBody;
 use crate::budget::{Budget, Permit};
 use crate::call::Call;
 use crate::deliver::Hop;
+use crate::deliver::messages::is_json;
 use crate::refusal::Fault;
 use crate::stage::record::Recording;
 
