@@ -72,7 +72,7 @@ pub(super) fn of(
         let rules = single.iter().filter(|(_, engine)| is_about(engine));
         let by = rules.map(|(rule, _)| By {
             name: rule.name.to_string(),
-            effect: effect(rule.effect),
+            effect: rule.effect.as_str(),
             targets: targets(rule),
         });
         by.collect()
@@ -98,13 +98,6 @@ fn alone(rule: &AccessRule) -> Option<Engine> {
         ..Snapshot::default()
     };
     Engine::compile(Arc::new(snapshot)).ok()
-}
-
-const fn effect(effect: Effect) -> &'static str {
-    match effect {
-        Effect::Allow => "allow",
-        Effect::Deny => "deny",
-    }
 }
 
 /// A caller who is exactly what a subject says.

@@ -87,23 +87,18 @@ fn question(args: &Args, snapshot: &Snapshot) -> Result<Question, Failure> {
 impl Question {
     fn ask(&self, engine: &Engine) -> Answer {
         let found = engine.explain(&self.principal, &self.server, &Action::tool(&self.tool));
-        let allowed = found.verdict.is_allowed();
         let rules = found
             .rules
             .iter()
             .map(|rule| Rule {
                 name: rule.rule.to_string(),
-                effect: if rule.effect == Effect::Allow {
-                    "allow"
-                } else {
-                    "deny"
-                },
+                effect: rule.effect.as_str(),
                 matched: rule.matched,
                 why_not: Some(rule.why_not.clone()).filter(|why| !why.is_empty()),
             })
             .collect();
         let mut answer = Answer {
-            decision: if allowed { "allow" } else { "deny" },
+            decision: found.verdict.effect.as_str(),
             reason: found.verdict.reason.map(model::decision::Reason::as_str),
             rule: found.verdict.rule.map(ToString::to_string),
             filters: found.filters.iter().map(ToString::to_string).collect(),
@@ -113,7 +108,7 @@ impl Question {
             rules,
             asked: Asked::No,
         };
-        if allowed {
+        if found.verdict.is_possible() {
             self.ask_filters(engine, &mut answer);
         }
         answer

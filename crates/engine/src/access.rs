@@ -4,12 +4,13 @@
 //!   is the server.
 //! * Of such a rule, [`Targets::All`] matches everything; [`Targets::Some`] matches where its `methods` match the method
 //!   **or** its list of the target's kind matches the target.
-//! * Base methods ([`crate::action::BASE_METHODS`]) are also matched by every allow rule that is about the call,
-//!   whatever its targets: who may use a server may get to know it.
+//! * Base methods ([`crate::action::BASE_METHODS`]) are also matched by every allow or approve rule that is about the
+//!   call, whatever its targets: who may use a server may get to know it. They never wait for a person.
 //! * Anything else (`completion/complete`, `tasks/*`, methods of extensions) has to be allowed by `methods` or by a rule
 //!   without targets.
-//! * What no allow rule matches is denied; what a deny rule matches is denied whatever allows it. The order of rules
-//!   never matters. The rule that is named is the first by name of those that decide.
+//! * What no allow or approve rule matches is denied; what a deny rule matches is denied whatever allows it; what an
+//!   approve rule matches waits for a person whatever allows it. The order of rules never matters. The rule that is named
+//!   is the first by name of those that decide.
 //!
 //! [`crate::reference`] says the same without an index; tests hold the two together.
 //!
@@ -42,9 +43,14 @@ pub struct Verdict<'e> {
 }
 
 impl Verdict<'_> {
-    /// Whether it may go on.
+    /// Whether it may go on as it is.
     pub fn is_allowed(&self) -> bool {
         self.effect == Effect::Allow
+    }
+
+    /// Whether it may go on, be it only once a person has agreed.
+    pub fn is_possible(&self) -> bool {
+        self.effect != Effect::Deny
     }
 }
 
@@ -122,7 +128,10 @@ impl Access {
     pub(crate) fn may_use(&self, principal: &Principal, server: &ServerName) -> bool {
         let (mut allowed, mut denied) = (false, false);
         self.each_cell(principal, server, &mut |cell| {
-            allowed = allowed || cell.base.first(Effect::Allow, principal).is_some();
+            allowed = allowed
+                || [Effect::Allow, Effect::Approve]
+                    .iter()
+                    .any(|effect| cell.base.first(*effect, principal).is_some());
             denied = denied || cell.all.first(Effect::Deny, principal).is_some();
         });
         allowed && !denied
@@ -164,14 +173,18 @@ impl Access {
                 Target::None => {}
             }
         });
+        if base {
+            found.need_nobody();
+        }
         self.verdict(&found)
     }
 
     fn verdict(&self, found: &Found) -> Verdict<'_> {
-        let (effect, reason, position) = match (found.deny, found.allow) {
-            (Some(deny), _) => (Effect::Deny, Some(Reason::Rule), Some(deny)),
-            (None, Some(allow)) => (Effect::Allow, None, Some(allow)),
-            (None, None) => (Effect::Deny, Some(Reason::NoRule), None),
+        let (effect, reason, position) = match (found.deny, found.approve, found.allow) {
+            (Some(deny), _, _) => (Effect::Deny, Some(Reason::Rule), Some(deny)),
+            (None, Some(approve), _) => (Effect::Approve, Some(Reason::Approval), Some(approve)),
+            (None, None, Some(allow)) => (Effect::Allow, None, Some(allow)),
+            (None, None, None) => (Effect::Deny, Some(Reason::NoRule), None),
         };
         Verdict {
             effect,
@@ -211,13 +224,23 @@ impl Access {
 #[derive(Debug, Default)]
 struct Found {
     deny: Option<u32>,
+    approve: Option<u32>,
     allow: Option<u32>,
 }
 
 impl Found {
+    /// What a base method tells needs nobody's agreement: a rule that wants it counts as one that allows there.
+    fn need_nobody(&mut self) {
+        self.allow = [self.allow, self.approve.take()]
+            .into_iter()
+            .flatten()
+            .min();
+    }
+
     fn look(&mut self, lane: &Lane, principal: &Principal) {
         for (effect, best) in [
             (Effect::Deny, &mut self.deny),
+            (Effect::Approve, &mut self.approve),
             (Effect::Allow, &mut self.allow),
         ] {
             if let Some(rule) = lane.first(effect, principal) {
@@ -231,7 +254,7 @@ fn add(servers: &mut Servers, position: u32, rule: &AccessRule, residue: Residue
     for server in &rule.servers {
         let cell = servers.at(server);
         let push = |lane: &mut Lane| lane.push(rule.effect, position, residue.clone());
-        if rule.effect == Effect::Allow {
+        if rule.effect != Effect::Deny {
             push(&mut cell.base);
         }
         match &rule.targets {

@@ -60,6 +60,7 @@ impl<T: Default> GlobTable<T> {
 #[derive(Debug, Default)]
 pub(crate) struct Lane {
     deny: Vec<Hit>,
+    approve: Vec<Hit>,
     allow: Vec<Hit>,
 }
 
@@ -100,6 +101,7 @@ impl Lane {
     pub(crate) fn push(&mut self, effect: Effect, rule: u32, residue: Residue) {
         let hits = match effect {
             Effect::Deny => &mut self.deny,
+            Effect::Approve => &mut self.approve,
             Effect::Allow => &mut self.allow,
         };
         if !hits.last().is_some_and(|last| last.residue.is_empty()) {
@@ -111,6 +113,7 @@ impl Lane {
     pub(crate) fn first(&self, effect: Effect, principal: &Principal) -> Option<u32> {
         let hits = match effect {
             Effect::Deny => &self.deny,
+            Effect::Approve => &self.approve,
             Effect::Allow => &self.allow,
         };
         hits.iter()

@@ -134,9 +134,10 @@ impl Engine {
         self.access.decide(principal, server, action)
     }
 
-    /// Whether `principal` is to see the action's target in a list: exactly where [`Self::decide`] would allow it.
+    /// Whether `principal` is to see the action's target in a list: exactly where [`Self::decide`] would let it go on, be
+    /// it only once a person has agreed.
     pub fn visible(&self, principal: &Principal, server: &ServerName, action: &Action<'_>) -> bool {
-        self.decide(principal, server, action).is_allowed()
+        self.decide(principal, server, action).is_possible()
     }
 
     /// The decision with its grounds: rules that matched or came near, and the filters that would look.

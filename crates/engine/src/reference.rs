@@ -31,7 +31,22 @@ pub fn decide<'s>(
             rule: Some(rule),
         };
     }
-    match matching(Effect::Allow) {
+    let allowing = if action.is_base() {
+        [matching(Effect::Allow), matching(Effect::Approve)]
+            .into_iter()
+            .flatten()
+            .min()
+    } else {
+        if let Some(rule) = matching(Effect::Approve) {
+            return Verdict {
+                effect: Effect::Approve,
+                reason: Some(Reason::Approval),
+                rule: Some(rule),
+            };
+        }
+        matching(Effect::Allow)
+    };
+    match allowing {
         Some(rule) => Verdict {
             effect: Effect::Allow,
             reason: None,
@@ -51,7 +66,7 @@ pub fn may_use(snapshot: &Snapshot, principal: &Principal, server: &ServerName) 
         is_subject(&rule.subjects, principal) && any(&rule.servers, server.as_str())
     };
     let rules = || snapshot.rules.values().filter(|rule| about(rule));
-    rules().any(|rule| rule.effect == Effect::Allow)
+    rules().any(|rule| rule.effect != Effect::Deny)
         && !rules().any(|rule| rule.effect == Effect::Deny && rule.targets == Targets::All)
 }
 
@@ -69,7 +84,7 @@ pub(crate) fn matches(
 
 /// Whether a rule's targets match, given that it is about principal and server.
 pub(crate) fn is_target(rule: &AccessRule, action: &Action<'_>) -> bool {
-    if rule.effect == Effect::Allow && action.is_base() {
+    if rule.effect != Effect::Deny && action.is_base() {
         return true;
     }
     match &rule.targets {

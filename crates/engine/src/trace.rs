@@ -31,10 +31,10 @@ pub(crate) fn misses(
 }
 
 fn target(rule: &AccessRule, action: &Action<'_>) -> String {
-    let verb = if rule.effect == Effect::Allow {
-        "allows"
-    } else {
-        "denies"
+    let verb = match rule.effect {
+        Effect::Allow => "allows",
+        Effect::Deny => "denies",
+        Effect::Approve => "lets people approve",
     };
     let Targets::Some {
         tools,

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::name::{Glob, RuleName};
 
-/// One rule. Nothing is allowed that no rule allows; deny beats allow.
+/// One rule. Nothing is allowed that no rule allows; deny beats approve, and approve beats allow.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccessRule {
     /// Its name.
@@ -26,6 +26,19 @@ pub enum Effect {
     Allow,
     /// Denies what it matches, whatever allows it.
     Deny,
+    /// Allows what it matches once a person has agreed to this very call, whatever else allows it.
+    Approve,
+}
+
+impl Effect {
+    /// As users write it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Deny => "deny",
+            Self::Approve => "approve",
+        }
+    }
 }
 
 /// Whom a rule is about.

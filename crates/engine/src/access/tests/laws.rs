@@ -61,7 +61,8 @@ fn any_rule() -> impl Strategy<Value = AccessRule> {
         any_glob(&["time", "docs", "docs-*", "*", "?ime", "d*"]),
         1..3,
     );
-    let effect = prop_oneof![2 => Just(Effect::Allow), 1 => Just(Effect::Deny)];
+    let effect =
+        prop_oneof![3 => Just(Effect::Allow), 1 => Just(Effect::Deny), 1 => Just(Effect::Approve)];
     ("[a-z]{1,3}", effect, subjects, servers, any_targets()).prop_map(
         |(name, effect, subjects, servers, targets)| AccessRule {
             name: RuleName::new(&name).unwrap(),
@@ -199,7 +200,7 @@ proptest! {
         let (principal, server, method, target) = call;
         let action = Action::of(method, target);
         let engine = engine(rules);
-        let allowed = engine.decide(&principal, &server, &action).is_allowed();
+        let allowed = engine.decide(&principal, &server, &action).is_possible();
         prop_assert_eq!(engine.visible(&principal, &server, &action), allowed);
         prop_assert!(!allowed || engine.may_use(&principal, &server));
     }
