@@ -3,7 +3,6 @@
 use engine::Engine;
 use engine::action::Action;
 use mcp::method;
-use model::access::Effect;
 use model::filter::Direction;
 use model::name::ServerName;
 use model::principal::Principal;
