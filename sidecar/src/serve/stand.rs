@@ -13,8 +13,8 @@ use super::sessions::direct_session;
 use super::streamed::is_streamed;
 use super::{Sidecar, methods};
 use crate::client::Client;
-use crate::talk::attend;
-use crate::upstream::feed::Listener;
+use crate::talk::{attend, line};
+use crate::upstream::feed::{Ear, Listener};
 use crate::upstream::link::Link;
 use crate::upstream::running::Target;
 use crate::upstream::session::{Ready, Route};
@@ -111,23 +111,17 @@ impl Sidecar {
         let listener: Arc<dyn Listener> = client.clone();
         link.feed().add(Arc::downgrade(&listener));
         if ready.seats.is_none() {
-            for uri in client.subscriptions() {
-                if let Err(error) = methods::hear_of(client, &link, &uri).await {
+            let link = &link;
+            let hear_of = |uri: String| async move {
+                if let Err(error) = methods::hear_of(client, link, &uri).await {
                     tracing::debug!(%error, uri, "the server does not tell of it any more");
                 }
-            }
+            };
+            line::at_once(client.subscriptions(), hear_of).await;
         }
         let messages = client.outbox.attend();
         let left = CancellationToken::new();
-        let (outbox, gone, drain) = (client.outbox.clone(), left.clone(), self.drain.clone());
-        self.drain.spawn("end of a stream", async move {
-            tokio::select! {
-                // The client comes back for another stream, and by that to the process that is there then.
-                () = link.silent() => outbox.detach(),
-                () = gone.cancelled() => {}
-                () = drain.signaled() => {}
-            }
-        });
+        self.end_with(client, Ear::Link(link), left.clone());
         // As long as somebody listens, the process is not ended.
         Ok(Stood::Messages {
             messages,
@@ -135,6 +129,21 @@ impl Sidecar {
             is_seen: false,
             asker: Some(client.clone()),
         })
+    }
+}
+
+impl Sidecar {
+    /// Ends a client's stream when nothing will be heard at `ear` any more, unless the stream has `left` before: the
+    /// client comes back for another stream, and by that to the server as it is then.
+    pub(super) fn end_with(&self, client: &Client, ear: Ear, left: CancellationToken) {
+        let (outbox, drain) = (client.outbox.clone(), self.drain.clone());
+        self.drain.spawn("end of a stream", async move {
+            tokio::select! {
+                () = ear.over() => outbox.detach(),
+                () = left.cancelled() => {}
+                () = drain.signaled() => {}
+            }
+        });
     }
 }
 

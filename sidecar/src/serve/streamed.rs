@@ -25,7 +25,7 @@ use super::{Sidecar, methods};
 use crate::client::{Client, Clients};
 use crate::talk::attend;
 use crate::upstream::Error;
-use crate::upstream::feed::Listener;
+use crate::upstream::feed::{Ear, Listener};
 use crate::upstream::running::Target;
 use crate::upstream::session::Ready;
 
@@ -104,21 +104,23 @@ impl Sidecar {
             let line = methods::line_of(client, ready).await?;
             return attend::attend(client, line, (ready, None), &self.drain).await;
         }
-        let listener: Arc<dyn Listener> = client.clone();
-        match &ready.target {
-            Target::Process(link) if ready.seats.is_none() => {
-                link.feed().add(Arc::downgrade(&listener));
-            }
-            // Its own process has it listen already.
-            Target::Process(_) => {}
+        let ear = match &ready.target {
+            Target::Process(link) if ready.seats.is_none() => Some(Ear::Link(link.clone())),
+            Target::Process(_) => client.process().map(Ear::Link),
             Target::Http(server) => match server.attend(&client.who).await {
                 Ok(attended) => {
-                    attended.feed().add(Arc::downgrade(&listener));
-                    *client.attended.lock() = Some(attended);
+                    *client.attended.lock() = Some(attended.clone());
+                    Some(Ear::Attended(attended))
                 }
-                Err(Error::Invalid(_)) => {}
+                // Without a stream of its own, a session tells of nothing.
+                Err(Error::Invalid(_)) => None,
                 Err(error) => return Err(super::fault(error)),
             },
+        };
+        if let Some(ear) = ear {
+            let listener: Arc<dyn Listener> = client.clone();
+            ear.feed().add(Arc::downgrade(&listener));
+            self.end_with(client, ear, client.ended().clone());
         }
         Ok(())
     }
@@ -136,25 +138,41 @@ impl Drop for Ending {
     }
 }
 
-/// Puts what an answer says into the outbox, message by message.
+/// Puts what an answer says into the outbox, message by message. Where it breaks off, the stream ends with it: who waits
+/// for the rest has to hear that it will not come.
 async fn deliver(client: Arc<Client>, response: Response<ReplyBody>) {
     let is_stream = is_event_stream(response.headers());
-    let mut body = response.into_body();
-    if !is_stream {
-        if let Ok(whole) = body.collect().await {
-            let whole = Message::said(Kind::Response, whole.to_bytes());
-            client.outbox.deliver(whole.seen()).await;
-        }
-        return;
+    let body = response.into_body();
+    let delivered = if is_stream {
+        deliver_events(&client, body).await
+    } else {
+        deliver_whole(&client, body).await
+    };
+    if let Err(why) = delivered {
+        tracing::debug!(why, "an answer for a stream broke off");
+        client.outbox.detach();
     }
+}
+
+async fn deliver_whole(client: &Client, body: ReplyBody) -> Result<(), String> {
+    let whole = body.collect().await.map_err(|error| error.to_string())?;
+    let whole = Message::said(Kind::Response, whole.to_bytes());
+    client.outbox.deliver(whole.seen()).await;
+    Ok(())
+}
+
+async fn deliver_events(client: &Client, mut body: ReplyBody) -> Result<(), String> {
     let mut decoder = Decoder::default();
-    while let Some(Ok(frame)) = body.frame().await {
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| error.to_string())?;
         decoder.push(&frame.into_data().unwrap_or_default());
-        while let Some(Ok(event)) = decoder.next_event() {
+        while let Some(event) = decoder.next_event() {
+            let event = event.map_err(|error| error.to_string())?;
             if !event.data.is_empty() {
                 let said = Message::said(Kind::Request, event.data);
                 client.outbox.deliver(said.seen()).await;
             }
         }
     }
+    Ok(())
 }

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use dataplane::call::Call;
 use dataplane::refusal::Fault;
+use futures_util::{StreamExt, stream};
 use http::{HeaderMap, HeaderValue};
 use mcp::bridge::{Mirror, to_modern};
 use mcp::headers::{MCP_METHOD, MCP_PROTOCOL_VERSION};
 use mcp::method;
 use mcp::revision::{Era, Revision};
 use serde_json::{Map, Value, json};
+use tokio::time::timeout;
 
 use super::Setting;
 use crate::bridge::{Inputs, Translator, Way};
@@ -30,6 +32,18 @@ use crate::upstream::underway::Underway;
 
 /// How long a server may take to take over a level, or a subscription.
 pub const CHORE: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// Chores of one session that a server is given at the same time.
+const AT_ONCE_MAX: usize = 32;
+
+/// Takes over what a session has many of, such as its subscriptions: a few at a time, and all of them within the time of
+/// one chore, as somebody waits. What is not done by then is left.
+pub async fn at_once<F: Future<Output = ()>>(uris: Vec<String>, take_over: impl Fn(String) -> F) {
+    let all = stream::iter(uris).for_each_concurrent(AT_ONCE_MAX, take_over);
+    if timeout(CHORE, all).await.is_err() {
+        tracing::warn!("the server is slow to take over what a session wants to hear of");
+    }
+}
 
 /// Where a call goes.
 #[derive(Debug)]
@@ -95,10 +109,12 @@ impl Line {
                     let params = json!({ "level": level });
                     let _ = line.order(method::LOGGING_SET_LEVEL, &params).await;
                 }
-                for uri in client.subscriptions() {
+                let line = &line;
+                let subscribe = |uri: String| async move {
                     let params = json!({ "uri": uri });
                     let _ = line.order(method::RESOURCES_SUBSCRIBE, &params).await;
-                }
+                };
+                at_once(client.subscriptions(), subscribe).await;
             }
         }
         Ok(line)

@@ -22,7 +22,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::Setting;
-use super::line::Line;
+use super::line::{Line, at_once};
 use crate::bridge::Way;
 use crate::serve::{failed, fault};
 use crate::upstream::Error;
@@ -314,22 +314,23 @@ async fn subscribe(
     if let Some(ear) = &ear {
         let listener: Arc<dyn Listener> = ears.clone();
         ear.feed().add(Arc::downgrade(&listener));
-        let mut told_of = BTreeSet::new();
-        for uri in &granted.uris {
-            let (interest, is_first) = Counted::of(ear.clone(), uri);
+        let taken = Mutex::new((Vec::new(), BTreeSet::new()));
+        let (line, kept) = (&line, &taken);
+        let subscribe = |uri: String| async move {
+            let (interest, is_first) = Counted::of(ear.clone(), &uri);
             let params = json!({ "uri": uri });
-            if is_first
-                && line
-                    .order(method::RESOURCES_SUBSCRIBE, &params)
-                    .await
-                    .is_err()
+            let asked = is_first.then(|| line.order(method::RESOURCES_SUBSCRIBE, &params));
+            if let Some(asked) = asked
+                && asked.await.is_err()
             {
-                continue;
+                return;
             }
-            interests.push(interest);
-            told_of.insert(uri.clone());
-        }
-        granted.uris = told_of;
+            let mut taken = kept.lock();
+            taken.0.push(interest);
+            taken.1.insert(uri);
+        };
+        at_once(granted.uris.into_iter().collect(), subscribe).await;
+        (interests, granted.uris) = taken.into_inner();
     }
     let held = Held {
         ear,

@@ -5,17 +5,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::http::header::{ACCEPT, CONTENT_TYPE};
-use ::http::{HeaderValue, Method};
+use ::http::{HeaderValue, Method, StatusCode};
+use bytes::Bytes;
 use dataplane::deliver::direct;
 use dataplane::deliver::messages::is_event_stream;
 use dataplane::egress::Egress;
 use engine::upstream::Upstream;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use mcp::envelope::{self, Kind, Limits};
+use mcp::error::RpcError;
 use mcp::revision::Era;
 use mcp::sse::{Decoder, Event};
+use model::decision::Reason;
 use model::url::HttpUrl;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -25,6 +30,8 @@ use super::link::Link;
 
 /// Bytes that wait between a stream and its reader.
 const PIPE_BYTES: usize = 64 << 10;
+/// Answers in the server's place that wait for the reader.
+const REFUSED_MAX: usize = 16;
 /// How long a server may take to take a message.
 const POST: Duration = Duration::from_secs(30);
 
@@ -75,8 +82,9 @@ impl Running {
         let mut tasks = JoinSet::new();
         tasks.spawn(writing);
         tasks.spawn(reading);
-        tasks.spawn(hear(stream, far_in));
-        tasks.spawn(tell(egress, endpoint, far_out));
+        let (refuse, refused) = mpsc::channel(REFUSED_MAX);
+        tasks.spawn(hear(stream, refused, far_in));
+        tasks.spawn(tell(egress, endpoint, far_out, refuse));
         Self {
             link,
             _tasks: tasks,
@@ -175,13 +183,21 @@ fn endpoint(at: &HttpUrl, said: &str) -> Result<HttpUrl, String> {
     is_own.then_some(url).ok_or_else(refused)
 }
 
-/// What the server says, one message a line.
-async fn hear(mut stream: Stream, mut to: DuplexStream) {
-    while let Some(event) = stream.next().await {
-        if event.event != "message" {
-            continue;
-        }
-        let mut line: Vec<u8> = event.data.to_vec();
+/// What the server says, one message a line, and in its place the answers to requests that it did not take. Ends with
+/// the stream, or when the server can be told nothing any more.
+async fn hear(mut stream: Stream, mut refused: mpsc::Receiver<Vec<u8>>, mut to: DuplexStream) {
+    loop {
+        let mut line = tokio::select! {
+            event = stream.next() => match event {
+                Some(event) if event.event == "message" => event.data.to_vec(),
+                Some(_) => continue,
+                None => return,
+            },
+            answer = refused.recv() => match answer {
+                Some(answer) => answer,
+                None => return,
+            },
+        };
         // Between its tokens alone: a bare line end in a string is not JSON.
         line.iter_mut()
             .filter(|b| matches!(b, b'\n' | b'\r'))
@@ -193,49 +209,55 @@ async fn hear(mut stream: Stream, mut to: DuplexStream) {
     }
 }
 
-/// What is said to the server, one message after the other.
-async fn tell(egress: Egress, endpoint: Upstream, from: DuplexStream) {
+/// What is said to the server, one message after the other. Nobody waits for the answer to a request that the server
+/// did not take: it is answered here. A server that knows the session no more, or cannot be reached, is told nothing
+/// more; with `refuse` the stream ends, and with that the connection.
+async fn tell(
+    egress: Egress,
+    endpoint: Upstream,
+    from: DuplexStream,
+    refuse: mpsc::Sender<Vec<u8>>,
+) {
     let mut lines = BufReader::new(from).split(b'\n');
     let endpoint = Arc::new(endpoint);
     while let Ok(Some(line)) = lines.next_segment().await {
-        let Ok(mut request) = direct::post(&endpoint, line.into()) else {
+        let line = Bytes::from(line);
+        let Ok(mut request) = direct::post(&endpoint, line.clone()) else {
             return;
         };
         let json = HeaderValue::from_static("application/json");
         request.headers_mut().insert(CONTENT_TYPE, json);
-        match timeout(POST, egress.send(&endpoint.url, request)).await {
-            Ok(Ok(response)) if response.status().is_success() => {}
+        let (why, is_over) = match timeout(POST, egress.send(&endpoint.url, request)).await {
+            Ok(Ok(response)) if response.status().is_success() => continue,
             Ok(Ok(response)) => {
-                tracing::warn!(status = %response.status(), "the server does not take a message");
+                let status = response.status();
+                let why = format!("the server answers a message with HTTP {status}");
+                (why, status == StatusCode::NOT_FOUND)
             }
-            Ok(Err(error)) => tracing::warn!(%error, "the server cannot be told something"),
-            Err(_) => tracing::warn!("the server takes no messages"),
+            Ok(Err(error)) => (format!("the server cannot be told anything: {error}"), true),
+            Err(_) => ("the server takes no messages".to_owned(), false),
+        };
+        tracing::warn!("{why}");
+        if is_over {
+            return;
+        }
+        if let Some(answer) = not_taken(&line, &why)
+            && refuse.send(answer).await.is_err()
+        {
+            return;
         }
     }
+}
+
+/// The answer to a request that the server did not take. `None` for what nobody waits for.
+fn not_taken(message: &[u8], why: &str) -> Option<Vec<u8>> {
+    let envelope = envelope::scan(message, &Limits::REQUEST).ok()?;
+    let id = envelope
+        .raw_id()
+        .filter(|_| envelope.kind == Kind::Request)?;
+    Some(RpcError::unavailable(Reason::Unavailable.as_str(), why).body(Some(id)))
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-    use super::*;
-
-    #[test]
-    fn messages_are_posted_to_the_server_itself_and_nowhere_else() {
-        let at = HttpUrl::parse("http://mcp.example.com:8080/sse?x=1").unwrap();
-        let told = |said: &str| endpoint(&at, said).map(|url| url.to_string());
-        let own = "http://mcp.example.com:8080/messages?id=7";
-        assert_eq!(told("/messages?id=7").unwrap(), own);
-        assert_eq!(told(own).unwrap(), own);
-        for elsewhere in [
-            "http://169.254.169.254/",
-            "https://mcp.example.com:8080/messages",
-            "http://mcp.example.com/messages",
-            "//evil.test/x",
-            "http://mcp.example.com:8080@evil.test/",
-            "messages",
-            "",
-        ] {
-            assert!(told(elsewhere).is_err(), "{elsewhere}");
-        }
-    }
-}
+#[path = "sse_tests.rs"]
+mod tests;
