@@ -17,13 +17,13 @@ const TRACEPARENT: &str = "00-01010101010101010101010101010101-0202020202020202-
 
 fn greeting(revision: Revision) -> Greeting {
     let face = json!({"protocolVersion": revision.as_str(),
+        "supportedVersions": [revision.as_str()],
         "capabilities": {"tools": {"listChanged": true}, "logging": {}},
-        "serverInfo": {"name": "it", "version": "1"}});
-    Greeting {
-        revision,
-        face: face.to_string().into(),
-        server_info: Some(face["serverInfo"].to_string().into()),
-        shown: String::new(),
+        "serverInfo": {"name": "it", "version": "1"}})
+    .to_string();
+    match revision.era() {
+        Era::Legacy => Greeting::of_initialize(face.as_bytes()).unwrap(),
+        Era::Modern => Greeting::of_discover(face.as_bytes()).unwrap(),
     }
 }
 

@@ -147,7 +147,7 @@ async fn begin(call: &Call<'_>, setting: &Setting<'_>) -> Result<Talk, Fault> {
         }
     };
     Ok(Talk {
-        mark: parked::Mark::of(call),
+        mark: parked::Mark::of(call, way == Way::ModernOnLegacy && can_be_asked),
         translator: translator.into_owned(),
         underway,
         line,

@@ -64,18 +64,19 @@ pub(super) struct Mark {
 }
 
 impl Mark {
-    pub(super) fn of(call: &Call<'_>) -> Self {
+    /// `parks`: whether the call may come to wait here; no other is ever looked for by what it says.
+    pub(super) fn of(call: &Call<'_>, parks: bool) -> Self {
         Self {
             user: call.principal.user.clone(),
             client: call.principal.client.as_deref().unwrap_or_default().into(),
-            digest: digest(call),
+            digest: if parks { digest(call) } else { 0 },
             rounds: 0,
             learned: false,
         }
     }
 
     fn is_of(&self, call: &Call<'_>) -> bool {
-        let other = Self::of(call);
+        let other = Self::of(call, true);
         (&self.user, &self.client, self.digest) == (&other.user, &other.client, other.digest)
     }
 }

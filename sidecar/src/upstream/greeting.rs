@@ -80,6 +80,8 @@ pub struct Greeting {
     pub server_info: Option<Bytes>,
     /// Its name and version, for people.
     pub shown: String,
+    /// What `face` declares, read once.
+    capabilities: Arc<Map<String, Value>>,
 }
 
 impl Greeting {
@@ -127,9 +129,9 @@ impl Greeting {
     }
 
     fn new(revision: Revision, face: Map<String, Value>) -> Result<Self, String> {
-        if !face.get("capabilities").is_some_and(Value::is_object) {
+        let Some(Value::Object(capabilities)) = face.get("capabilities").cloned() else {
             return Err("has no capabilities".to_owned());
-        }
+        };
         let info = face.get("serverInfo").filter(|info| info.is_object());
         let part = |key| {
             info.and_then(|info| info.get(key))
@@ -148,6 +150,7 @@ impl Greeting {
             face,
             server_info,
             shown,
+            capabilities: Arc::new(capabilities),
         })
     }
 }
@@ -155,21 +158,14 @@ impl Greeting {
 impl Greeting {
     /// Whether it declared this feature.
     pub fn offers(&self, feature: &str) -> bool {
-        self.capabilities().contains_key(feature)
+        self.capabilities.contains_key(feature)
     }
 
     /// Whether it declared this part of a feature.
     pub fn offers_in(&self, feature: &str, part: &str) -> bool {
-        self.capabilities()
+        self.capabilities
             .get(feature)
             .is_some_and(|feature| feature[part] == true)
-    }
-
-    fn capabilities(&self) -> Map<String, Value> {
-        match object(&self.face).map(|mut face| face.remove("capabilities")) {
-            Ok(Some(Value::Object(capabilities))) => capabilities,
-            _ => Map::new(),
-        }
     }
 }
 
