@@ -8,7 +8,7 @@ use dataplane::auth::statement::Signer;
 use dataplane::call::Call;
 use dataplane::config::live::{Config, Live};
 use dataplane::deliver::federation::Federating;
-use dataplane::deliver::http::{Error as HopError, Upstream as Pool};
+use dataplane::deliver::http::{Error as HopError, Tls, Upstream as Pool};
 use dataplane::deliver::probe::Eras;
 use dataplane::deliver::standing::{self, Standing, Stood};
 use dataplane::deliver::{
@@ -18,7 +18,7 @@ use dataplane::egress::Egress;
 use dataplane::refusal::{Fault, Refused};
 use engine::upstream::Upstream;
 use http::request::Parts;
-use http::{Response, StatusCode};
+use http::{Method, Response, StatusCode};
 use hyper::body::Incoming;
 use mcp::bridge::inputs;
 use mcp::envelope::Kind;
@@ -96,7 +96,10 @@ impl Outbound {
     pub fn new(identity: &Identity) -> Result<Self, tls::Error> {
         Ok(Self {
             signer: Signer::new(&identity.node()?, identity.node_key()?),
-            routes: Routes::new(tls::client_config(identity, &[tls::HTTP1])?),
+            routes: Routes::new(Tls {
+                http1: tls::client_config(identity, &[tls::HTTP1])?,
+                http2: tls::client_config(identity, &[tls::H2])?,
+            }),
         })
     }
 }
@@ -295,7 +298,14 @@ impl Edge {
         let pool = endpoint.and_then(|endpoint| routes.pool(standing.server, endpoint));
         let pool = pool.ok_or_else(away)?;
         let request = outgoing::of_standing(standing, &outbound.signer, put).map_err(|_| away())?;
-        let sent = timeout(STAND, pool.send(request)).await;
+        let asked = async {
+            if *standing.method == Method::GET && put.is_none() {
+                pool.stand(request).await
+            } else {
+                pool.send(request).await
+            }
+        };
+        let sent = timeout(STAND, asked).await;
         let sent = sent.map_err(|_| away())?;
         sent.map_err(|error| {
             tracing::warn!(%error, server = %standing.server, "no sidecar can be reached");
@@ -396,7 +406,14 @@ impl Edge {
             .engine
             .server(call.server.as_str())
             .map_or(GRACE, |server| server.limits.call + GRACE);
-        match timeout(within, pool.send(request)).await {
+        let sent = async {
+            if call.method() == method::SUBSCRIPTIONS_LISTEN {
+                pool.stand(request).await
+            } else {
+                pool.send(request).await
+            }
+        };
+        match timeout(within, sent).await {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error @ HopError::Connect { .. })) => Err(Sent::Nothing(error)),
             Ok(Err(error @ HopError::Broken { .. })) => {

@@ -9,10 +9,9 @@ use std::time::{Duration, Instant};
 use dashmap::DashMap;
 use dataplane::config::endpoints::{Endpoint, Endpoints};
 use dataplane::deliver::federation::member_session;
-use dataplane::deliver::http::Upstream;
+use dataplane::deliver::http::{Tls, Upstream};
 use model::name::ServerName;
 use model::snapshot::Sha256;
-use rustls::ClientConfig;
 use rustls_pki_types::ServerName as TlsName;
 
 /// Pools that are kept. A full map is emptied: pools of sidecars that are gone are dropped with it, and the
@@ -25,7 +24,7 @@ const AVOIDED: Duration = Duration::from_secs(2);
 /// Pools to sidecars, and whose turn it is.
 #[derive(Debug)]
 pub struct Routes {
-    tls: Arc<ClientConfig>,
+    tls: Tls,
     pools: DashMap<(ServerName, Arc<str>), Upstream>,
     turn: AtomicUsize,
     /// Addresses that could not be reached, and when. Emptied with `pools`.
@@ -34,7 +33,7 @@ pub struct Routes {
 
 impl Routes {
     /// Routes over connections that show this edge's certificate.
-    pub fn new(tls: Arc<ClientConfig>) -> Self {
+    pub fn new(tls: Tls) -> Self {
         Self {
             tls,
             pools: DashMap::new(),
@@ -98,7 +97,7 @@ impl Routes {
             self.pools.clear();
             self.down.clear();
         }
-        let pool = Upstream::new(&endpoint.address, name, self.tls.clone());
+        let pool = Upstream::new(&endpoint.address, &name, &self.tls);
         Some(self.pools.entry(key).or_insert(pool).clone())
     }
 }

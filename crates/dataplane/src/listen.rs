@@ -36,6 +36,8 @@ const H2_PING: Duration = Duration::from_secs(30);
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// Streams of one HTTP/2 connection.
 const H2_STREAMS_MAX: u32 = 100;
+/// … of one of our own nodes, all of whose standing streams share it. As many of them may end at once.
+const H2_STREAMS_OF_NODE_MAX: u32 = CONNECTIONS_MAX as u32;
 /// How long a connection over which nothing has come yet waits for its first request when the drain starts: whoever
 /// has just made it is about to send one.
 const FIRST_REQUEST: Duration = Duration::from_secs(1);
@@ -147,7 +149,7 @@ where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let io = TokioIo::new(Stalling::new(io));
-    let leaving = drain.clone();
+    let (leaving, is_node) = (drain.clone(), peer.identity.is_some());
     // Told of each request; remembers one until it is asked.
     let begun = Arc::new(Notify::new());
     let first = begun.clone();
@@ -167,9 +169,15 @@ where
         }
     });
     let outcome = if h2 {
-        let connection = http2::Builder::new(TokioExecutor::new())
+        let mut builder = http2::Builder::new(TokioExecutor::new());
+        let mut streams_max = H2_STREAMS_MAX;
+        if is_node {
+            streams_max = H2_STREAMS_OF_NODE_MAX;
+            builder.max_pending_accept_reset_streams(streams_max as usize);
+        }
+        let connection = builder
             .timer(TokioTimer::new())
-            .max_concurrent_streams(H2_STREAMS_MAX)
+            .max_concurrent_streams(streams_max)
             .max_header_list_size(HEAD_BYTES_MAX as u32)
             .keep_alive_interval(H2_PING)
             .keep_alive_timeout(HEAD)

@@ -147,3 +147,31 @@ fn a_servers_own_stream_is_heard_as_rules_and_filters_leave_it_and_a_session_can
     let over = shared.at(&second).request("tools/list", json!({}));
     over.send().expect_status(404);
 }
+
+#[test]
+fn streams_that_share_a_connection_to_the_sidecar_end_each_by_itself() {
+    let mesh = Mesh::new()
+        .with(&[
+            catalog::fixture("slow", &[]),
+            catalog::allow("all", "engineering", &["*"]),
+        ])
+        .start();
+    let key = mesh.key("ana@example.com", &["engineering"]).text;
+    let url = mesh.url(0, "slow");
+    let of = |session: &Session, method| of_session(session, method, &url, &key);
+    let begin = |_| Session::begin(&url, &key);
+    let sessions: Vec<Session> = (0..60).map(begin).collect();
+    let listen = |session: &Session| of(session, http::Method::GET).open();
+    let mut open: Vec<_> = sessions.iter().map(listen).collect();
+    assert!(open.iter().all(|get| get.status() == 200));
+    // More than a server of HTTP/2 usually lets a client reset at once.
+    let stay = open.split_off(50);
+    drop(open);
+    for (session, get) in sessions[50..].iter().zip(stay) {
+        of(session, http::Method::DELETE).send().expect_status(204);
+        // It ends as a stream does, and does not break off.
+        get.whole();
+    }
+    let again = Session::begin(&url, &key);
+    assert_eq!(listen(&again).status(), 200);
+}

@@ -3,12 +3,12 @@
 //! ```text
 //! listen ─▶ TcpListener ─▶ tls_incoming ─▶ streams for a tonic or hyper server
 //! connect ─▶ TcpStream;   channel ─▶ tonic Channel that connects when first used
-//! Http1 ─▶ connections for a pool of hyper's
+//! Dialer ─▶ connections for a pool of hyper's
 //! ```
 //! It does not know what is spoken over them.
 
 mod channel;
-mod http1;
+mod dialer;
 mod incoming;
 
 use std::io::ErrorKind;
@@ -18,7 +18,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 
 pub use channel::{ClientTls, channel};
-pub use http1::{Http1, Stream};
+pub use dialer::{Dialer, Stream};
 pub use incoming::{TlsIncoming, tls_incoming};
 
 /// Why there is no socket.

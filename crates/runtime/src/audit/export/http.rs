@@ -14,7 +14,7 @@ use prost::Message;
 
 use super::client::{Outcome, partial};
 use super::{Destination, Error};
-use crate::net::Http1;
+use crate::net::Dialer;
 
 /// Most bytes of an answer that are read.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
@@ -24,7 +24,7 @@ const WHY_CHARS_MAX: usize = 300;
 const IDLE: Duration = Duration::from_secs(30);
 
 pub(super) struct Http {
-    client: Client<Http1, Full<Bytes>>,
+    client: Client<Dialer, Full<Bytes>>,
     uri: Uri,
     headers: HeaderMap,
 }
@@ -57,7 +57,7 @@ impl Http {
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE)
             .set_host(false)
-            .build(Http1::new(address, destination.tls.clone()));
+            .build(Dialer::new(address, destination.tls.clone()));
         Ok(Self {
             client,
             uri,

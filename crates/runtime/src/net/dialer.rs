@@ -1,4 +1,4 @@
-//! HTTP/1.1 connections for a pool: to one address, plain or over TLS, whatever the URI says.
+//! Connections for a pool of HTTP clients: to one address, plain or over TLS, whatever the URI says.
 //!
 //! It does not know what is asked over them, nor how many there are: that is the pool's.
 
@@ -26,12 +26,12 @@ const CONNECT: Duration = Duration::from_secs(3);
 
 /// Makes connections to one address.
 #[derive(Clone)]
-pub struct Http1 {
+pub struct Dialer {
     address: Arc<str>,
     tls: Option<ClientTls>,
 }
 
-impl Http1 {
+impl Dialer {
     /// To `address` (`host:port`); plain without `tls`.
     pub fn new(address: &str, tls: Option<ClientTls>) -> Self {
         Self {
@@ -46,13 +46,13 @@ impl Http1 {
     }
 }
 
-impl fmt::Debug for Http1 {
+impl fmt::Debug for Dialer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Http1({})", self.address)
+        write!(f, "Dialer({})", self.address)
     }
 }
 
-impl Service<Uri> for Http1 {
+impl Service<Uri> for Dialer {
     type Response = Stream;
     type Error = io::Error;
     type Future = Pin<Box<dyn Future<Output = io::Result<Stream>> + Send>>;
