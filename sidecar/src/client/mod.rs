@@ -32,7 +32,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::outbox::Outbox;
 use self::questions::Questions;
-use self::tapes::Tapes;
+use self::tapes::{Room, Tapes};
 use crate::upstream::feed::{Interest, Listener};
 use crate::upstream::greeting::Who;
 use crate::upstream::http::Attended;
@@ -97,7 +97,7 @@ pub struct Client {
 }
 
 impl Client {
-    fn new(handle: &str, user: &str, introduction: &Introduction) -> Self {
+    fn new(handle: &str, user: &str, introduction: &Introduction, room: &Room) -> Self {
         let declared = capabilities::read(&introduction.capabilities);
         let text = |bytes: &[u8]| Arc::from(String::from_utf8_lossy(bytes));
         let who = Who {
@@ -116,7 +116,7 @@ impl Client {
             who,
             questions: Questions::default(),
             outbox: Arc::default(),
-            tapes: Tapes::default(),
+            tapes: Tapes::within(room),
             process: Mutex::default(),
             level: Mutex::default(),
             subscriptions: Mutex::default(),
@@ -307,6 +307,8 @@ pub struct Clients {
     all: DashMap<Arc<str>, Arc<Client>>,
     /// How many each user has.
     of_user: DashMap<Arc<str>, usize>,
+    /// For what is kept of their streams.
+    room: Room,
 }
 
 impl Clients {
@@ -324,7 +326,7 @@ impl Clients {
         let entry = self.all.entry(handle.into());
         let client = entry.or_insert_with(|| {
             *self.of_user.entry(user.into()).or_default() += 1;
-            Arc::new(Client::new(handle, user, introduction))
+            Arc::new(Client::new(handle, user, introduction, &self.room))
         });
         let client = client.clone();
         let is_good = &*client.who.user == user && !client.ended.is_cancelled();
@@ -342,7 +344,7 @@ impl Clients {
         let known = self.begin(handle, user, introduction)?;
         let client = Arc::new(Client {
             outbox: known.outbox.clone(),
-            ..Client::new(handle, user, introduction)
+            ..Client::new(handle, user, introduction, &self.room)
         });
         self.all.insert(handle.into(), client.clone());
         known.leave();

@@ -2,11 +2,13 @@
 //! the stream is here (2025-11-25, basic/transports, "Resumability and Redelivery").
 //!
 //! The id of an event is `{stream}-{count}`. Bounded: of each stream the newest messages are kept, of a client the newest
-//! streams, and a stream that has ended only for a while.
+//! streams, a stream that has ended only for a while, and of all clients together so many bytes. Where one of these is
+//! reached, a stream is lost for those who come back for it, and nothing else is.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use dataplane::deliver::{Message, Tape};
@@ -24,14 +26,51 @@ const MESSAGES_MAX: usize = 128;
 const BYTES_MAX: usize = 64 << 10;
 /// Bytes of all streams of one client.
 const CLIENT_BYTES_MAX: usize = 1 << 20;
+/// Bytes of all clients together.
+const ALL_BYTES_MAX: usize = 256 << 20;
 /// How long a stream is kept that has ended.
 const KEPT: Duration = Duration::from_secs(120);
 /// Messages that a client which has come back may be behind.
 const BEHIND_MAX: usize = 16;
 
+/// Room for what is kept of all clients.
+#[derive(Debug, Clone, Default)]
+pub struct Room(Arc<AtomicUsize>);
+
+impl Room {
+    /// Keeps a message, where there is room for it.
+    fn keep(&self, message: &Message) -> Option<Kept> {
+        let bytes = message.body.len();
+        let taken = self.0.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        // Given back by its drop, also where it was too much.
+        let kept = Kept {
+            message: message.clone(),
+            room: self.clone(),
+        };
+        (taken <= ALL_BYTES_MAX).then_some(kept)
+    }
+}
+
+/// A message that takes room.
+#[derive(Debug)]
+struct Kept {
+    message: Message,
+    room: Room,
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        let bytes = self.message.body.len();
+        self.room.0.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
 /// All streams of one client that are kept. Locked for a look-up.
 #[derive(Debug, Default)]
-pub struct Tapes(Mutex<Inner>);
+pub struct Tapes {
+    room: Room,
+    kept: Mutex<Inner>,
+}
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -45,6 +84,7 @@ pub struct Reel {
     name: u64,
     primes: bool,
     drain: Drain,
+    room: Room,
     state: Mutex<State>,
     /// Written with each change.
     changed: watch::Sender<u64>,
@@ -52,7 +92,7 @@ pub struct Reel {
 
 #[derive(Debug, Default)]
 struct State {
-    kept: VecDeque<(u64, Message)>,
+    kept: VecDeque<(u64, Kept)>,
     bytes: usize,
     count: u64,
     /// Up to here nothing is kept any more.
@@ -63,14 +103,23 @@ struct State {
 }
 
 impl Tapes {
+    /// Of a client that shares `room` with others.
+    pub fn within(room: &Room) -> Self {
+        Self {
+            room: room.clone(),
+            kept: Mutex::default(),
+        }
+    }
+
     /// Keeps another stream, of a client that speaks `revision`.
     pub fn begin(&self, revision: Revision, drain: &Drain) -> Arc<Reel> {
-        let mut inner = self.0.lock();
+        let mut inner = self.kept.lock();
         inner.next += 1;
         let reel = Arc::new(Reel {
             name: inner.next,
             primes: revision >= Revision::V2025_11_25,
             drain: drain.clone(),
+            room: self.room.clone(),
             state: Mutex::default(),
             changed: watch::Sender::new(0),
         });
@@ -89,7 +138,7 @@ impl Tapes {
         let (name, count) = event.split_once('-')?;
         let (name, count) = (name.parse::<u64>().ok()?, count.parse::<u64>().ok()?);
         let reel = {
-            let inner = self.0.lock();
+            let inner = self.kept.lock();
             inner.reels.iter().find(|reel| reel.name == name)?.clone()
         };
         let reader = {
@@ -109,12 +158,12 @@ impl Tapes {
 
     /// Forgets what is too old or too much.
     pub fn sweep(&self) {
-        self.0.lock().tidy();
+        self.kept.lock().tidy();
     }
 
     /// Forgets all.
     pub fn clear(&self) {
-        self.0.lock().reels.clear();
+        self.kept.lock().reels.clear();
     }
 }
 
@@ -143,7 +192,8 @@ impl Reel {
                 if state.reader != reader || count < state.lost {
                     return;
                 }
-                let next = state.kept.iter().find(|(at, _)| *at > count).cloned();
+                let next = state.kept.iter().find(|(at, _)| *at > count);
+                let next = next.map(|(at, kept)| (*at, kept.message.clone()));
                 (next, state.ended.is_some())
             };
             if let Some((at, message)) = next {
@@ -185,10 +235,11 @@ impl Tape for Reel {
             let mut state = self.state.lock();
             state.count += 1;
             let at = state.count;
-            let is_kept = message.body.len() <= CLIENT_BYTES_MAX;
-            if is_kept {
+            let is_small = message.body.len() <= CLIENT_BYTES_MAX;
+            let kept = is_small.then(|| self.room.keep(message)).flatten();
+            if let Some(kept) = kept {
                 state.bytes += message.body.len();
-                state.kept.push_back((at, message.clone()));
+                state.kept.push_back((at, kept));
             } else {
                 // Nobody is to believe that it was never said.
                 state.kept.clear();
@@ -198,7 +249,7 @@ impl Tape for Reel {
                 && (state.kept.len() > MESSAGES_MAX || state.bytes > BYTES_MAX)
             {
                 if let Some((at, lost)) = state.kept.pop_front() {
-                    state.bytes -= lost.body.len();
+                    state.bytes -= lost.message.body.len();
                     state.lost = at;
                 }
             }
@@ -278,6 +329,34 @@ mod tests {
             tapes.begin(Revision::V2025_06_18, &drain);
         }
         assert!(tapes.after("1-0").is_none());
-        assert_eq!(tapes.0.lock().reels.len(), STREAMS_MAX);
+        assert_eq!(tapes.kept.lock().reels.len(), STREAMS_MAX);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_kept_of_all_is_bounded_and_room_is_given_back() {
+        let room = Room::default();
+        let drain = Drain::new();
+        let large = say(&"x".repeat(CLIENT_BYTES_MAX));
+        let clients: Vec<Tapes> = (0..=256).map(|_| Tapes::within(&room)).collect();
+        let reels: Vec<_> = clients
+            .iter()
+            .map(|tapes| tapes.begin(Revision::LATEST_LEGACY, &drain))
+            .collect();
+        for reel in &reels {
+            reel.keep(&large);
+        }
+        assert_eq!(room.0.load(Ordering::Relaxed), ALL_BYTES_MAX);
+        assert!(clients[255].after("1-0").is_some());
+        assert!(
+            clients[256].after("1-0").is_none(),
+            "there was no room for it"
+        );
+        drop((clients, reels));
+        let given_back = async {
+            while room.0.load(Ordering::Relaxed) > 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(KEPT, given_back).await.unwrap();
     }
 }
