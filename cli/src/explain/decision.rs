@@ -2,8 +2,10 @@
 
 use engine::Engine;
 use engine::action::Action;
+use engine::filter::{Compiled, Finding, Seen};
 use mcp::method;
-use model::filter::Direction;
+use model::decision::Reason;
+use model::filter::{Direction, OnError};
 use model::name::ServerName;
 use model::principal::Principal;
 use model::snapshot::{ResourceKey, Snapshot};
@@ -127,7 +129,7 @@ impl Question {
             Some(&self.tool),
             Direction::Request,
         );
-        let message = message.to_string();
+        let mut message = message.to_string().into_bytes();
         answer.asked = Asked::Passed;
         for filter in selection.filters() {
             if filter.hook().is_some() {
@@ -135,14 +137,22 @@ impl Question {
                 answer.asked = Asked::Partly;
                 continue;
             }
-            let Some(reason) = filter.look(message.as_bytes()) else {
-                continue;
+            let seen = Seen::new(&message, Direction::Request).of(method::TOOLS_CALL, &self.tool);
+            let refused = match filter.look(&seen) {
+                Finding::Refuses(says) => (Reason::Filter, says),
+                Finding::Fails(says) if filter.on_error() == OnError::Deny => {
+                    (Reason::FilterError, says)
+                }
+                Finding::Changes {
+                    message: changed, ..
+                } => {
+                    // The next filter sees what this one has made of it.
+                    message = changed;
+                    continue;
+                }
+                Finding::Nothing | Finding::Fails(_) => continue,
             };
-            answer.asked = Asked::Refused;
-            answer.decision = "deny";
-            answer.reason = Some(model::decision::Reason::Filter.as_str());
-            answer.filter = Some(filter.name().to_string());
-            answer.filter_says = Some(reason);
+            answer.refused(filter, refused);
             return;
         }
     }
@@ -189,6 +199,15 @@ struct Rule {
 }
 
 impl Answer {
+    /// A filter refuses what the rules let go on.
+    fn refused(&mut self, by: &Compiled, (reason, says): (Reason, String)) {
+        self.asked = Asked::Refused;
+        self.decision = "deny";
+        self.reason = Some(reason.as_str());
+        self.filter = Some(by.name().to_string());
+        self.filter_says = Some(says);
+    }
+
     /// `rules.yaml:12`.
     fn place(&self, sources: &Sources) -> Option<String> {
         let key = match (&self.filter, &self.rule) {

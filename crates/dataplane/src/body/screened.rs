@@ -88,10 +88,8 @@ impl Screened {
             let id = self.id.clone();
             return Check::Later(Box::pin(async move { show(&screen, &id, message).await }));
         }
-        Check::Done(Box::new(match screen.look(&message.body) {
-            Ok(()) => Checked::as_it_is(message),
-            Err(rejected) => in_place_of(&message, rejected, &self.id),
-        }))
+        let shown = screen.look(message.body.clone());
+        Check::Done(Box::new(left(message, shown, &self.id)))
     }
 
     /// Looks at one message, however long that takes.
@@ -104,7 +102,13 @@ impl Screened {
 }
 
 async fn show(screen: &Screen, id: &[u8], message: Message) -> Checked {
-    match screen.show(message.body.clone()).await {
+    let shown = screen.show(message.body.clone()).await;
+    left(message, shown, id)
+}
+
+/// What filters leave of a message.
+fn left(message: Message, shown: Result<Passed, Rejected>, id: &[u8]) -> Checked {
+    match shown {
         Ok(Passed { changed: false, .. }) => Checked::as_it_is(message),
         Ok(Passed { message: body, .. }) => changed(message, body),
         Err(rejected) => in_place_of(&message, rejected, id),

@@ -24,7 +24,7 @@ use crate::config::live::{Config, Live};
 use crate::deliver::standing::{LAST_EVENT_ID, Standing, Stood, not_offered};
 use crate::deliver::{Admitted, Asker, Connection, Hop, Message, Session};
 use crate::refusal::Refused;
-use crate::stage::filter::{Rejected, Screen};
+use crate::stage::filter::{Passed, Rejected, Screen};
 use crate::stage::list;
 use crate::stage::webhook::Webhooks;
 
@@ -294,30 +294,32 @@ impl<H: Hop> Listener<H> {
 
 /// What filters leave of a message. Where a question does not go, `asker` is told.
 fn shown(screen: Option<Screen>, message: Message, asker: Option<Arc<dyn Asker>>) -> Verdict {
-    let refused = |message: &Message, rejected: &Rejected| {
-        if let (Some(refusal), Some(asker)) = (refusal(message, rejected), &asker) {
-            asker.refused(refusal);
-        }
-    };
     match screen {
         None => Verdict::Pass(message.body),
         Some(screen) if screen.calls_out() => Verdict::Ask(Box::pin(async move {
-            match screen.show(message.body.clone()).await {
-                Ok(passed) => Some(passed.message),
-                Err(rejected) => {
-                    if let (Some(refusal), Some(asker)) = (refusal(&message, &rejected), asker) {
-                        asker.refused(refusal);
-                    }
-                    None
-                }
-            }
+            let shown = screen.show(message.body.clone()).await;
+            left(shown, &message, asker.as_deref())
         })),
-        Some(screen) => match screen.look(&message.body) {
-            Ok(()) => Verdict::Pass(message.body),
-            Err(rejected) => {
-                refused(&message, &rejected);
-                Verdict::Drop
+        Some(screen) => {
+            let shown = screen.look(message.body.clone());
+            left(shown, &message, asker.as_deref()).map_or(Verdict::Drop, Verdict::Pass)
+        }
+    }
+}
+
+/// What goes on of a message that filters have seen; where a question does not, `asker` is told.
+fn left(
+    shown: Result<Passed, Rejected>,
+    message: &Message,
+    asker: Option<&dyn Asker>,
+) -> Option<Bytes> {
+    match shown {
+        Ok(passed) => Some(passed.message),
+        Err(rejected) => {
+            if let (Some(refusal), Some(asker)) = (refusal(message, &rejected), asker) {
+                asker.refused(refusal);
             }
-        },
+            None
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use engine::filter::{Compiled, Selection};
+use engine::filter::{Compiled, Finding, Seen, Selection};
 use mcp::envelope::{self, Kind, Limits};
 use mcp::error::{RefusedBy, RpcError};
 use model::decision::{Decision, Reason};
@@ -56,6 +56,24 @@ pub struct Passed {
     pub message: Bytes,
     /// Whether a filter changed it.
     pub changed: bool,
+}
+
+impl Passed {
+    fn as_it_is(message: Bytes) -> Self {
+        Self {
+            message,
+            changed: false,
+        }
+    }
+
+    fn take(&mut self, changed: Option<Bytes>) {
+        if let Some(message) = changed {
+            *self = Self {
+                message,
+                changed: true,
+            };
+        }
+    }
 }
 
 /// The filters that see what a server asks its client in mid-call: each question by its own method.
@@ -194,16 +212,17 @@ impl Screen {
         self.selection.calls_out()
     }
 
-    /// Shows one message, already known to be valid JSON, to filters that look by themselves.
+    /// Shows one message, already known to be valid JSON, to filters that look by themselves, one after the other: each
+    /// sees what the one before it has made of it.
     ///
     /// # Errors
-    /// One of them refuses it.
-    pub fn look(&self, message: &[u8]) -> Result<(), Rejected> {
-        let refused = |filter: &&Arc<Compiled>| filter.look(message).is_some();
-        match self.selection.filters().find(refused) {
-            Some(filter) => Err(rejected(filter.name(), Reason::Filter)),
-            None => Ok(()),
+    /// One of them refuses it, or fails and is to refuse then.
+    pub fn look(&self, message: Bytes) -> Result<Passed, Rejected> {
+        let mut passed = Passed::as_it_is(message);
+        for filter in self.selection.filters() {
+            passed.take(self.look_with(filter, &passed.message)?);
         }
+        Ok(passed)
     }
 
     /// Shows one message, already known to be valid JSON, to all filters, one after the other: each sees what the one
@@ -213,22 +232,32 @@ impl Screen {
     /// One of them refuses it, or fails and is to refuse then.
     pub async fn show(&self, message: Bytes) -> Result<Passed, Rejected> {
         let deadline = Instant::now() + SUM_MAX;
-        let mut passed = Passed {
-            message,
-            changed: false,
-        };
+        let mut passed = Passed::as_it_is(message);
         for filter in self.selection.filters() {
-            if filter.look(&passed.message).is_some() {
-                return Err(rejected(filter.name(), Reason::Filter));
-            }
-            if let Some(changed) = self.ask(filter, &passed.message, deadline).await? {
-                passed = Passed {
-                    message: changed,
-                    changed: true,
-                };
-            }
+            passed.take(self.look_with(filter, &passed.message)?);
+            passed.take(self.ask(filter, &passed.message, deadline).await?);
         }
         Ok(passed)
+    }
+
+    /// What a filter that looks by itself makes of the message.
+    fn look_with(&self, filter: &Compiled, message: &Bytes) -> Result<Option<Bytes>, Rejected> {
+        let seen = Seen::new(message, self.way).of(&self.about.method, &self.about.name);
+        match filter.look(&seen) {
+            Finding::Nothing => Ok(None),
+            Finding::Refuses(why) => {
+                tracing::debug!(filter = %filter.name(), why, "a filter refuses a message");
+                Err(rejected(filter.name(), Reason::Filter))
+            }
+            Finding::Changes {
+                message: changed,
+                why,
+            } => {
+                tracing::debug!(filter = %filter.name(), why, "a filter changes a message");
+                change(filter, message, changed.into())
+            }
+            Finding::Fails(why) => failed(filter, &why),
+        }
     }
 
     /// Asks a filter's receiver, where it has one; gives what it has made of the message.
@@ -255,24 +284,34 @@ impl Screen {
                 tracing::debug!(filter = %filter.name(), why, "a receiver refuses a message");
                 return Err(rejected(filter.name(), Reason::Filter));
             }
-            Ok(Verdict::Change(_)) if !filter.may_change() => {
-                "it changes the message, which it may not".to_owned()
-            }
-            Ok(Verdict::Change(changed)) => match check_change(message, &changed) {
-                Ok(()) => return Ok(Some(changed)),
-                Err(why) => why.to_owned(),
-            },
+            Ok(Verdict::Change(changed)) => return change(filter, message, changed),
             Err(error) => error.to_string(),
         };
-        match filter.on_error() {
-            OnError::Deny => {
-                tracing::warn!(filter = %filter.name(), why, "a filter failed: the message is refused");
-                Err(rejected(filter.name(), Reason::FilterError))
-            }
-            OnError::Allow => {
-                tracing::warn!(filter = %filter.name(), why, "a filter failed: the message goes on");
-                Ok(None)
-            }
+        failed(filter, &why)
+    }
+}
+
+/// What a filter makes of a message goes on where the filter may change messages and it is still the same message.
+fn change(filter: &Compiled, message: &Bytes, changed: Bytes) -> Result<Option<Bytes>, Rejected> {
+    if !filter.may_change() {
+        return failed(filter, "it changes the message, which it may not");
+    }
+    match check_change(message, &changed) {
+        Ok(()) => Ok(Some(changed)),
+        Err(why) => failed(filter, why),
+    }
+}
+
+/// What becomes of a message where a filter fails.
+fn failed(filter: &Compiled, why: &str) -> Result<Option<Bytes>, Rejected> {
+    match filter.on_error() {
+        OnError::Deny => {
+            tracing::warn!(filter = %filter.name(), why, "a filter failed: the message is refused");
+            Err(rejected(filter.name(), Reason::FilterError))
+        }
+        OnError::Allow => {
+            tracing::warn!(filter = %filter.name(), why, "a filter failed: the message goes on");
+            Ok(None)
         }
     }
 }

@@ -7,6 +7,8 @@ use std::borrow::Cow;
 
 use aho_corasick::{AhoCorasick, AhoCorasickBuilder, MatchKind};
 
+use super::{Finding, Seen};
+
 /// Bytes of all words of one filter together.
 const WORDS_BYTES_MAX: usize = 256 * 1024;
 
@@ -58,8 +60,15 @@ impl Keywords {
         })
     }
 
+    pub(super) fn look(&self, seen: &Seen<'_>) -> Finding {
+        match self.find(seen.message) {
+            Some(word) => Finding::Refuses(format!("holds {word:?}")),
+            None => Finding::Nothing,
+        }
+    }
+
     /// The first word that stands in a string of `message`, as it was configured.
-    pub(super) fn find(&self, message: &[u8]) -> Option<&str> {
+    fn find(&self, message: &[u8]) -> Option<&str> {
         if self.is_surely_absent(message) {
             return None;
         }

@@ -77,8 +77,10 @@ fn check(words: &[&str], fold: bool, message: &str) -> Option<String> {
 /// The first filter that refuses, and why.
 fn first(selection: &Selection, message: &str) -> Option<(String, String)> {
     selection.filters().find_map(|filter| {
-        let reason = filter.look(message.as_bytes())?;
-        Some((filter.name().to_string(), reason))
+        match filter.look(&Seen::new(message.as_bytes(), Direction::Request)) {
+            Finding::Refuses(reason) => Some((filter.name().to_string(), reason)),
+            _ => None,
+        }
     })
 }
 
