@@ -236,7 +236,7 @@ pub async fn run(
         body_bytes_max: settings.body_bytes_max,
         budget,
         meter: Meter::new(&metrics),
-        webhooks: Webhooks::new(egress, &metrics),
+        webhooks: Webhooks::new(egress, &metrics, &drain),
         drain: drain.clone(),
         pages: pages::page,
     });

@@ -192,7 +192,7 @@ pub async fn run(
     let stop = CancellationToken::new();
     let wanted = follow(&live, &server, external, &drain);
     let start = start_settings(&settings, launcher, &log)?;
-    let webhooks = Webhooks::new(start.egress.clone(), &metrics);
+    let webhooks = Webhooks::new(start.egress.clone(), &metrics, &drain);
     let (supervisor, upstream, statuses) = Supervisor::new(start, wanted, stop.clone());
     upstream.show(&metrics);
     let who = (server.clone(), name.clone());

@@ -95,13 +95,21 @@ fn target(call: &Call) -> String {
     }
 }
 
-/// What decided: the rule; or, where a filter refused, the last filter that ran; or the reason.
+/// What decided: the rule; or, where a filter refused, that filter; or the reason.
 fn because(call: &Call) -> String {
-    match (call.reason.as_str(), call.filters.last()) {
+    match (call.reason.as_str(), refusing(call)) {
         ("filter" | "filter_error", Some(filter)) => format!("filter:{filter}"),
         ("" | "rule", _) => call.rule.clone(),
         (reason, _) => reason.to_owned(),
     }
+}
+
+/// The filter that refused a call: the one that says so, else the last that ran.
+fn refusing(call: &Call) -> Option<&str> {
+    let says = |finding: &String| finding.ends_with(": deny") || finding.ends_with(": error deny");
+    let says = call.findings.iter().rev().find(|finding| says(finding));
+    let named = says.and_then(|finding| finding.split(':').next());
+    named.or_else(|| call.filters.last().map(String::as_str))
 }
 
 const fn milliseconds(ns: u64) -> u64 {
@@ -131,6 +139,11 @@ pub(crate) struct View<'a> {
     trace_id: &'a str,
     request_id: &'a str,
     hash: &'a str,
+    findings: &'a [String],
+    request_sha256: Option<&'a str>,
+    request_changed_sha256: Option<&'a str>,
+    response_sha256: Option<&'a str>,
+    response_changed_sha256: Option<&'a str>,
 }
 
 impl<'a> View<'a> {
@@ -157,6 +170,11 @@ impl<'a> View<'a> {
             trace_id: &call.trace_id,
             request_id: &call.request_id,
             hash: &call.hash,
+            findings: &call.findings,
+            request_sha256: some(&call.request_sha256),
+            request_changed_sha256: some(&call.request_changed_sha256),
+            response_sha256: some(&call.response_sha256),
+            response_changed_sha256: some(&call.response_changed_sha256),
         }
     }
 }
@@ -199,6 +217,11 @@ mod tests {
             because(&call("filter", "engineers", &["a", "no-hacking"])),
             "filter:no-hacking"
         );
+        let mut of_several = call("filter", "engineers", &["a", "no-hacking"]);
+        of_several.findings = ["b: observed deny", "a: deny", "b: deny question"]
+            .map(str::to_owned)
+            .to_vec();
+        assert_eq!(because(&of_several), "filter:a");
         assert_eq!(
             because(&call("unavailable", "engineers", &[])),
             "unavailable"
@@ -210,7 +233,8 @@ mod tests {
         let text =
             serde_json::to_string(&View::of(&call("", "engineers", &[]))).unwrap_or_default();
         let names = "call_id time seq node user groups client server method name decision reason rule filters \
-                     revision duration_ms upstream_ms trace_id request_id hash";
+                     revision duration_ms upstream_ms trace_id request_id hash findings request_sha256 \
+                     request_changed_sha256 response_sha256 response_changed_sha256";
         let mut at = 0;
         for name in names.split_whitespace() {
             let found = text[at..].find(&format!("\"{name}\":"));

@@ -131,7 +131,8 @@ impl Question {
         );
         let mut message = message.to_string().into_bytes();
         answer.asked = Asked::Passed;
-        for filter in selection.filters() {
+        // Who only looks decides nothing.
+        for filter in selection.filters().filter(|f| !f.is_observer()) {
             if filter.hook().is_some() {
                 // Receivers hear of calls, not of questions.
                 answer.asked = Asked::Partly;

@@ -5,7 +5,7 @@
 
 use model::decision::Decision;
 use model::record::{CallId, Hop};
-use proto::v1::{AuditRecord, Call};
+use proto::v1::{AuditPhase, AuditRecord, Call};
 
 /// A hop's record and its hash.
 #[derive(Debug, Clone)]
@@ -24,11 +24,12 @@ pub(super) struct Joined {
 
 /// Joins all records of one call. `None` if there are none.
 pub(super) fn join(mut hops: Vec<HopRecord>) -> Option<Joined> {
-    // The edge's first; among equals the earlier; one order, whichever came first.
+    // The edge's first, and notes last; among equals the earlier; one order, whichever came first.
     hops.sort_by(|a, b| {
         let key = |hop: &HopRecord| {
             let record = &hop.record;
             (
+                is_note(record),
                 !is_edge(record),
                 record.time_unix_ns,
                 record.node.clone(),
@@ -59,11 +60,17 @@ fn is_edge(record: &AuditRecord) -> bool {
     record.hop == Hop::Edge.as_str()
 }
 
+/// Whether it only adds to what another record says.
+fn is_note(record: &AuditRecord) -> bool {
+    record.phase() == AuditPhase::Note
+}
+
 /// The row that stands on one record.
 fn row(hop: HopRecord) -> Call {
     let HopRecord { record, hash } = hop;
     // What the edge did not hand on has no other hop.
-    let complete = is_edge(&record) && (record.upstream_ns == 0 || record.direct);
+    let complete =
+        is_edge(&record) && !is_note(&record) && (record.upstream_ns == 0 || record.direct);
     Call {
         call_id: call_id_text(&record.call_id),
         time_unix_ns: record.time_unix_ns,
@@ -90,6 +97,11 @@ fn row(hop: HopRecord) -> Call {
         mcp_revision: record.mcp_revision,
         hop: record.hop,
         complete,
+        findings: record.findings,
+        request_sha256: hex::encode(record.request_sha256),
+        request_changed_sha256: hex::encode(record.request_changed_sha256),
+        response_sha256: hex::encode(record.response_sha256),
+        response_changed_sha256: hex::encode(record.response_changed_sha256),
     }
 }
 
@@ -108,11 +120,19 @@ fn complete(call: &mut Call, behind: Call) {
         fill(&mut call.reason, behind.reason);
         fill(&mut call.rule, behind.rule);
     }
-    for filter in behind.filters {
-        if !call.filters.contains(&filter) {
-            call.filters.push(filter);
-        }
-    }
+    add(&mut call.filters, behind.filters);
+    add(&mut call.findings, behind.findings);
+    // Messages are changed at one hop only.
+    fill(&mut call.request_sha256, behind.request_sha256);
+    fill(
+        &mut call.request_changed_sha256,
+        behind.request_changed_sha256,
+    );
+    fill(&mut call.response_sha256, behind.response_sha256);
+    fill(
+        &mut call.response_changed_sha256,
+        behind.response_changed_sha256,
+    );
     if behind.upstream_ns > 0 {
         call.upstream_ns = behind.upstream_ns;
     }
@@ -120,6 +140,14 @@ fn complete(call: &mut Call, behind: Call) {
         call.error_code = behind.error_code;
     }
     call.tool_error |= behind.tool_error;
+}
+
+fn add(ours: &mut Vec<String>, theirs: Vec<String>) {
+    for text in theirs {
+        if !ours.contains(&text) {
+            ours.push(text);
+        }
+    }
 }
 
 fn fill(ours: &mut String, theirs: String) {
@@ -169,6 +197,31 @@ mod tests {
                 "a rule that allowed is not the reason of a refusal"
             );
         }
+    }
+
+    #[test]
+    fn a_note_adds_what_was_found_and_is_no_hop_of_its_own() {
+        let (mut front, mut behind) = (edge(1), sidecar(1));
+        front.upstream_ns = 5;
+        behind.findings = vec!["one: deny notification".to_owned()];
+        behind.response_sha256 = vec![1; 32];
+        let mut note = sidecar(1);
+        (note.phase, note.seq, note.time_unix_ns) = (AuditPhase::Note.into(), 9, 0);
+        note.findings = vec!["two: observed deny".to_owned()];
+        let call = join([note.clone(), behind, front.clone()].map(hop).to_vec());
+        let call = call.unwrap().call;
+        assert_eq!(call.node, "edge-1");
+        assert_eq!(
+            call.findings,
+            ["one: deny notification", "two: observed deny"]
+        );
+        assert_eq!(call.response_sha256, "01".repeat(32));
+        note.hop = "edge".to_owned();
+        let alone = join(vec![hop(note.clone())]).unwrap();
+        assert!(!alone.complete, "its call's own record is still to come");
+        let both = join([note, front].map(hop).to_vec()).unwrap();
+        assert!(!both.complete, "the sidecar's is still to come");
+        assert_eq!(both.call.upstream_ns, 5);
     }
 
     #[test]

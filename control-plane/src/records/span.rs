@@ -7,6 +7,7 @@ use model::record::{CallId, Hop};
 use opentelemetry_proto::tonic::common::v1::AnyValue;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::trace::v1::Span;
+use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use proto::v1::{AuditPhase, AuditRecord};
 use runtime::audit::attribute;
 
@@ -34,7 +35,7 @@ pub(super) fn read(span: Span) -> Option<Result<HopRecord, Fault>> {
 fn record(seq: u64, span: Span) -> Result<HopRecord, Fault> {
     let mut record = AuditRecord {
         seq,
-        phase: AuditPhase::Close.into(),
+        phase: phase(span.kind).into(),
         time_unix_ns: span.start_time_unix_nano.cast_signed(),
         duration_ns: span
             .end_time_unix_nano
@@ -71,6 +72,15 @@ fn record(seq: u64, span: Span) -> Result<HopRecord, Fault> {
     Ok(HopRecord { record, hash })
 }
 
+/// A call's own span is a server's; what was found out about it later is inside of that.
+fn phase(kind: i32) -> AuditPhase {
+    if kind == SpanKind::Internal as i32 {
+        AuditPhase::Note
+    } else {
+        AuditPhase::Close
+    }
+}
+
 /// Takes one attribute over; those of other owners are passed over.
 fn set(
     record: &mut AuditRecord,
@@ -83,7 +93,7 @@ fn set(
             let id = CallId::parse(&text(value)).ok_or(attribute::CALL_ID)?;
             record.call_id = id.0.to_vec();
         }
-        attribute::HASH => *hash = hex::decode(text(value)).map_err(|_| attribute::HASH)?,
+        attribute::HASH => *hash = bytes(value, attribute::HASH)?,
         attribute::NODE => record.node = text(value),
         attribute::HOP => record.hop = text(value),
         attribute::SERVER => record.server = text(value),
@@ -96,6 +106,19 @@ fn set(
         attribute::REASON => record.reason = text(value),
         attribute::RULE => record.rule = text(value),
         attribute::FILTERS => record.filters = texts(value),
+        attribute::FINDINGS => record.findings = texts(value),
+        attribute::REQUEST_SHA256 => {
+            record.request_sha256 = bytes(value, attribute::REQUEST_SHA256)?;
+        }
+        attribute::REQUEST_CHANGED_SHA256 => {
+            record.request_changed_sha256 = bytes(value, attribute::REQUEST_CHANGED_SHA256)?;
+        }
+        attribute::RESPONSE_SHA256 => {
+            record.response_sha256 = bytes(value, attribute::RESPONSE_SHA256)?;
+        }
+        attribute::RESPONSE_CHANGED_SHA256 => {
+            record.response_changed_sha256 = bytes(value, attribute::RESPONSE_CHANGED_SHA256)?;
+        }
         attribute::REVISION => {
             record.revision = number(value, attribute::REVISION)?.cast_unsigned()
         }
@@ -122,6 +145,10 @@ fn text(value: Option<AnyValue>) -> String {
         Some(Value::StringValue(text)) => text,
         _ => String::new(),
     }
+}
+
+fn bytes(value: Option<AnyValue>, attribute: &'static str) -> Result<Vec<u8>, &'static str> {
+    hex::decode(text(value)).map_err(|_| attribute)
 }
 
 fn texts(value: Option<AnyValue>) -> Vec<String> {

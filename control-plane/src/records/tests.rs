@@ -276,6 +276,12 @@ fn call(n: u64) -> Record {
         http_status: 200,
         client_address: "127.0.0.1".into(),
         direct: false,
+        findings: vec!["look: observed deny".into()],
+        request_change: Some(model::record::Change {
+            before: [4; 32],
+            after: [5; 32],
+        }),
+        response_change: None,
     }
 }
 
@@ -334,6 +340,11 @@ async fn what_a_node_logs_is_listed_and_told_as_it_was_logged() {
             mcp_revision: "2025-11-25".to_owned(),
             hop: "edge".to_owned(),
             complete: true,
+            findings: vec!["look: observed deny".to_owned()],
+            request_sha256: "04".repeat(32),
+            request_changed_sha256: "05".repeat(32),
+            response_sha256: String::new(),
+            response_changed_sha256: String::new(),
         }
     );
     assert!(exporting.finish(DEADLINE).await && serving.finish(DEADLINE).await);

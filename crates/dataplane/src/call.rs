@@ -49,8 +49,8 @@ pub struct Call<'a> {
     pub headers: &'a HeaderMap,
     /// The client application, for display only.
     pub client: &'a str,
-    /// Whether a filter has changed the message: headers that mirror it say what it was.
-    pub changed: bool,
+    /// The message as it came, where a filter has changed it: headers that mirror it say what it was.
+    pub came: Option<&'a Bytes>,
     /// The task that it is about, where its id was sealed for the caller.
     pub task: Option<&'a Task>,
 }
@@ -158,6 +158,15 @@ fn push_hex(out: &mut String, bytes: &[u8]) {
     for byte in bytes {
         out.push(char::from(DIGITS[usize::from(byte >> 4)]));
         out.push(char::from(DIGITS[usize::from(byte & 15)]));
+    }
+}
+
+/// A span of its own, inside of this one.
+pub fn inside(trace: &Trace) -> Trace {
+    Trace {
+        span_id: new_span_id(),
+        parent: Some(trace.span_id),
+        ..*trace
     }
 }
 

@@ -34,13 +34,14 @@ use crate::door::{self, Route};
 use crate::meter::Meter;
 use crate::refusal::{Fault, Refused};
 use crate::stage::authorize::{Denied, authorize};
-use crate::stage::filter::{Questions, Screen};
+use crate::stage::filter::{Questions, Rejected, Screen};
 use crate::stage::record::Recording;
 use crate::stage::webhook::Webhooks;
 
 mod batch;
 mod federated;
 mod halt;
+mod in_place;
 pub mod old;
 mod reply;
 mod standing;
@@ -242,7 +243,7 @@ impl<H: Hop> Incall<'_, H> {
             sse: accept.sse,
             headers: &parts.headers,
             client: &stance.client,
-            changed: false,
+            came: None,
             task: task.as_ref(),
         };
         if let Some(federation) = engine.federation(self.server) {
@@ -285,7 +286,8 @@ impl<H: Hop> Incall<'_, H> {
         decided.map_err(|denied| Halt::denied(&denied, id))?;
         let way = self.shared.hop.way(call).await;
         let way = way.map_err(|fault| Halt::fault(&fault, id))?;
-        match self.filter_request(call, &way, id, slot).await? {
+        let filtered = self.filter_request(call, &way, slot).await;
+        match filtered.map_err(|rejected| Halt::rejected(&rejected, id))? {
             None => self.go(call, &way, id, slot, permit).await,
             Some(body) => self.go_changed(call, &body, &way, slot, permit).await,
         }
@@ -306,7 +308,7 @@ impl<H: Hop> Incall<'_, H> {
         let changed = Call {
             body,
             message: &message,
-            changed: true,
+            came: Some(call.body),
             ..*call
         };
         let decided = authorize(&changed);
@@ -334,12 +336,14 @@ impl<H: Hop> Incall<'_, H> {
         let Some(recording) = slot else {
             return Err(Halt::unrecorded(id));
         };
-        if let Some(screen) = &screen {
+        let screen = screen.map(|screen| {
             recording.filters(screen.names());
-        }
+            screen.noted_in(recording.findings())
+        });
         let questions = H::is_last(way)
             .then(|| Questions::of(call, &self.shared.webhooks))
-            .flatten();
+            .flatten()
+            .map(|questions| questions.noted_in(recording.findings()));
         if H::is_last(way) {
             recording.direct();
         }
@@ -357,6 +361,7 @@ impl<H: Hop> Incall<'_, H> {
         };
         let looks = reply::Looks {
             screen,
+            asker: questions.as_ref().and_then(|_| self.in_place(call)),
             questions,
             gate: self.gate(call),
         };
@@ -368,21 +373,27 @@ impl<H: Hop> Incall<'_, H> {
         &self,
         call: &Call<'_>,
         way: &H::Way,
-        id: Option<&[u8]>,
         slot: &mut Option<Recording>,
-    ) -> Ended<Option<Bytes>> {
+    ) -> Result<Option<Bytes>, Rejected> {
         if !H::is_last(way) {
             return Ok(None);
         }
-        let Some(screen) = Screen::of(call, Direction::Request, &self.shared.webhooks) else {
+        let screen = Screen::of(call, Direction::Request, &self.shared.webhooks);
+        let Some(mut screen) = screen.map(|screen| screen.for_a(call.message.kind)) else {
             return Ok(None);
         };
         if let Some(recording) = slot {
             recording.filters(screen.names());
+            screen = screen.noted_in(recording.findings());
         }
-        let shown = screen.show(call.body.clone()).await;
-        let passed = shown.map_err(|rejected| Halt::rejected(&rejected, id))?;
-        Ok(passed.changed.then_some(passed.message))
+        let passed = screen.show(call.body.clone()).await?;
+        let Some(change) = passed.change else {
+            return Ok(None);
+        };
+        if let Some(recording) = slot {
+            recording.request_changed(change);
+        }
+        Ok(Some(passed.message))
     }
 
     /// The era of the caller and, for a legacy one, its session (PROTOCOL 3.1).

@@ -39,6 +39,7 @@ pub const FEATURES: &[&str] = &[
     "api-key/1",
     "filter.change/1",
     "filter.keywords/1",
+    "filter.observe/1",
     "filter.signed-answer/1",
     "filter.webhook/1",
     "key-ring/1",

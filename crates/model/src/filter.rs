@@ -20,6 +20,18 @@ pub struct Filter {
     pub may_change: bool,
     /// Filters run from the lowest to the highest; equal ones by name.
     pub order: i32,
+    /// Whether it decides.
+    pub mode: Mode,
+}
+
+/// Whether a filter decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Mode {
+    /// It does.
+    #[default]
+    Enforce,
+    /// It looks, and what it would have done is recorded.
+    Observe,
 }
 
 /// Which messages a filter sees. An empty list is every one.

@@ -53,6 +53,8 @@ pub enum Phase {
     Open,
     /// Before the last byte of the reply.
     Close,
+    /// After that: what was still being found out then.
+    Note,
 }
 
 /// Which hop wrote a record.
@@ -85,6 +87,15 @@ pub struct Trace {
     pub parent: Option<[u8; 8]>,
     /// The sampled flag, passed on.
     pub sampled: bool,
+}
+
+/// A message that filters changed: SHA-256 of what it was and of what it became.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Change {
+    /// As it came.
+    pub before: [u8; 32],
+    /// As it went on.
+    pub after: [u8; 32],
 }
 
 /// What is known of one call at one hop. Field meanings are those of `gatehouse.v1.AuditRecord`; the log
@@ -120,6 +131,9 @@ pub struct Record {
     pub http_status: u16,
     pub client_address: Arc<str>,
     pub direct: bool,
+    pub findings: Vec<Arc<str>>,
+    pub request_change: Option<Change>,
+    pub response_change: Option<Change>,
 }
 
 impl Record {
@@ -132,6 +146,7 @@ impl Record {
             match phase {
                 Phase::Open => 1,
                 Phase::Close => 2,
+                Phase::Note => 3,
             },
         );
         w.bytes(3, &self.call_id.0);
@@ -168,6 +183,11 @@ impl Record {
         w.text(28, self.hop.as_str());
         w.text(29, &self.client_address);
         w.number(30, u64::from(self.direct));
+        for finding in &self.findings {
+            w.always(40, finding.as_bytes());
+        }
+        w.change(41, self.request_change.as_ref());
+        w.change(43, self.response_change.as_ref());
     }
 }
 
@@ -202,6 +222,14 @@ impl Writer<'_> {
     fn bytes(&mut self, field: u64, value: &[u8]) {
         if !value.is_empty() {
             self.always(field, value);
+        }
+    }
+
+    /// Both hashes, in this field and the next.
+    fn change(&mut self, field: u64, change: Option<&Change>) {
+        if let Some(change) = change {
+            self.always(field, &change.before);
+            self.always(field + 1, &change.after);
         }
     }
 
@@ -252,6 +280,12 @@ mod tests {
             http_status: 200,
             client_address: "127.0.0.1:1".into(),
             direct: true,
+            findings: vec!["look: observed deny".into()],
+            request_change: Some(Change {
+                before: [4; 32],
+                after: [5; 32],
+            }),
+            response_change: None,
         };
         let mut bytes = Vec::new();
         record.encode(9, Phase::Close, "sidecar-1", &mut bytes);
@@ -264,5 +298,8 @@ mod tests {
         assert_eq!(read.reason, "filter");
         assert_eq!(read.hop, "sidecar");
         assert!(read.tool_error);
+        assert_eq!(read.findings, ["look: observed deny"]);
+        assert_eq!(read.request_changed_sha256, [5; 32]);
+        assert!(read.response_sha256.is_empty());
     }
 }

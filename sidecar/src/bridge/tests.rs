@@ -53,7 +53,7 @@ fn with_text<T>(revision: Revision, message: &str, f: impl FnOnce(&Call<'_>) -> 
         sse: true,
         headers: &HeaderMap::new(),
         client: "",
-        changed: false,
+        came: None,
         task: None,
     })
 }

@@ -73,7 +73,7 @@ pub async fn deliver(
         sse: true,
         headers: &HeaderMap::new(),
         client: "",
-        changed: false,
+        came: None,
         task: None,
     };
     hop.deliver(&call, &()).await

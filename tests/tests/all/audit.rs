@@ -15,7 +15,7 @@ use crate::stage;
 /// How long spans may take.
 const SPANS: Duration = Duration::from_secs(15);
 /// The members of a row of `audit list -o json`.
-const MEMBERS: [&str; 20] = [
+const MEMBERS: [&str; 25] = [
     "call_id",
     "time",
     "seq",
@@ -36,6 +36,11 @@ const MEMBERS: [&str; 20] = [
     "trace_id",
     "request_id",
     "hash",
+    "findings",
+    "request_sha256",
+    "request_changed_sha256",
+    "response_sha256",
+    "response_changed_sha256",
 ];
 
 #[test]

@@ -88,10 +88,10 @@ const BAD: &[(&str, &str, usize, &str, &str)] = &[
     ),
     (
         "unsupported filter",
-        "kind: Filter\nmetadata: {name: bad}\nspec:\n  match: {servers: [\"*\"]}\n  keywords: {words: [a]}\n  mode: observe",
+        "kind: Filter\nmetadata: {name: bad}\nspec:\n  match: {servers: [\"*\"]}\n  keywords: {words: [a]}\n  mode: watch",
         6,
         "spec.mode",
-        "observe",
+        "watch",
     ),
     (
         "webhook without a secret",

@@ -140,6 +140,11 @@ impl EventBody {
         Self { sealer, ..self }
     }
 
+    /// The same; where something that is asked does not go, `asker` is told.
+    pub fn asked_by(self, asker: Option<Arc<dyn Asker>>) -> Self {
+        Self { asker, ..self }
+    }
+
     /// The same, which ends when its client may not listen any more.
     pub fn gated_by(self, judge: Option<Box<dyn Judge>>) -> Self {
         Self {

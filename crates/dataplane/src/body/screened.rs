@@ -6,6 +6,7 @@ use std::pin::Pin;
 use bytes::Bytes;
 use mcp::envelope::{self, Kind, Limits};
 use model::decision::{Decision, Reason};
+use model::record::Change;
 
 use crate::deliver::Message;
 use crate::stage::filter::{Passed, Questions, Rejected, Screen};
@@ -35,6 +36,8 @@ pub struct Checked {
     pub message: Option<Message>,
     /// What the record says of it, where it says something.
     verdict: Option<(Decision, Option<Reason>)>,
+    /// What filters have made of the response.
+    change: Option<Change>,
     /// For whoever asked, in the place of an answer to a question that does not go.
     pub refusal: Option<Bytes>,
 }
@@ -45,12 +48,16 @@ impl Checked {
         if let Some((decision, reason)) = self.verdict {
             recording.decide(decision, reason);
         }
+        if let Some(change) = self.change {
+            recording.response_changed(change);
+        }
     }
 
     fn as_it_is(message: Message) -> Self {
         Self {
             message: Some(message),
             verdict: None,
+            change: None,
             refusal: None,
         }
     }
@@ -72,11 +79,13 @@ impl Screened {
             // It says how far the stream is, and nothing else.
             return None;
         }
-        if message.kind != Kind::Request {
-            return self.screen.clone();
-        }
-        let read = envelope::scan(&message.body, &Limits::RESPONSE).ok()?;
-        self.questions.as_ref()?.screen(read.method())
+        let screen = if message.kind == Kind::Request {
+            let read = envelope::scan(&message.body, &Limits::RESPONSE).ok()?;
+            self.questions.as_ref()?.screen(read.method())
+        } else {
+            self.screen.clone()
+        };
+        Some(screen?.for_a(message.kind))
     }
 
     /// Looks at one message.
@@ -109,14 +118,17 @@ async fn show(screen: &Screen, id: &[u8], message: Message) -> Checked {
 /// What filters leave of a message.
 fn left(message: Message, shown: Result<Passed, Rejected>, id: &[u8]) -> Checked {
     match shown {
-        Ok(Passed { changed: false, .. }) => Checked::as_it_is(message),
-        Ok(Passed { message: body, .. }) => changed(message, body),
+        Ok(Passed { change: None, .. }) => Checked::as_it_is(message),
+        Ok(Passed {
+            message: body,
+            change: Some(change),
+        }) => changed(message, body, change),
         Err(rejected) => in_place_of(&message, rejected, id),
     }
 }
 
 /// A message with another body, which the screen has found to be of the same kind and for the same request.
-fn changed(message: Message, body: Bytes) -> Checked {
+fn changed(message: Message, body: Bytes, change: Change) -> Checked {
     let is_response = message.kind == Kind::Response;
     let read = envelope::scan(&body, &Limits::RESPONSE);
     let (error_code, tool_error) = read.map_or((0, false), |read| {
@@ -130,6 +142,7 @@ fn changed(message: Message, body: Bytes) -> Checked {
             ..message
         }),
         verdict: is_response.then_some((Decision::Change, None)),
+        change: is_response.then_some(change),
         refusal: None,
     }
 }
@@ -140,6 +153,7 @@ fn in_place_of(message: &Message, rejected: Rejected, id: &[u8]) -> Checked {
         return Checked {
             message: None,
             verdict: None,
+            change: None,
             refusal: refusal(message, &rejected),
         };
     }
@@ -155,6 +169,7 @@ fn in_place_of(message: &Message, rejected: Rejected, id: &[u8]) -> Checked {
             is_seen: true,
         }),
         verdict: Some((Decision::Deny, Some(rejected.reason))),
+        change: None,
         refusal: None,
     }
 }

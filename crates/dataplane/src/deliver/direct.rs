@@ -9,17 +9,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use engine::upstream::Upstream;
 use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, USER_AGENT};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use mcp::envelope::Kind;
 use mcp::error::{RpcError, code};
-use mcp::headers::{
-    MCP_METHOD, MCP_NAME, MCP_PARAM_PREFIX, MCP_PROTOCOL_VERSION, MCP_SESSION_ID, encode_value,
-    is_mirror, wants_name,
-};
+use mcp::headers::{MCP_PROTOCOL_VERSION, MCP_SESSION_ID};
 use mcp::method::{self, Target};
 
+use super::mirror::mirror;
 use super::{Forwarded, Reply, tasks};
 use crate::call::{self, Call, TRACEPARENT};
 use crate::egress::{Egress, Error};
@@ -181,37 +179,6 @@ pub async fn end_session(egress: &Egress, upstream: &Upstream, session: &str) {
 
 fn text(text: &str) -> Result<HeaderValue, Fault> {
     HeaderValue::from_str(text).map_err(|_| Fault::unavailable("a header is not text"))
-}
-
-/// The headers that mirror the message: as the client sent them, which was checked at the door; or made anew where a
-/// filter has changed it.
-fn mirror(call: &Call<'_>, to: &mut HeaderMap) -> Result<(), Fault> {
-    for (name, value) in call.headers.iter().filter(|(name, _)| is_mirror(name)) {
-        to.insert(name.clone(), value.clone());
-    }
-    if let Some(task) = call.task {
-        to.insert(MCP_NAME, text(&encode_value(&task.id))?);
-        return Ok(());
-    }
-    if !call.changed {
-        return Ok(());
-    }
-    if call
-        .headers
-        .keys()
-        .any(|name| name.as_str().starts_with(MCP_PARAM_PREFIX))
-    {
-        // Which argument a header mirrors is in the tool's schema, which is not known here.
-        return Err(Fault::not_bridgeable(
-            "a filter has changed a call of which arguments are mirrored in headers",
-        ));
-    }
-    to.insert(MCP_METHOD, text(call.method())?);
-    match call.target().filter(|_| wants_name(call.method())) {
-        Some(name) => drop(to.insert(MCP_NAME, text(&encode_value(name))?)),
-        None => drop(to.remove(MCP_NAME)),
-    }
-    Ok(())
 }
 
 fn answered(call: &Call<'_>, response: Response<Incoming>) -> Result<Reply, Fault> {

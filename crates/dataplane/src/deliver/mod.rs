@@ -8,6 +8,7 @@ pub mod direct;
 pub mod federation;
 pub mod http;
 pub mod messages;
+mod mirror;
 pub mod probe;
 pub mod standing;
 pub mod tasks;

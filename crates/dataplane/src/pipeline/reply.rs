@@ -1,5 +1,6 @@
 //! The way back: filter, cut lists, close the record, let the answer go.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -21,7 +22,7 @@ use crate::budget::{Budget, Permit};
 use crate::call::Call;
 use crate::deliver::direct::ANSWER_BYTES_MAX;
 use crate::deliver::messages::is_event_stream;
-use crate::deliver::{Events, Forwarded, Message, Reply};
+use crate::deliver::{Asker, Events, Forwarded, Message, Reply};
 use crate::refusal::Fault;
 use crate::stage::filter::{Questions, Screen};
 use crate::stage::list;
@@ -39,6 +40,8 @@ pub(super) struct Looks {
     pub(super) screen: Option<Screen>,
     /// Filters over what it asks.
     pub(super) questions: Option<Questions>,
+    /// Who is told where a question to the client does not go, if the server's sidecar is not.
+    pub(super) asker: Option<Arc<dyn Asker>>,
     /// Who decides as long as the client listens, where it does.
     pub(super) gate: Option<Box<dyn Judge>>,
 }
@@ -56,6 +59,7 @@ pub(super) async fn finish(
     let Looks {
         screen,
         questions,
+        asker,
         gate,
     } = looks;
     let screened = Screened {
@@ -68,7 +72,12 @@ pub(super) async fn finish(
         Reply::Events(events) => stream(call, events, (screened, gate), recording),
         Reply::Forwarded(forwarded) => forward(call, id, (forwarded, gate), recording).await,
         Reply::Direct(forwarded) => {
-            direct::finish(call, id, forwarded, (screened, gate), recording).await
+            let looks = direct::Looks {
+                screened,
+                asker,
+                gate,
+            };
+            direct::finish(call, id, forwarded, looks, recording).await
         }
         Reply::Accepted => {
             let fault = Fault::unavailable("the server took the request for a notification");

@@ -13,8 +13,10 @@ use mcp::headers::{MCP_PROTOCOL_VERSION, MCP_SESSION_ID};
 use mcp::method;
 use mcp::revision::{Era, Revision};
 use model::name::ServerName;
+use model::principal::Principal;
 use model::record::Hop as HopKind;
 
+use super::in_place::{InPlace, Said};
 use super::reply::event_stream;
 use super::{Incall, Shared, old};
 use crate::answer;
@@ -86,6 +88,9 @@ impl<H: Hop> Incall<'_, H> {
         };
         let asker = match &stood {
             Stood::Messages { asker, .. } => asker.clone(),
+            Stood::Stream {
+                is_servers: true, ..
+            } => Some(self.in_place_of(parts, opened)),
             _ => None,
         };
         let listener = Listener {
@@ -116,6 +121,21 @@ impl<H: Hop> Incall<'_, H> {
             Stood::Ended(_) => return Err(not_offered(&parts.method)),
         };
         Ok(event_stream(body.after(first).into()))
+    }
+}
+
+impl<H: Hop> Incall<'_, H> {
+    /// Whoever answers what filters keep from the client of this session.
+    fn in_place_of(&self, parts: &Parts, opened: &Session) -> Arc<dyn Asker> {
+        let version = parts.headers.get(MCP_PROTOCOL_VERSION);
+        let version = version.and_then(|version| Revision::parse(version.to_str().ok()?));
+        let said = Said {
+            headers: &parts.headers,
+            session: &opened.handle,
+            revision: opened.revision.or(version).unwrap_or(Revision::V2025_03_26),
+            name: opened.client.clone(),
+        };
+        InPlace::of(self.shared, (self.config, self.admitted, self.server), said)
     }
 }
 
@@ -216,7 +236,8 @@ impl<H: Hop> Judge for Listener<H> {
         let Ok(read) = envelope::scan(&message.body, &Limits::RESPONSE) else {
             return true;
         };
-        self.may_hear(&config, &read)
+        let who = (&*self.admitted.principal, &self.server);
+        may_hear(&config, who, &read)
     }
 
     fn changed(&self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
@@ -246,7 +267,8 @@ impl<H: Hop> Judge for Listener<H> {
         let principal = &self.admitted.principal;
         let (method, target) = (read.method(), read.target.as_deref());
         // On this stream nothing says whose a task is.
-        if method == method::TASKS_STATUS || !self.may_hear(&config, &read) {
+        let who = (&**principal, &self.server);
+        if method == method::TASKS_STATUS || !may_hear(&config, who, &read) {
             return Verdict::Drop;
         }
         let screen = (self.is_servers && !message.is_seen)
@@ -255,20 +277,19 @@ impl<H: Hop> Judge for Listener<H> {
                 Screen::of_server_message(&config, about, (method, target), &self.shared.webhooks)
             })
             .flatten();
-        shown(screen, message, self.asker.clone())
+        shown(screen, message, self.afterwards(&config))
     }
 }
 
 impl<H: Hop> Listener<H> {
-    /// Whether the client may hear of what a message is about: of a resource only if it may read it.
-    fn may_hear(&self, config: &Config, read: &Envelope<'_>) -> bool {
-        if read.method() != method::RESOURCES_UPDATED {
-            return true;
+    /// Who decides on what filters leave of a message.
+    fn afterwards(&self, config: &Arc<Config>) -> Afterwards {
+        Afterwards {
+            config: config.clone(),
+            principal: self.admitted.principal.clone(),
+            server: self.server.clone(),
+            asker: self.asker.clone(),
         }
-        let read = Action::resource(read.target.as_deref().unwrap_or_default());
-        let principal = &self.admitted.principal;
-        let decided = config.engine.decide(principal, &self.server, &read);
-        decided.is_allowed()
     }
 
     /// A response is on the stream only where its client has lost the one that it was to come on. Which request it answers
@@ -288,38 +309,75 @@ impl<H: Hop> Listener<H> {
         };
         let about = (principal, &*self.client, &self.server);
         let screen = Screen::of_any_response(config, about, &self.shared.webhooks);
-        shown(screen, Message::said(Kind::Response, body), None)
+        let message = Message::said(Kind::Response, body);
+        shown(screen, message, self.afterwards(config))
     }
 }
 
-/// What filters leave of a message. Where a question does not go, `asker` is told.
-fn shown(screen: Option<Screen>, message: Message, asker: Option<Arc<dyn Asker>>) -> Verdict {
-    match screen {
-        None => Verdict::Pass(message.body),
-        Some(screen) if screen.calls_out() => Verdict::Ask(Box::pin(async move {
-            let shown = screen.show(message.body.clone()).await;
-            left(shown, &message, asker.as_deref())
-        })),
-        Some(screen) => {
-            let shown = screen.look(message.body.clone());
-            left(shown, &message, asker.as_deref()).map_or(Verdict::Drop, Verdict::Pass)
-        }
+/// Whether a client may hear of what a message is about: of a resource only if it may read it.
+fn may_hear(
+    config: &Config,
+    (principal, server): (&Principal, &ServerName),
+    read: &Envelope<'_>,
+) -> bool {
+    if read.method() != method::RESOURCES_UPDATED {
+        return true;
     }
+    let read = Action::resource(read.target.as_deref().unwrap_or_default());
+    config.engine.decide(principal, server, &read).is_allowed()
 }
 
-/// What goes on of a message that filters have seen; where a question does not, `asker` is told.
-fn left(
-    shown: Result<Passed, Rejected>,
-    message: &Message,
-    asker: Option<&dyn Asker>,
-) -> Option<Bytes> {
-    match shown {
-        Ok(passed) => Some(passed.message),
-        Err(rejected) => {
-            if let (Some(refusal), Some(asker)) = (refusal(message, &rejected), asker) {
-                asker.refused(refusal);
+/// Decides on what filters leave of a message, by the same configuration as before.
+struct Afterwards {
+    config: Arc<Config>,
+    principal: Arc<Principal>,
+    server: ServerName,
+    /// Who is told where a question does not go.
+    asker: Option<Arc<dyn Asker>>,
+}
+
+/// What goes on of a message, once filters have seen it.
+fn shown(screen: Option<Screen>, message: Message, afterwards: Afterwards) -> Verdict {
+    let Some(screen) = screen.map(|screen| screen.for_a(message.kind)) else {
+        return Verdict::Pass(message.body);
+    };
+    if !screen.calls_out() {
+        let shown = screen.look(message.body.clone());
+        let left = afterwards.left(shown, &message);
+        return left.map_or(Verdict::Drop, Verdict::Pass);
+    }
+    Verdict::Ask(Box::pin(async move {
+        let shown = screen.show(message.body.clone()).await;
+        afterwards.left(shown, &message)
+    }))
+}
+
+impl Afterwards {
+    fn left(&self, shown: Result<Passed, Rejected>, message: &Message) -> Option<Bytes> {
+        match shown {
+            Ok(Passed {
+                change: None,
+                message,
+            }) => Some(message),
+            Ok(changed) => self.again(message.kind, changed.message),
+            Err(rejected) => {
+                if let (Some(refusal), Some(asker)) = (refusal(message, &rejected), &self.asker) {
+                    asker.refused(refusal);
+                }
+                None
             }
-            None
         }
+    }
+
+    /// What may go of a message that is not what was decided on.
+    fn again(&self, kind: Kind, body: Bytes) -> Option<Bytes> {
+        if kind == Kind::Response {
+            let about = (&self.config.engine, &*self.principal, &self.server);
+            return list::cut_any(about, body).ok();
+        }
+        let read = envelope::scan(&body, &Limits::RESPONSE).ok()?;
+        let who = (&*self.principal, &self.server);
+        let is_heard = may_hear(&self.config, who, &read);
+        is_heard.then_some(body)
     }
 }

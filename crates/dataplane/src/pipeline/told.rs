@@ -3,7 +3,7 @@
 //! They are passed on where they mean something, as filters leave them, and are on record only where one refuses.
 
 use http::Response;
-use mcp::envelope::{self, Limits};
+use mcp::envelope::{self, Kind, Limits};
 use mcp::error::RpcError;
 use mcp::method;
 
@@ -13,6 +13,7 @@ use crate::body::ReplyBody;
 use crate::call::Call;
 use crate::deliver::Hop;
 use crate::refusal::Fault;
+use crate::stage::filter::Rejected;
 use crate::stage::record::Recording;
 
 /// What a legacy client may tell a server without being asked.
@@ -81,17 +82,42 @@ impl<H: Hop> Incall<'_, H> {
             Ok(way) => way,
             Err(fault) => return Ok(Err(fault)),
         };
-        let Some(body) = self.filter_request(call, &way, None, slot).await? else {
-            return Ok(self.shared.hop.deliver(call, &way).await.map(drop));
+        let filtered = self.filter_request(call, &way, slot).await;
+        let body = match filtered {
+            Ok(Some(body)) => body,
+            Ok(None) => return Ok(self.shared.hop.deliver(call, &way).await.map(drop)),
+            Err(rejected) => {
+                self.refuse(call, &way, &rejected).await;
+                return Err(Halt::rejected(&rejected, None));
+            }
         };
         let message = envelope::scan(&body, &Limits::REQUEST)
             .map_err(|fault| Halt::invalid(&RpcError::from(&fault), None))?;
         let changed = Call {
             body: &body,
             message: &message,
-            changed: true,
+            came: Some(call.body),
             ..*call
         };
         Ok(self.shared.hop.deliver(&changed, &way).await.map(drop))
+    }
+
+    /// A client's answer that does not go is an error to whoever asked, and waits.
+    async fn refuse(&self, call: &Call<'_>, way: &H::Way, rejected: &Rejected) {
+        if call.message.kind != Kind::Response {
+            return;
+        }
+        let body = rejected.body(call.message.raw_id());
+        let Ok(message) = envelope::scan(&body, &Limits::REQUEST) else {
+            return;
+        };
+        let refusal = Call {
+            body: &body,
+            message: &message,
+            ..*call
+        };
+        if let Err(fault) = self.shared.hop.deliver(&refusal, way).await {
+            tracing::debug!(reason = %fault.reason, "a server was not told that an answer is refused");
+        }
     }
 }

@@ -1,25 +1,27 @@
 //! Shows messages to the filters that select them: each message once in each direction, at the hop that delivers to
 //! the server.
+//!
+//! Which filters see a message is settled here; how they run is `chain`'s, and what they may make of it `change`'s.
+
+mod chain;
+mod change;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
-use engine::filter::{Compiled, Finding, Seen, Selection};
-use mcp::envelope::{self, Kind, Limits};
+use engine::filter::Selection;
+use mcp::envelope::Kind;
 use mcp::error::{RefusedBy, RpcError};
 use model::decision::{Decision, Reason};
-use model::filter::{Direction, OnError};
+use model::filter::Direction;
 use model::name::{FilterName, ServerName};
 use model::principal::Principal;
-use tokio::time::Instant;
+use model::record::Change;
 
-use super::webhook::{About, Verdict, Webhooks};
+use super::findings::Findings;
+use super::webhook::{About, Webhooks};
 use crate::call::Call;
 use crate::config::live::Config;
-
-/// How long all filters of one message may take together.
-const SUM_MAX: Duration = Duration::from_secs(10);
 
 /// What servers ask of legacy clients.
 const ASKED_OF_CLIENTS: [&str; 3] = [
@@ -54,24 +56,45 @@ pub struct Rejected {
 pub struct Passed {
     /// The message, as it goes on.
     pub message: Bytes,
-    /// Whether a filter changed it.
-    pub changed: bool,
+    /// What filters have made of it, for the record. `None`: it is as it was.
+    pub change: Option<Change>,
 }
 
 impl Passed {
-    fn as_it_is(message: Bytes) -> Self {
+    fn of(before: &Bytes, message: Bytes) -> Self {
         Self {
+            change: change::of(before, &message),
             message,
-            changed: false,
+        }
+    }
+}
+
+/// What a message is to the call in whose course it is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subject {
+    /// Its request or response.
+    Call,
+    /// Something that is told on the way.
+    Notification,
+    /// Something that the server asks.
+    Question,
+}
+
+impl Subject {
+    /// What a message of this kind is.
+    pub fn of(kind: Kind, way: Direction) -> Self {
+        match (kind, way) {
+            (Kind::Notification, _) => Self::Notification,
+            (Kind::Request, Direction::Response) => Self::Question,
+            _ => Self::Call,
         }
     }
 
-    fn take(&mut self, changed: Option<Bytes>) {
-        if let Some(message) = changed {
-            *self = Self {
-                message,
-                changed: true,
-            };
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Call => "",
+            Self::Notification => " notification",
+            Self::Question => " question",
         }
     }
 }
@@ -84,6 +107,7 @@ pub struct Questions {
     client: Arc<str>,
     server: ServerName,
     webhooks: Webhooks,
+    findings: Option<Findings>,
 }
 
 impl Questions {
@@ -98,13 +122,28 @@ impl Questions {
             client: call.client.into(),
             server: call.server.clone(),
             webhooks: webhooks.clone(),
+            findings: None,
         })
+    }
+
+    /// The same, of a call whose record keeps what is found.
+    #[must_use]
+    pub fn noted_in(self, findings: Findings) -> Self {
+        Self {
+            findings: Some(findings),
+            ..self
+        }
     }
 
     /// The screen for one question.
     pub fn screen(&self, method: &str) -> Option<Screen> {
         let about = (&self.principal, &*self.client, &self.server);
-        Screen::of_server_message(&self.config, about, (method, None), &self.webhooks)
+        let screen =
+            Screen::of_server_message(&self.config, about, (method, None), &self.webhooks)?;
+        Some(Screen {
+            findings: self.findings.clone(),
+            ..screen
+        })
     }
 }
 
@@ -115,6 +154,9 @@ pub struct Screen {
     way: Direction,
     about: Arc<About>,
     webhooks: Webhooks,
+    /// Where a call's record gets to know what they did; `None`: the messages are on no record.
+    findings: Option<Findings>,
+    subject: Subject,
 }
 
 impl Screen {
@@ -199,7 +241,27 @@ impl Screen {
             way,
             about: Arc::new(about()),
             webhooks: webhooks.clone(),
+            findings: None,
+            subject: Subject::Call,
         })
+    }
+
+    /// The same, of a call whose record keeps what is found.
+    #[must_use]
+    pub fn noted_in(self, findings: Findings) -> Self {
+        Self {
+            findings: Some(findings),
+            ..self
+        }
+    }
+
+    /// The same, for a message of this kind.
+    #[must_use]
+    pub fn for_a(self, kind: Kind) -> Self {
+        Self {
+            subject: Subject::of(kind, self.way),
+            ..self
+        }
     }
 
     /// The filters' names, in their order.
@@ -207,135 +269,10 @@ impl Screen {
         self.selection.names().map(FilterName::as_str)
     }
 
-    /// Whether one of them has to be asked: then the answer takes its time.
+    /// Whether one of them has to be waited for.
     pub fn calls_out(&self) -> bool {
         self.selection.calls_out()
     }
-
-    /// Shows one message, already known to be valid JSON, to filters that look by themselves, one after the other: each
-    /// sees what the one before it has made of it.
-    ///
-    /// # Errors
-    /// One of them refuses it, or fails and is to refuse then.
-    pub fn look(&self, message: Bytes) -> Result<Passed, Rejected> {
-        let mut passed = Passed::as_it_is(message);
-        for filter in self.selection.filters() {
-            passed.take(self.look_with(filter, &passed.message)?);
-        }
-        Ok(passed)
-    }
-
-    /// Shows one message, already known to be valid JSON, to all filters, one after the other: each sees what the one
-    /// before it has made of it.
-    ///
-    /// # Errors
-    /// One of them refuses it, or fails and is to refuse then.
-    pub async fn show(&self, message: Bytes) -> Result<Passed, Rejected> {
-        let deadline = Instant::now() + SUM_MAX;
-        let mut passed = Passed::as_it_is(message);
-        for filter in self.selection.filters() {
-            passed.take(self.look_with(filter, &passed.message)?);
-            passed.take(self.ask(filter, &passed.message, deadline).await?);
-        }
-        Ok(passed)
-    }
-
-    /// What a filter that looks by itself makes of the message.
-    fn look_with(&self, filter: &Compiled, message: &Bytes) -> Result<Option<Bytes>, Rejected> {
-        let seen = Seen::new(message, self.way).of(&self.about.method, &self.about.name);
-        match filter.look(&seen) {
-            Finding::Nothing => Ok(None),
-            Finding::Refuses(why) => {
-                tracing::debug!(filter = %filter.name(), why, "a filter refuses a message");
-                Err(rejected(filter.name(), Reason::Filter))
-            }
-            Finding::Changes {
-                message: changed,
-                why,
-            } => {
-                tracing::debug!(filter = %filter.name(), why, "a filter changes a message");
-                change(filter, message, changed.into())
-            }
-            Finding::Fails(why) => failed(filter, &why),
-        }
-    }
-
-    /// Asks a filter's receiver, where it has one; gives what it has made of the message.
-    async fn ask(
-        &self,
-        filter: &Compiled,
-        message: &Bytes,
-        deadline: Instant,
-    ) -> Result<Option<Bytes>, Rejected> {
-        let Some(hook) = filter.hook() else {
-            return Ok(None);
-        };
-        let asked = self.webhooks.ask(
-            filter.name(),
-            hook,
-            &self.about,
-            self.way,
-            message,
-            deadline,
-        );
-        let why = match asked.await {
-            Ok(Verdict::Allow) => return Ok(None),
-            Ok(Verdict::Deny(why)) => {
-                tracing::debug!(filter = %filter.name(), why, "a receiver refuses a message");
-                return Err(rejected(filter.name(), Reason::Filter));
-            }
-            Ok(Verdict::Change(changed)) => return change(filter, message, changed),
-            Err(error) => error.to_string(),
-        };
-        failed(filter, &why)
-    }
-}
-
-/// What a filter makes of a message goes on where the filter may change messages and it is still the same message.
-fn change(filter: &Compiled, message: &Bytes, changed: Bytes) -> Result<Option<Bytes>, Rejected> {
-    if !filter.may_change() {
-        return failed(filter, "it changes the message, which it may not");
-    }
-    match check_change(message, &changed) {
-        Ok(()) => Ok(Some(changed)),
-        Err(why) => failed(filter, why),
-    }
-}
-
-/// What becomes of a message where a filter fails.
-fn failed(filter: &Compiled, why: &str) -> Result<Option<Bytes>, Rejected> {
-    match filter.on_error() {
-        OnError::Deny => {
-            tracing::warn!(filter = %filter.name(), why, "a filter failed: the message is refused");
-            Err(rejected(filter.name(), Reason::FilterError))
-        }
-        OnError::Allow => {
-            tracing::warn!(filter = %filter.name(), why, "a filter failed: the message goes on");
-            Ok(None)
-        }
-    }
-}
-
-/// A changed message must still be what it was: the same kind, for the same request, of the same method. What else it
-/// says is decided on again.
-fn check_change(before: &[u8], after: &[u8]) -> Result<(), &'static str> {
-    let was = envelope::scan(before, &Limits::RESPONSE).map_err(|_| "the message was none")?;
-    let limits = match was.kind {
-        Kind::Request => Limits::REQUEST,
-        _ => Limits::RESPONSE,
-    };
-    let is = envelope::scan(after, &limits).map_err(|_| "what it makes of the message is none")?;
-    if is.kind != was.kind || is.raw_id() != was.raw_id() {
-        return Err("what it makes of the message is for another request");
-    }
-    if is.method != was.method {
-        return Err("what it makes of the message has another method");
-    }
-    if was.kind == Kind::Request && is.target != was.target {
-        // Which filters see a message was settled by what it is aimed at.
-        return Err("what it makes of the message is aimed at another tool, prompt or resource");
-    }
-    Ok(())
 }
 
 fn rejected(filter: &FilterName, reason: Reason) -> Rejected {
@@ -350,3 +287,6 @@ impl Rejected {
         Bytes::from(self.error.body(id))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,7 @@
 
 pub mod authorize;
 pub mod filter;
+pub mod findings;
 pub mod list;
 pub mod record;
 pub mod webhook;

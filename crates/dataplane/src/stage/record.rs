@@ -9,11 +9,12 @@ use std::time::Instant;
 use model::decision::{Decision, Reason};
 use model::name::{RuleName, ServerName};
 use model::principal::Principal;
-use model::record::{CallId, Hop, Phase, Record, Trace};
+use model::record::{CallId, Change, Hop, Phase, Record, Trace};
 use model::snapshot::Revision;
 use runtime::audit::Log;
 use runtime::clock::now_unix_ns;
 
+use super::findings::Findings;
 use crate::budget::Permit;
 use crate::meter::ServerMeter;
 
@@ -31,6 +32,8 @@ pub struct Recording {
     log: Log,
     /// Boxed: a recording is handed on several times, and a record is large.
     record: Box<Record>,
+    /// What filters do to its messages; `None`: none selects any.
+    findings: Option<Findings>,
     began: Instant,
     asked: Option<Instant>,
     opened: bool,
@@ -81,11 +84,15 @@ impl Recording {
             http_status: 0,
             client_address: nothing,
             direct: false,
+            findings: Vec::new(),
+            request_change: None,
+            response_change: None,
         };
         let record = Box::new(record);
         Self {
             log: log.clone(),
             record,
+            findings: None,
             began: Instant::now(),
             asked: None,
             opened: false,
@@ -181,6 +188,21 @@ impl Recording {
         }
     }
 
+    /// Where filters say what they do to the call's messages.
+    pub fn findings(&mut self) -> Findings {
+        self.findings.get_or_insert_default().clone()
+    }
+
+    /// Filters have changed the request.
+    pub fn request_changed(&mut self, change: Change) {
+        self.record.request_change = Some(change);
+    }
+
+    /// Filters have changed the response.
+    pub fn response_changed(&mut self, change: Change) {
+        self.record.response_change = Some(change);
+    }
+
     /// Says what was decided, where it is not simply allowed.
     pub fn decide(&mut self, decision: Decision, reason: Option<Reason>) {
         self.record.decision = decision;
@@ -227,6 +249,9 @@ impl Recording {
         self.answered();
         self.record.duration_ns = nanos(self.began);
         self.meter.count(&self.record);
+        if let Some(findings) = self.findings.take_if(|_| !self.silent) {
+            findings.close(&self.log, &mut self.record);
+        }
         self.write(Phase::Close)
     }
 

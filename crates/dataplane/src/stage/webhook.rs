@@ -5,10 +5,13 @@
 //!              breaker: after some errors in a row nobody is asked for a moment, then one at a time
 //! ```
 //!
+//! Who only looks is asked apart ([`Webhooks::ask_apart`]): nobody waits, and what is too much is left out.
+//!
 //! What an error means is not decided here: see [`crate::stage::filter`]. A receiver never gets a credential, and
 //! what it answers is believed only in its exact form.
 
 mod answer;
+mod ask;
 mod breaker;
 mod sign;
 
@@ -17,18 +20,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dashmap::DashMap;
-use engine::filter::Hook;
-use http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
-use http::{HeaderValue, Method, Request};
-use http_body_util::Full;
+use engine::filter::{Compiled, Hook};
 use model::filter::{Direction, Format};
 use model::name::{FilterName, ServerName};
 use model::principal::Principal;
 use model::snapshot::Revision;
-use runtime::clock::now_unix_s;
+use runtime::drain::Drain;
 use runtime::metrics::{Histogram, Metrics, SECONDS};
-use serde::Serialize;
-use serde_json::value::RawValue;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
@@ -40,10 +38,12 @@ use crate::egress::Egress;
 const ASKED_MAX: usize = 2048;
 /// … of one filter, so that a slow one takes nothing from the others.
 const ASKED_OF_ONE_MAX: usize = 256;
+/// KiB of messages that receivers are asked about apart at one time.
+const APART_KIB_MAX: usize = 64 * 1024;
+/// How long a receiver that is asked apart may take: no longer than one that is waited for.
+const APART_MAX: Duration = Duration::from_secs(10);
 /// Filters whose receivers are kept. A full map is emptied: breakers close again.
 const RECEIVERS_MAX: usize = 10_000;
-/// What receivers see of us.
-const AGENT: &str = concat!("gatehouse/", env!("CARGO_PKG_VERSION"));
 
 /// What a receiver is told of the call that a message belongs to.
 #[derive(Debug, Clone)]
@@ -85,6 +85,48 @@ pub enum Error {
     Question(String),
 }
 
+/// One message that a receiver is asked about.
+#[derive(Debug, Clone, Copy)]
+pub struct Question<'q> {
+    /// The filter.
+    pub filter: &'q FilterName,
+    /// Its receiver.
+    pub hook: &'q Hook,
+    /// The call that the message belongs to.
+    pub about: &'q About,
+    /// Which way it goes.
+    pub way: Direction,
+    /// The message.
+    pub message: &'q [u8],
+}
+
+/// What a filter that only looks would have done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Observed {
+    /// Nothing.
+    Allow,
+    /// Refused the message.
+    Deny,
+    /// Changed it.
+    Change,
+    /// It failed.
+    Error,
+    /// It was not asked, as too much was under way or it did not answer lately.
+    Dropped,
+}
+
+impl Observed {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Deny => "deny",
+            Self::Change => "change",
+            Self::Error => "error",
+            Self::Dropped => "dropped",
+        }
+    }
+}
+
 /// The way to receivers. Clones are the same.
 #[derive(Debug, Clone)]
 pub struct Webhooks(Arc<Inner>);
@@ -94,7 +136,11 @@ struct Inner {
     egress: Egress,
     /// One permit for each question under way.
     asked: Semaphore,
+    /// One permit for each KiB of messages that are asked about apart.
+    apart: Arc<Semaphore>,
     metrics: Metrics,
+    /// Owns the tasks that ask apart.
+    drain: Drain,
     /// By filter. Each is locked for a look and a change.
     receivers: DashMap<FilterName, Receiver>,
 }
@@ -110,53 +156,96 @@ struct Receiver {
 }
 
 impl Webhooks {
-    /// Over a way out. What becomes of questions is shown among `metrics`.
-    pub fn new(egress: Egress, metrics: &Metrics) -> Self {
+    /// Over a way out. What becomes of questions is shown among `metrics`; who is asked apart is so as long as `drain`
+    /// lets it.
+    pub fn new(egress: Egress, metrics: &Metrics, drain: &Drain) -> Self {
         Self(Arc::new(Inner {
             egress,
             asked: Semaphore::new(ASKED_MAX),
+            apart: Arc::new(Semaphore::new(APART_KIB_MAX)),
             metrics: metrics.clone(),
+            drain: drain.clone(),
             receivers: DashMap::new(),
         }))
     }
 
-    /// Asks the receiver of `filter` about one message, until `deadline` at the latest.
+    /// Asks a receiver about one message, until `deadline` at the latest.
     ///
     /// # Errors
     /// [`Error`]: there is no verdict.
-    pub async fn ask(
-        &self,
-        filter: &FilterName,
-        hook: &Hook,
-        about: &About,
-        way: Direction,
-        message: &[u8],
-        deadline: Instant,
-    ) -> Result<Verdict, Error> {
-        let asked = async {
-            let now = Instant::now();
-            let busy = |_| Error::Busy;
-            let _permit = self.0.asked.try_acquire().map_err(busy)?;
-            let asked = self.asked_of(filter);
-            let _permit_of_one = asked.try_acquire().map_err(busy)?;
-            // Last, as where it is open this one is then the one that tries.
-            if !self.may_ask(filter, now) {
-                return Err(Error::Open);
-            }
-            let until = deadline.min(now + hook.timeout);
-            let asked = timeout_at(until, self.exchange(hook, about, way, message));
-            let verdict = asked.await.unwrap_or(Err(Error::Late(until - now)));
-            if let Some(mut receiver) = self.0.receivers.get_mut(filter) {
-                receiver.breaker.note(verdict.is_ok(), Instant::now());
-                receiver.took.observe(now.elapsed());
-            }
-            verdict
+    pub async fn ask(&self, question: Question<'_>, deadline: Instant) -> Result<Verdict, Error> {
+        let verdict = match self.0.asked.try_acquire() {
+            Ok(_permit) => self.put(question, deadline).await,
+            Err(_) => Err(Error::Busy),
         };
-        let verdict = asked.await;
-        let labels = [("filter", filter.as_str()), ("outcome", outcome(&verdict))];
+        self.count(question.filter, &verdict);
+        verdict
+    }
+
+    /// Asks a receiver about one message while that goes on; `found` hears of the verdict, at once where it is not asked.
+    pub fn ask_apart(
+        &self,
+        filter: &Arc<Compiled>,
+        about: &Arc<About>,
+        way: Direction,
+        message: &Bytes,
+        found: impl FnOnce(Result<Verdict, Error>) + Send + 'static,
+    ) {
+        let kib = u32::try_from(message.len() / 1024 + 1).unwrap_or(u32::MAX);
+        let Ok(permit) = self.0.apart.clone().try_acquire_many_owned(kib) else {
+            self.count(filter.name(), &Err(Error::Busy));
+            return found(Err(Error::Busy));
+        };
+        let (webhooks, filter, about) = (self.clone(), filter.clone(), about.clone());
+        let message = message.clone();
+        self.0.drain.spawn("filter that observes", async move {
+            let _permit = permit;
+            let Some(hook) = filter.hook() else { return };
+            let question = Question {
+                filter: filter.name(),
+                hook,
+                about: &about,
+                way,
+                message: &message,
+            };
+            let verdict = webhooks.put(question, Instant::now() + APART_MAX).await;
+            webhooks.count(filter.name(), &verdict);
+            found(verdict);
+        });
+    }
+
+    /// Counts what a filter would have done that only looks.
+    pub fn count_observed(&self, filter: &FilterName, observed: Observed) {
+        let labels = [("filter", filter.as_str()), ("outcome", observed.as_str())];
+        let help =
+            "Messages that filters looked at which only observe, by what they would have done.";
+        let name = "gatehouse_filter_observed_total";
+        self.0.metrics.counter(name, help, &labels).add_one();
+    }
+
+    fn count(&self, filter: &FilterName, verdict: &Result<Verdict, Error>) {
+        let labels = [("filter", filter.as_str()), ("outcome", outcome(verdict))];
         let help = "Messages that receivers were to be asked about, by what came of it.";
         let name = "gatehouse_webhook_questions_total";
         self.0.metrics.counter(name, help, &labels).add_one();
+    }
+
+    /// Puts a question, unless its receiver has too many or fails all the time.
+    async fn put(&self, question: Question<'_>, deadline: Instant) -> Result<Verdict, Error> {
+        let (filter, now) = (question.filter, Instant::now());
+        let asked = self.asked_of(filter);
+        let _permit = asked.try_acquire().map_err(|_| Error::Busy)?;
+        // Last, as where it is open this one is then the one that tries.
+        if !self.may_ask(filter, now) {
+            return Err(Error::Open);
+        }
+        let until = deadline.min(now + question.hook.timeout);
+        let asked = timeout_at(until, self.exchange(question));
+        let verdict = asked.await.unwrap_or(Err(Error::Late(until - now)));
+        if let Some(mut receiver) = self.0.receivers.get_mut(filter) {
+            receiver.breaker.note(verdict.is_ok(), Instant::now());
+            receiver.took.observe(now.elapsed());
+        }
         verdict
     }
 
@@ -185,23 +274,18 @@ impl Webhooks {
         receiver.asked.clone()
     }
 
-    async fn exchange(
-        &self,
-        hook: &Hook,
-        about: &About,
-        way: Direction,
-        message: &[u8],
-    ) -> Result<Verdict, Error> {
+    async fn exchange(&self, question: Question<'_>) -> Result<Verdict, Error> {
+        let hook = question.hook;
         let id = format!("msg_{}", uuid::Uuid::now_v7().simple());
         let request = match hook.format {
-            Format::Standard => standard(hook, about, way, message, &id)?,
-            Format::Obot => obot(hook, message)?,
+            Format::Standard => ask::standard(question, &id)?,
+            Format::Obot => ask::obot(question)?,
         };
         let response = self.0.egress.send(&hook.url, request).await;
         let response = response.map_err(|error| Error::Unreachable(error.to_string()))?;
         match hook.format {
             Format::Standard => answer::standard(response, hook, &id).await,
-            Format::Obot => Ok(answer::obot(&response)),
+            Format::Obot => answer::obot(response).await,
         }
     }
 }
@@ -217,94 +301,5 @@ fn outcome(verdict: &Result<Verdict, Error>) -> &'static str {
     }
 }
 
-/// What our own receivers are asked (CONTRACT section 6).
-#[derive(Serialize)]
-struct Question<'a> {
-    version: u32,
-    id: &'a str,
-    direction: &'static str,
-    time: String,
-    principal: Who<'a>,
-    server: &'a str,
-    method: &'a str,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    name: &'a str,
-    revision: u64,
-    message: &'a RawValue,
-}
-
-#[derive(Serialize)]
-struct Who<'a> {
-    user: &'a str,
-    groups: &'a [Arc<str>],
-    client: &'a str,
-}
-
-fn standard(
-    hook: &Hook,
-    about: &About,
-    way: Direction,
-    message: &[u8],
-    id: &str,
-) -> Result<Request<Full<Bytes>>, Error> {
-    let question = |error: &dyn std::fmt::Display| Error::Question(error.to_string());
-    let text = std::str::from_utf8(message).map_err(|e| question(&e))?;
-    let raw: &RawValue = serde_json::from_str(text).map_err(|e| question(&e))?;
-    let body = serde_json::to_vec(&Question {
-        version: 1,
-        id,
-        direction: match way {
-            Direction::Response => "response",
-            Direction::Request | Direction::Both => "request",
-        },
-        time: jiff::Timestamp::now().to_string(),
-        principal: Who {
-            user: &about.principal.user,
-            groups: &about.principal.groups,
-            client: &about.client,
-        },
-        server: about.server.as_str(),
-        method: &about.method,
-        name: &about.name,
-        revision: about.revision.0,
-        message: raw,
-    });
-    let body = body.map_err(|e| question(&e))?;
-    let timestamp = now_unix_s();
-    let key = sign::standard_key(&hook.key).map_err(Error::Question)?;
-    let signature = sign::standard(&key, id, timestamp, &body);
-    let mut request = post(body);
-    let headers = request.headers_mut();
-    for (name, value) in [
-        (sign::ID, id),
-        (sign::TIMESTAMP, &timestamp.to_string()),
-        (sign::SIGNATURE, &signature),
-    ] {
-        let value = HeaderValue::from_str(value).map_err(|e| question(&e))?;
-        headers.insert(name, value);
-    }
-    Ok(request)
-}
-
-/// What Obot's receivers are asked: the message alone.
-fn obot(hook: &Hook, message: &[u8]) -> Result<Request<Full<Bytes>>, Error> {
-    let signature = sign::obot(hook.key.expose().as_bytes(), message);
-    let mut request = post(message.to_vec());
-    let value = HeaderValue::from_str(&signature).map_err(|e| Error::Question(e.to_string()))?;
-    request.headers_mut().insert(sign::OBOT, value);
-    Ok(request)
-}
-
-fn post(body: Vec<u8>) -> Request<Full<Bytes>> {
-    let mut request = Request::new(Full::new(Bytes::from(body)));
-    *request.method_mut() = Method::POST;
-    let headers = request.headers_mut();
-    let json = HeaderValue::from_static("application/json");
-    headers.insert(CONTENT_TYPE, json.clone());
-    headers.insert(ACCEPT, json);
-    headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
-    request
-}
-
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -55,6 +55,7 @@ fn snapshot(servers: &[&str], named: &[&str]) -> Snapshot {
         on_error: OnError::Deny,
         may_change: false,
         order: 0,
+        mode: model::filter::Mode::Enforce,
     };
     snapshot
         .filters

@@ -10,7 +10,7 @@ mod webhook;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use model::filter::{Direction, Filter, Kind, OnError};
+use model::filter::{Direction, Filter, Kind, Mode, OnError};
 use model::name::{FilterName, Glob, ServerName};
 use model::snapshot::{ResourceKey, Snapshot};
 use model::wire::FILTER;
@@ -214,6 +214,11 @@ impl Compiled {
         self.filter.on_error
     }
 
+    /// Whether it only looks, and decides nothing.
+    pub fn is_observer(&self) -> bool {
+        self.filter.mode == Mode::Observe
+    }
+
     /// Whether it may change messages.
     pub fn may_change(&self) -> bool {
         self.filter.may_change
@@ -282,9 +287,15 @@ impl Selection {
         self.selected.iter()
     }
 
-    /// Whether one of them has to be asked: then the answer takes its time.
+    /// The same, as they stand side by side.
+    pub fn as_slice(&self) -> &[Arc<Compiled>] {
+        &self.selected
+    }
+
+    /// Whether a message has to wait for one of them: it has to be asked, and decides.
     pub fn calls_out(&self) -> bool {
-        self.selected.iter().any(|filter| filter.hook().is_some())
+        let asked = |filter: &Arc<Compiled>| filter.hook().is_some() && !filter.is_observer();
+        self.selected.iter().any(asked)
     }
 }
 

@@ -26,6 +26,7 @@ fn filter(name: &str, words: &[&str], fold: bool) -> Filter {
         on_error: OnError::Deny,
         may_change: false,
         order: 0,
+        mode: model::filter::Mode::Enforce,
     }
 }
 
@@ -237,6 +238,7 @@ fn the_reason_holds_nothing_of_the_message() {
 fn the_first_filter_that_refuses_is_named() {
     let second = Filter {
         order: 1,
+        mode: model::filter::Mode::Enforce,
         ..filter("a", &["y"], false)
     };
     let chain = chain([filter("b", &["x", "yy"], false), second]);

@@ -7,7 +7,7 @@ use proto::v1 as pb;
 use super::access::{globs, server_glob};
 use super::{Faults, LIST_MAX};
 use crate::fault::{BAD_VALUE, MISSING, NEVER_MATCHES};
-use crate::filter::{Direction, Filter, Format, Kind, Match, OnError, Webhook};
+use crate::filter::{Direction, Filter, Format, Kind, Match, Mode, OnError, Webhook};
 use crate::name::{FilterName, SecretName};
 use crate::url::HttpUrl;
 
@@ -29,15 +29,7 @@ pub(super) fn convert(name: &str, spec: &pb::FilterSpec, faults: &mut Faults) ->
         let message = "keywords refuse messages; only a webhook changes them";
         faults.push("spec.mayChange", BAD_VALUE, message);
     }
-    match pb::FilterMode::try_from(spec.mode) {
-        Ok(pb::FilterMode::Unspecified | pb::FilterMode::Enforce) => {}
-        Ok(pb::FilterMode::Observe) => faults.unsupported("spec.mode", "mode observe"),
-        Err(_) => faults.push(
-            "spec.mode",
-            BAD_VALUE,
-            format!("{} is not a mode", spec.mode),
-        ),
-    }
+    let mode = mode(spec, faults);
     Some(Filter {
         name: FilterName::new(name).ok()?,
         matches: matches?,
@@ -45,6 +37,7 @@ pub(super) fn convert(name: &str, spec: &pb::FilterSpec, faults: &mut Faults) ->
         on_error: on_error?,
         may_change: spec.may_change,
         order: spec.order,
+        mode: mode?,
     })
 }
 
@@ -86,6 +79,21 @@ fn direction(spec: &pb::FilterMatch, faults: &mut Faults) -> Option<Direction> {
                 "spec.match.direction",
                 BAD_VALUE,
                 format!("{} is not a direction", spec.direction),
+            );
+            None
+        }
+    }
+}
+
+fn mode(spec: &pb::FilterSpec, faults: &mut Faults) -> Option<Mode> {
+    match pb::FilterMode::try_from(spec.mode) {
+        Ok(pb::FilterMode::Unspecified | pb::FilterMode::Enforce) => Some(Mode::Enforce),
+        Ok(pb::FilterMode::Observe) => Some(Mode::Observe),
+        Err(_) => {
+            faults.push(
+                "spec.mode",
+                BAD_VALUE,
+                format!("{} is not one of enforce, observe", spec.mode),
             );
             None
         }

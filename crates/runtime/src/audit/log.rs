@@ -196,7 +196,8 @@ impl Log {
             return Err(Error::Unsynced);
         }
         let limit = match phase {
-            Phase::Open => inner.open_bytes_max,
+            // A note is worth no room that a call's close may need.
+            Phase::Open | Phase::Note => inner.open_bytes_max,
             Phase::Close => inner.close_bytes_max,
         };
         let stamp = {

@@ -49,6 +49,16 @@ pub mod attribute {
     pub const RULE: &str = "gatehouse.rule";
     /// Filters that ran.
     pub const FILTERS: &str = "gatehouse.filters";
+    /// What filters did or would have done.
+    pub const FINDINGS: &str = "gatehouse.findings";
+    /// SHA-256 of a request that filters changed, as it came, hex.
+    pub const REQUEST_SHA256: &str = "gatehouse.request_sha256";
+    /// … as they left it.
+    pub const REQUEST_CHANGED_SHA256: &str = "gatehouse.request_changed_sha256";
+    /// SHA-256 of a response that filters changed, as it came, hex.
+    pub const RESPONSE_SHA256: &str = "gatehouse.response_sha256";
+    /// … as they left it.
+    pub const RESPONSE_CHANGED_SHA256: &str = "gatehouse.response_changed_sha256";
     /// The configuration revision that decided.
     pub const REVISION: &str = "gatehouse.revision";
     /// The node that wrote the record.

@@ -192,6 +192,8 @@ impl Scan {
         let key = key(record);
         if record.is_close() {
             self.open.remove(&key);
+        } else if record.is_note() {
+            // Its call is closed already.
         } else if self.open.len() < OPEN_CALLS_MAX {
             self.open.insert(key, payload.to_vec());
         } else {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use model::decision::{Decision, Reason};
 use model::name::{RuleName, ServerName};
-use model::record::{CallId, Hop, Record, Trace};
+use model::record::{CallId, Change, Hop, Record, Trace};
 use model::snapshot::Revision;
 
 /// A refused tool call whose ids and times are made of `n`.
@@ -44,5 +44,11 @@ pub(crate) fn record(n: u64) -> Record {
         http_status: 200,
         client_address: "127.0.0.1".into(),
         direct: true,
+        findings: vec!["look: observed deny".into()],
+        request_change: None,
+        response_change: Some(Change {
+            before: [4; 32],
+            after: [5; 32],
+        }),
     }
 }

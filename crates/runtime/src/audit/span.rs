@@ -44,7 +44,10 @@ mod field {
     pub(super) const ARRAY_VALUES: u32 = 1;
 }
 
+const KIND_INTERNAL: u64 = 1;
 const KIND_SERVER: u64 = 2;
+/// What a note's span is called: it is no call, and must not be counted as one.
+const NOTE: &str = "findings";
 const STATUS_ERROR: u64 = 2;
 const SCOPE: &str = "gatehouse.audit";
 const NS_PER_MS: f64 = 1e6;
@@ -111,13 +114,18 @@ fn write_span(span: &mut Message<'_>, record: &RecordView<'_>, hash: &Hash) {
     }
     let target = Target::of(record);
     match target.in_span_name() {
+        _ if record.is_note() => span.bytes(field::NAME, NOTE.as_bytes()),
         Some(name) => {
             let pieces = [record.method.as_bytes(), b" ", name.as_bytes()];
             span.bytes_of(field::NAME, &pieces);
         }
         None => span.bytes(field::NAME, record.method.as_bytes()),
     }
-    span.number(field::KIND, KIND_SERVER);
+    let is_note = record.is_note();
+    span.number(
+        field::KIND,
+        if is_note { KIND_INTERNAL } else { KIND_SERVER },
+    );
     span.fixed64(field::START, start);
     span.fixed64(field::END, start.saturating_add(record.duration_ns));
     let mut attributes = Attributes(Message(span.0), field::ATTRIBUTES);
@@ -218,6 +226,23 @@ fn ours(attributes: &mut Attributes<'_>, record: &RecordView<'_>, hash: &Hash) {
         attributes.bool(attribute::DIRECT, true);
     }
     attributes.int(attribute::HTTP_STATUS, record.http_status.cast_signed());
+    attributes.texts(attribute::FINDINGS, &record.findings);
+    for (key, hash) in [
+        (attribute::REQUEST_SHA256, record.request_sha256),
+        (
+            attribute::REQUEST_CHANGED_SHA256,
+            record.request_changed_sha256,
+        ),
+        (attribute::RESPONSE_SHA256, record.response_sha256),
+        (
+            attribute::RESPONSE_CHANGED_SHA256,
+            record.response_changed_sha256,
+        ),
+    ] {
+        if hash.len() * 2 == hex.len() && hex::encode_to_slice(hash, &mut hex).is_ok() {
+            attributes.text(key, std::str::from_utf8(&hex).unwrap_or_default());
+        }
+    }
 }
 
 /// What a call is aimed at, as the conventions tell targets apart.

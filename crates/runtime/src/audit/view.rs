@@ -41,6 +41,11 @@ pub(super) struct RecordView<'a> {
     pub(super) hop: &'a str,
     pub(super) client_address: &'a str,
     pub(super) direct: bool,
+    pub(super) findings: Vec<&'a str>,
+    pub(super) request_sha256: &'a [u8],
+    pub(super) request_changed_sha256: &'a [u8],
+    pub(super) response_sha256: &'a [u8],
+    pub(super) response_changed_sha256: &'a [u8],
 }
 
 impl<'a> RecordView<'a> {
@@ -55,20 +60,25 @@ impl<'a> RecordView<'a> {
         Some(view)
     }
 
-    /// Whether it is a close record; reads no further than it must.
-    pub(super) fn is_close_payload(bytes: &'a [u8]) -> Option<bool> {
+    /// Whether it is sent: a close record or a note; reads no further than it must.
+    pub(super) fn is_sent_payload(bytes: &'a [u8]) -> Option<bool> {
+        let is_sent = |phase| phase == CLOSE || phase == NOTE;
         let mut fields = Fields(bytes);
         // The writer puts seq first and phase second.
         for _ in 0..2 {
             if let (2, Value::Number(phase)) = fields.next()? {
-                return Some(phase == CLOSE);
+                return Some(is_sent(phase));
             }
         }
-        Self::parse(bytes).map(|view| view.is_close())
+        Self::parse(bytes).map(|view| is_sent(view.phase))
     }
 
     pub(super) fn is_close(&self) -> bool {
         self.phase == CLOSE
+    }
+
+    pub(super) fn is_note(&self) -> bool {
+        self.phase == NOTE
     }
 
     fn set(&mut self, number: u64, value: Value<'a>) -> Option<()> {
@@ -103,6 +113,11 @@ impl<'a> RecordView<'a> {
             28 => self.hop = value.text()?,
             29 => self.client_address = value.text()?,
             30 => self.direct = value.number()? != 0,
+            40 => push(&mut self.findings, value.text()?),
+            41 => self.request_sha256 = value.bytes()?,
+            42 => self.request_changed_sha256 = value.bytes()?,
+            43 => self.response_sha256 = value.bytes()?,
+            44 => self.response_changed_sha256 = value.bytes()?,
             _ => {}
         }
         Some(())
@@ -110,6 +125,7 @@ impl<'a> RecordView<'a> {
 }
 
 const CLOSE: u64 = AuditPhase::Close as u64;
+const NOTE: u64 = AuditPhase::Note as u64;
 
 fn push<'a>(list: &mut Vec<&'a str>, text: &'a str) {
     if list.len() < LIST_MAX {
@@ -203,7 +219,7 @@ mod tests {
         record(1).encode(9, Phase::Close, "node", &mut bytes);
         let view = RecordView::parse(&bytes).unwrap();
         let full = AuditRecord::decode(bytes.as_slice()).unwrap();
-        assert_eq!(RecordView::is_close_payload(&bytes), Some(true));
+        assert_eq!(RecordView::is_sent_payload(&bytes), Some(true));
         assert_eq!((view.seq, view.time_unix_ns), (full.seq, full.time_unix_ns));
         assert_eq!(
             (view.node, view.user),
@@ -231,6 +247,11 @@ mod tests {
         assert_eq!((view.rule, view.reason), (&full.rule[..], &full.reason[..]));
         assert_eq!(view.http_status, u64::from(full.http_status));
         assert_eq!(view.upstream_ns, full.upstream_ns);
+        assert_eq!(view.findings, full.findings);
+        assert_eq!(
+            (view.response_sha256, view.response_changed_sha256),
+            (&full.response_sha256[..], &full.response_changed_sha256[..])
+        );
     }
 
     proptest! {
@@ -250,7 +271,7 @@ mod tests {
             let bytes = full.encode_to_vec();
             let view = RecordView::parse(&bytes).unwrap();
             prop_assert!(view.is_close());
-            prop_assert_eq!(RecordView::is_close_payload(&bytes), Some(true));
+            prop_assert_eq!(RecordView::is_sent_payload(&bytes), Some(true));
             prop_assert_eq!((view.seq, view.duration_ns), (full.seq, full.duration_ns));
             prop_assert_eq!((view.error_code, view.tool_error), (full.error_code, full.tool_error));
             prop_assert_eq!((view.user, view.name), (&full.user[..], &full.name[..]));
@@ -265,7 +286,7 @@ mod tests {
         fn rubbish_never_panics_and_is_read_as_the_generated_decoder_reads_it(
             bytes in proptest::collection::vec(any::<u8>(), 0..200),
         ) {
-            let _ = RecordView::is_close_payload(&bytes);
+            let _ = RecordView::is_sent_payload(&bytes);
             if let (Some(view), Ok(full)) = (RecordView::parse(&bytes), AuditRecord::decode(&bytes[..])) {
                 prop_assert_eq!((view.seq, view.user), (full.seq, &full.user[..]));
             }

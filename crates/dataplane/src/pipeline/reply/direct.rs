@@ -3,6 +3,7 @@
 //! What nobody has to see whole, because no filter selects it and it is no list, streams through once it is too large
 //! to be looked at in passing.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -20,10 +21,10 @@ use super::{
 };
 use crate::body::{EventBody, ForwardedBody, Judge, Patience, ReplyBody, Screened};
 use crate::call::Call;
-use crate::deliver::Message;
 use crate::deliver::deadline::Deadline;
 use crate::deliver::direct::ANSWER_BYTES_MAX;
 use crate::deliver::tasks::Sealer;
+use crate::deliver::{Asker, Message};
 use crate::refusal::Fault;
 use crate::stage::record::Recording;
 
@@ -38,14 +39,29 @@ enum Read {
     Begun(Bytes, Incoming),
 }
 
+/// Who looks at the answer.
+pub(super) struct Looks {
+    /// The filters.
+    pub(super) screened: Screened,
+    /// Who is told where a question to the client does not go.
+    pub(super) asker: Option<Arc<dyn Asker>>,
+    /// Who decides as long as the client listens, where it does.
+    pub(super) gate: Option<Box<dyn Judge>>,
+}
+
 /// Turns the answer into ours.
 pub(super) async fn finish(
     call: &Call<'_>,
     id: Option<&[u8]>,
     forwarded: Forwarded,
-    (screened, gate): (Screened, Option<Box<dyn Judge>>),
+    looks: Looks,
     mut recording: Recording,
 ) -> Response<ReplyBody> {
+    let Looks {
+        screened,
+        asker,
+        gate,
+    } = looks;
     let (parts, incoming) = forwarded.response.into_parts();
     // Lists are cut, and what is discovered is said anew.
     let is_list = method::is_list(call.method()).is_some();
@@ -60,7 +76,10 @@ pub(super) async fn finish(
         let asked = call.message.id.as_ref().map(envelope::Id::key);
         let reading = (patience, !call.is_modern());
         let body = EventBody::of_server(incoming, reading, asked, screened, recording);
-        let body = body.sealed_by(Sealer::of(call)).gated_by(gate);
+        let body = body
+            .sealed_by(Sealer::of(call))
+            .gated_by(gate)
+            .asked_by(asker);
         let mut response = event_stream(body.into());
         super::begin_session(&mut response, forwarded.session.as_deref());
         return response;

@@ -1,5 +1,7 @@
 //! What a receiver answers: exactly a verdict, or nothing that counts.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use engine::filter::Hook;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
@@ -14,6 +16,10 @@ use super::{Error, sign};
 
 /// Most bytes of an answer: a message of the greatest size, and what stands around it.
 const BODY_BYTES_MAX: usize = (4 << 20) + 4096;
+/// Most bytes of a refusal in Obot's form that are read for its reason.
+const OBOT_REASON_BYTES_MAX: usize = 4096;
+/// How long that reason is waited for.
+const OBOT_REASON: Duration = Duration::from_millis(50);
 /// Most characters of a receiver's reason that are kept.
 const REASON_CHARS_MAX: usize = 300;
 
@@ -72,8 +78,7 @@ fn read(body: &[u8]) -> Result<Verdict, Error> {
         ("allow", None) => Ok(Verdict::Allow),
         ("deny", None) => {
             let reason = answer.reason.unwrap_or_default();
-            let plain = reason.chars().filter(|c| !c.is_control());
-            Ok(Verdict::Deny(plain.take(REASON_CHARS_MAX).collect()))
+            Ok(Verdict::Deny(plain(&reason)))
         }
         ("change", Some(message)) => Ok(Verdict::Change(Bytes::copy_from_slice(
             message.get().as_bytes(),
@@ -86,12 +91,25 @@ fn read(body: &[u8]) -> Result<Verdict, Error> {
     }
 }
 
-/// Reads the answer of one of Obot's receivers: 200 accepts, whatever else it says.
-pub(super) fn obot(response: &Response<Incoming>) -> Verdict {
-    match response.status() {
-        StatusCode::OK => Verdict::Allow,
-        status => Verdict::Deny(format!("HTTP {status}")),
+/// Reads the answer of a receiver made for Obot: 200 accepts, whatever else it says; the body of another says why.
+pub(super) async fn obot(response: Response<Incoming>) -> Result<Verdict, Error> {
+    let status = response.status();
+    if status == StatusCode::OK {
+        return Ok(Verdict::Allow);
     }
+    let body = Limited::new(response.into_body(), OBOT_REASON_BYTES_MAX);
+    // A reason that cannot be read is none: the refusal stands.
+    let why = tokio::time::timeout(OBOT_REASON, body.collect()).await;
+    let why = why.map(|body| body.map(|body| body.to_bytes()).unwrap_or_default());
+    let why = why.unwrap_or_default();
+    let reason = format!("HTTP {status}: {}", String::from_utf8_lossy(&why));
+    Ok(Verdict::Deny(plain(&reason)))
+}
+
+/// A receiver's reason as it may be logged.
+fn plain(reason: &str) -> String {
+    let plain = reason.chars().filter(|c| !c.is_control());
+    plain.take(REASON_CHARS_MAX).collect()
 }
 
 fn is_signed(headers: &HeaderMap, hook: &Hook, id: &str, body: &[u8]) -> bool {

@@ -2,6 +2,7 @@
 use model::secret::SecretText;
 use model::url::HttpUrl;
 use parking_lot::Mutex;
+use runtime::clock::now_unix_s;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -14,9 +15,9 @@ const MESSAGE: &[u8] = br#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params
 
 /// What a receiver was sent.
 #[derive(Debug, Clone)]
-struct Heard {
+pub(crate) struct Heard {
     headers: Vec<(String, String)>,
-    body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Heard {
@@ -27,17 +28,22 @@ impl Heard {
 }
 
 /// Answers a question with the bytes of a whole HTTP response; `None`: never.
-type Answering = fn(&Heard) -> Option<Vec<u8>>;
+pub(crate) type Answering = fn(&Heard) -> Option<Vec<u8>>;
 
 /// A receiver on loopback, written by hand so that it can misbehave.
-struct Receiver {
-    url: String,
-    heard: Arc<Mutex<Vec<Heard>>>,
+pub(crate) struct Receiver {
+    pub(crate) url: String,
+    pub(crate) heard: Arc<Mutex<Vec<Heard>>>,
     _tasks: JoinSet<()>,
 }
 
 impl Receiver {
-    async fn new(answer: Answering) -> Self {
+    pub(crate) async fn new(answer: Answering) -> Self {
+        Self::after(Duration::ZERO, answer).await
+    }
+
+    /// One that takes its time.
+    pub(crate) async fn after(pause: Duration, answer: Answering) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/hook", listener.local_addr().unwrap());
         let heard = Arc::new(Mutex::new(Vec::new()));
@@ -46,7 +52,7 @@ impl Receiver {
         tasks.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
-                connections.spawn(serve(stream, answer, all.clone()));
+                connections.spawn(serve(stream, (pause, answer), all.clone()));
             }
         });
         Self {
@@ -57,7 +63,11 @@ impl Receiver {
     }
 }
 
-async fn serve(stream: TcpStream, answer: Answering, all: Arc<Mutex<Vec<Heard>>>) {
+async fn serve(
+    stream: TcpStream,
+    (pause, answer): (Duration, Answering),
+    all: Arc<Mutex<Vec<Heard>>>,
+) {
     let mut stream = BufReader::new(stream);
     loop {
         let mut headers = Vec::new();
@@ -83,6 +93,7 @@ async fn serve(stream: TcpStream, answer: Answering, all: Arc<Mutex<Vec<Heard>>>
         stream.read_exact(&mut heard.body).await.unwrap();
         let answer = answer(&heard);
         all.lock().push(heard);
+        tokio::time::sleep(pause).await;
         match answer {
             Some(bytes) => {
                 if stream.write_all(&bytes).await.is_err() {
@@ -100,7 +111,7 @@ fn http(status: &str, headers: &str, body: &str) -> Vec<u8> {
     format!("{head}\r\n{body}").into_bytes()
 }
 
-fn json_ok(body: &str) -> Option<Vec<u8>> {
+pub(crate) fn json_ok(body: &str) -> Option<Vec<u8>> {
     Some(http("200 OK", "content-type: application/json\r\n", body))
 }
 
@@ -114,7 +125,7 @@ fn hook(url: &str, format: Format) -> Hook {
     }
 }
 
-fn about() -> About {
+pub(crate) fn about() -> About {
     About {
         principal: Arc::new(Principal::new("ana", &["dev"], None, "k1")),
         client: "cursor".into(),
@@ -125,12 +136,12 @@ fn about() -> About {
     }
 }
 
-fn webhooks() -> Webhooks {
+pub(crate) fn webhooks() -> Webhooks {
     let settings = EgressSettings {
         allow_private: true,
         ca_file: None,
     };
-    Webhooks::new(Egress::new(&settings), &Metrics::new())
+    Webhooks::new(Egress::new(&settings), &Metrics::new(), &Drain::new())
 }
 
 async fn ask(webhooks: &Webhooks, hook: &Hook) -> Result<Verdict, Error> {
@@ -140,16 +151,14 @@ async fn ask(webhooks: &Webhooks, hook: &Hook) -> Result<Verdict, Error> {
 async fn ask_of(webhooks: &Webhooks, hook: &Hook, filter: &str) -> Result<Verdict, Error> {
     let deadline = Instant::now() + Duration::from_secs(10);
     let filter = FilterName::new(filter).unwrap();
-    webhooks
-        .ask(
-            &filter,
-            hook,
-            &about(),
-            Direction::Request,
-            MESSAGE,
-            deadline,
-        )
-        .await
+    let question = Question {
+        filter: &filter,
+        hook,
+        about: &about(),
+        way: Direction::Request,
+        message: MESSAGE,
+    };
+    webhooks.ask(question, deadline).await
 }
 
 #[tokio::test]
@@ -288,7 +297,8 @@ async fn nobody_there_is_an_error_at_once() {
     let hook = hook("http://127.0.0.1:1/", Format::Standard);
     let error = ask(&webhooks(), &hook).await.unwrap_err();
     assert!(matches!(error, Error::Unreachable(_)), "{error}");
-    let refusing = Webhooks::new(Egress::new(&EgressSettings::default()), &Metrics::new());
+    let egress = Egress::new(&EgressSettings::default());
+    let refusing = Webhooks::new(egress, &Metrics::new(), &Drain::new());
     let error = ask(&refusing, &hook).await.unwrap_err();
     assert!(
         error.to_string().contains("egress.allow_private"),
@@ -338,8 +348,29 @@ async fn a_receiver_made_for_obot_gets_the_bare_message() {
     assert_eq!(heard.body, MESSAGE);
     let key = hook.key.expose().as_bytes();
     assert_eq!(heard.header(sign::OBOT), sign::obot(key, MESSAGE));
+    assert_eq!(heard.header("x-obot-mcp-server-id"), "crm");
+    assert_eq!(heard.header("x-obot-user-id"), "ana");
+    // A response says what it answers.
+    let response = br#" {"jsonrpc":"2.0","id":1,"result":{"content":[]}}"#;
+    let filter = FilterName::new("dlp").unwrap();
+    let question = Question {
+        filter: &filter,
+        hook: &hook,
+        about: &about(),
+        way: Direction::Response,
+        message: response,
+    };
+    let deadline = Instant::now() + Duration::from_secs(10);
+    let webhooks = webhooks();
+    assert_eq!(webhooks.ask(question, deadline).await, Ok(Verdict::Allow));
+    let heard = receiver.heard.lock().pop().unwrap();
+    let asked: Value = serde_json::from_slice(&heard.body).unwrap();
+    let expected =
+        json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "result": {"content": []}});
+    assert_eq!(asked, expected);
+    assert_eq!(heard.header(sign::OBOT), sign::obot(key, &heard.body));
     let refusing = Receiver::new(|_| Some(http("403 Forbidden", "", "no"))).await;
     let hook = super::tests::hook(&refusing.url, Format::Obot);
-    let verdict = ask(&webhooks(), &hook).await.unwrap();
-    assert!(matches!(verdict, Verdict::Deny(_)));
+    let verdict = ask(&webhooks, &hook).await.unwrap();
+    assert_eq!(verdict, Verdict::Deny("HTTP 403 Forbidden: no".to_owned()));
 }

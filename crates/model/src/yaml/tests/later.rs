@@ -53,12 +53,6 @@ fn filters_of_later_versions_are_refused_once() {
         ["GH2002 f.yaml:5:3 «regex» spec.regex: regex is not supported by this version"]
     );
     assert_eq!(
-        later(
-            "  webhook: {url: \"https://x\", secretName: k, timeout: 500ms}\n  mode: observe\n  mayChange: true\n"
-        ),
-        ["GH2002 f.yaml:6:9 «observe» spec.mode: mode observe is not supported by this version",]
-    );
-    assert_eq!(
         later("  keyword: {words: [a]}\n").len(),
         1,
         "a misspelt kind of filter is one fault"

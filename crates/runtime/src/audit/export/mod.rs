@@ -371,11 +371,11 @@ impl Task {
 }
 
 impl Work {
-    /// Encodes close records until the batch is full or there are no more.
+    /// Encodes close records and notes until the batch is full or there are no more.
     fn fill(&mut self, log: &Log) -> std::io::Result<()> {
         let batch = &mut self.batch;
         self.reader.read(log, |_, frame| {
-            if RecordView::is_close_payload(frame.payload) == Some(true)
+            if RecordView::is_sent_payload(frame.payload) == Some(true)
                 && let Some(record) = RecordView::parse(frame.payload)
             {
                 batch.push(&record, frame.hash);

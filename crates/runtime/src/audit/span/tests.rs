@@ -116,6 +116,13 @@ fn a_refused_tool_call_keeps_what_the_record_says() {
         );
     }
     assert_eq!(attributes["gatehouse.hash"], "01".repeat(32));
+    assert_eq!(attributes["gatehouse.findings"], "1 values");
+    assert_eq!(attributes["gatehouse.response_sha256"], "04".repeat(32));
+    assert_eq!(
+        attributes["gatehouse.response_changed_sha256"],
+        "05".repeat(32)
+    );
+    assert!(!attributes.contains_key("gatehouse.request_sha256"));
 }
 
 #[test]
