@@ -23,6 +23,7 @@ mod federation;
 mod files;
 mod input;
 mod keys;
+mod mediation;
 mod metrics;
 mod nodes;
 mod old;
