@@ -5,7 +5,7 @@ mod view;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use proto::v1::{ApplyRequest, ApplyResponse, Change, VersionRequest};
+use proto::v1::{ApplyRequest, ApplyResponse, Change, FieldChange, VersionRequest};
 use tonic::{Code, Status};
 
 use crate::app::App;
@@ -17,6 +17,7 @@ use crate::show::{Meaning, Show, shell_word};
 use crate::source::{Sources, summary};
 use crate::when;
 
+pub(crate) use view::ChangeView;
 use view::View;
 
 /// What every refusal ends with.
@@ -133,7 +134,7 @@ async fn overtaken(mut failure: Failure, link: &Link, files: &[PathBuf]) -> Fail
 }
 
 /// The same command on top of a certain head.
-fn again(files: &[PathBuf], revision: u64) -> String {
+pub(crate) fn again(files: &[PathBuf], revision: u64) -> String {
     let files = files.iter().map(|file| file.display().to_string());
     let files: Vec<String> = files
         .map(|file| format!("-f {}", shell_word(&file)))
@@ -237,14 +238,7 @@ fn change_lines(changes: &[Change]) -> Vec<String> {
         .unwrap_or(0);
     let mut lines = Vec::new();
     for change in changes {
-        let mut fields =
-            change.fields.iter().map(
-                |field| match (field.before.as_str(), field.after.as_str()) {
-                    ("", after) => format!("{} {after}", field.path),
-                    (before, "") => format!("{} {before} removed", field.path),
-                    (before, after) => format!("{} {before} -> {after}", field.path),
-                },
-            );
+        let mut fields = change.fields.iter().map(field_words);
         // A new resource is all fields; its name says enough.
         let shown = change.action == "changed";
         let first = if shown {
@@ -259,6 +253,15 @@ fn change_lines(changes: &[Change]) -> Vec<String> {
         }
     }
     lines
+}
+
+/// `spec.title A -> B`
+pub(crate) fn field_words(field: &FieldChange) -> String {
+    match (field.before.as_str(), field.after.as_str()) {
+        ("", after) => format!("{} {after}", field.path),
+        (before, "") => format!("{} {before} removed", field.path),
+        (before, after) => format!("{} {before} -> {after}", field.path),
+    }
 }
 
 fn refused(link: &Link, sources: &Sources, status: &Status) -> Failure {
@@ -302,7 +305,7 @@ fn index_and_path(field: &str) -> (Option<usize>, &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proto::v1::{FieldChange, ResourceKey};
+    use proto::v1::ResourceKey;
 
     fn change(kind: &str, name: &str, action: &str, fields: &[(&str, &str, &str)]) -> Change {
         Change {

@@ -7,8 +7,8 @@ use clap::{ArgAction, CommandFactory, Parser};
 use crate::services::{self, Rest};
 use crate::show::{ColorChoice, Format};
 use crate::{
-    apply, audit, call, check, completions, connect, delete, describe, explain, get, key, man,
-    node, nodes, secret, server, store, tap, tools, up, validate, wait,
+    apply, audit, call, check, completions, connect, delete, describe, diff, explain, get, history,
+    key, man, node, nodes, rollback, secret, server, store, tap, tools, up, validate, wait,
 };
 
 /// Gatehouse: the gate before your MCP servers.
@@ -97,9 +97,12 @@ pub(crate) enum Command {
     Up(up::Args),
     Check(check::Args),
     Apply(apply::Args),
+    Diff(diff::Args),
     Get(get::Args),
     Describe(describe::Args),
     Delete(delete::Args),
+    History(history::Args),
+    Rollback(rollback::Args),
     Validate(validate::Args),
     Connect(connect::Args),
     Wait(wait::Args),
@@ -145,7 +148,7 @@ pub(crate) const OVERVIEW: &str = "\
 start      up         the whole system on this machine
            check      whether everything works, and what mends it; --pre before a first start
            connect    a server's URL, and the configuration of a client
-configure  apply      store what files hold; get, wait, delete; validate needs no control plane
+configure  apply      store what files hold; diff before, history, rollback after; get, delete, wait
            key        API keys for users; node token lets edges and sidecars join; secret set
            describe   one thing with its problems, where it runs, who may use it, its last calls
            explain    why a call is allowed or not; what a field, an error code or a check means

@@ -219,6 +219,13 @@ pub const CODES: &[(&str, &str, &str)] = &[
          gatehouse describe Server NAME.",
     ),
     (
+        "GH5106",
+        "history does not hold the revision",
+        "The control plane keeps the last revisions, as many as its settings history.revisions_max and \
+         history.bytes_max say. This one is older, was never made, or was given up when a restored store was accepted: \
+         gatehouse history.",
+    ),
+    (
         ADDRESS_IN_USE,
         "address in use",
         "Another process listens there. Stop it, or choose another address with the flag that is named.",

@@ -22,15 +22,19 @@ pub mod connect;
 pub mod context;
 pub mod delete;
 pub mod describe;
+pub mod diff;
 pub mod explain;
 pub mod fault;
 pub mod get;
+pub mod history;
 pub mod key;
 pub mod kind;
 pub mod link;
 pub mod man;
 pub mod node;
 pub mod nodes;
+mod question;
+pub mod rollback;
 pub mod rollout;
 pub mod secret;
 pub mod server;
@@ -192,6 +196,9 @@ fn fits(command: &Command, format: Format) -> Result<(), Failure> {
 async fn perform(command: Command, app: &App) -> Result<(), Failure> {
     match command {
         Command::Apply(args) => apply::run(args, app).await,
+        Command::Diff(args) => diff::run(args, app).await,
+        Command::History(args) => history::run(args, app).await,
+        Command::Rollback(args) => rollback::run(args, app).await,
         Command::Get(args) => get::run(args, app).await,
         Command::Delete(args) => delete::run(args, app).await,
         Command::Completions(args) => completions::run(&args, app),

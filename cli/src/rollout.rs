@@ -171,7 +171,7 @@ fn rejections(revision: u64, step: &RolloutProgress) -> Vec<Fault> {
             );
             Fault::new(codes::REJECTED, text)
                 .why(node.faults.join("\n"))
-                .fix(format!("gatehouse nodes {}", node.name))
+                .fix(way_back(revision, node))
         })
         .collect();
     if faults.is_empty() {
@@ -184,6 +184,15 @@ fn rejections(revision: u64, step: &RolloutProgress) -> Vec<Fault> {
         );
     }
     faults
+}
+
+/// Back to what the node runs, which was good before.
+fn way_back(revision: u64, node: &NodeStatus) -> String {
+    if (1..revision).contains(&node.revision) {
+        format!("gatehouse rollback --to {}", node.revision)
+    } else {
+        format!("gatehouse nodes {}", node.name)
+    }
 }
 
 #[cfg(test)]
@@ -217,6 +226,7 @@ mod tests {
             "sidecar/time rejects revision 14 and runs 13"
         );
         assert_eq!(faults[0].why.as_deref(), Some("unknown feature when/1"));
+        assert_eq!(faults[0].fix.as_deref(), Some("gatehouse rollback --to 13"));
     }
 
     #[test]

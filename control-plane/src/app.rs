@@ -331,7 +331,13 @@ async fn open_once(
         lasts: settings.tls.certificate_lasts()?,
     };
     let ca = Ca::open(&*store, sealer, terms).await?;
-    let catalog = Catalog::open(store.clone(), sealer.clone(), &settings.data_dir).await?;
+    let catalog = Catalog::open(
+        store.clone(),
+        sealer.clone(),
+        &settings.data_dir,
+        settings.history.bounds()?,
+    )
+    .await?;
     if catalog.standing() == Standing::Firm {
         keys::ensure_ring(&catalog).await?;
     }

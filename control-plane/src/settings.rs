@@ -9,6 +9,7 @@ use runtime::settings::Secret;
 use serde::{Deserialize, Serialize};
 
 use crate::ca::CERTIFICATE_LASTS;
+use crate::catalog::Bounds;
 use crate::records;
 use crate::store::etcd;
 use crate::store::seal::read_private;
@@ -43,6 +44,8 @@ pub struct Settings {
     pub tls: Tls,
     /// The built-in audit store.
     pub records: Records,
+    /// What can be rolled back to.
+    pub history: History,
 }
 
 /// How etcd is reached.
@@ -107,6 +110,38 @@ impl Default for Records {
     }
 }
 
+/// What can be rolled back to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct History {
+    /// Most revisions that are kept; the oldest go, 256 at a time. Default 10,000.
+    pub revisions_max: u64,
+    /// Most bytes of resources that these revisions put; beyond it the oldest go. Default 256 MiB.
+    pub bytes_max: u64,
+}
+
+impl Default for History {
+    fn default() -> Self {
+        let bounds = Bounds::default();
+        Self {
+            revisions_max: bounds.revisions_max,
+            bytes_max: bounds.bytes_max,
+        }
+    }
+}
+
+impl History {
+    pub(crate) fn bounds(&self) -> anyhow::Result<Bounds> {
+        if self.revisions_max == 0 {
+            bail!("history.revisions_max is 0: it must be at least 1");
+        }
+        Ok(Bounds {
+            revisions_max: self.revisions_max,
+            bytes_max: self.bytes_max,
+        })
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -121,6 +156,7 @@ impl Default for Settings {
             admin_token_file: None,
             tls: Tls::default(),
             records: Records::default(),
+            history: History::default(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What an apply or a delete did, as programs read it.
 
-use proto::v1::ApplyResponse;
+use proto::v1::{ApplyResponse, Change, FieldChange, ResourceKey};
 use serde::Serialize;
 
 use crate::rollout::Outcome;
@@ -15,8 +15,9 @@ pub(super) struct View<'a> {
     rollout: Option<Outcome>,
 }
 
+/// What happened to one resource, as programs read it.
 #[derive(Debug, Serialize)]
-struct ChangeView<'a> {
+pub(crate) struct ChangeView<'a> {
     kind: &'a str,
     name: &'a str,
     action: &'a str,
@@ -39,32 +40,32 @@ struct WarningView<'a> {
     message: &'a str,
 }
 
+fn key(key: Option<&ResourceKey>) -> (&str, &str) {
+    key.map_or(("", ""), |key| (key.kind.as_str(), key.name.as_str()))
+}
+
+impl<'a> ChangeView<'a> {
+    pub(crate) fn of(change: &'a Change) -> Self {
+        let (kind, name) = key(change.key.as_ref());
+        let field = |f: &'a FieldChange| FieldView {
+            path: &f.path,
+            before: &f.before,
+            after: &f.after,
+        };
+        Self {
+            kind,
+            name,
+            action: &change.action,
+            fields: change.fields.iter().map(field).collect(),
+        }
+    }
+}
+
 impl<'a> View<'a> {
     pub(super) fn of(answer: &'a ApplyResponse, rollout: Option<Outcome>) -> Self {
-        let key = |key: &'a Option<proto::v1::ResourceKey>| {
-            key.as_ref()
-                .map_or(("", ""), |key| (key.kind.as_str(), key.name.as_str()))
-        };
-        let changes = answer.changes.iter().map(|change| {
-            let (kind, name) = key(&change.key);
-            let fields = change
-                .fields
-                .iter()
-                .map(|f| FieldView {
-                    path: &f.path,
-                    before: &f.before,
-                    after: &f.after,
-                })
-                .collect();
-            ChangeView {
-                kind,
-                name,
-                action: &change.action,
-                fields,
-            }
-        });
+        let changes = answer.changes.iter().map(ChangeView::of);
         let warnings = answer.warnings.iter().map(|warning| {
-            let (kind, name) = key(&warning.key);
+            let (kind, name) = key(warning.key.as_ref());
             WarningView {
                 kind,
                 name,
@@ -85,7 +86,6 @@ impl<'a> View<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proto::v1::{Change, ResourceKey};
 
     #[test]
     fn programs_read_every_change() {

@@ -166,19 +166,21 @@ impl Drafting<'_> {
             Some(b) => change(&key, "changed", diff::fields(&b.shown(), &stored.shown())),
             None => change(&key, "created", Vec::new()),
         });
-        self.ops
-            .push(op(&key, version, Some(stored.sealed.clone())));
+        let sealed = Some(stored.sealed.clone());
+        self.ops.push(op(&key, version, before, sealed));
         self.next.put(key, stored, item);
         Ok(())
     }
 
     fn delete(&mut self, index: usize, key: ResourceKey) -> Result<(), Error> {
-        if self.state.get(&key).is_none() {
+        let before = self.state.get(&key);
+        if before.is_none() {
             return Err(Error::NotFound(key));
         }
         if self.is_first(index, &key) {
             self.changes.push(change(&key, "deleted", Vec::new()));
-            self.ops.push(op(&key, self.state.revision() + 1, None));
+            let version = self.state.revision() + 1;
+            self.ops.push(op(&key, version, before, None));
             self.next.remove(&key);
         }
         Ok(())
@@ -279,7 +281,9 @@ impl Drafting<'_> {
 }
 
 /// What its writer said, without what the control plane set.
-fn content(resource: &pb::Resource) -> (Option<pb::Metadata>, Option<&pb::resource::Spec>) {
+pub(super) fn content(
+    resource: &pb::Resource,
+) -> (Option<pb::Metadata>, Option<&pb::resource::Spec>) {
     let metadata = resource.metadata.as_ref().map(|m| pb::Metadata {
         name: m.name.clone(),
         labels: m.labels.clone(),
@@ -316,16 +320,22 @@ fn whole(code: &'static str, message: String) -> Fault {
     }
 }
 
-fn op(key: &ResourceKey, version: u64, resource: Option<bytes::Bytes>) -> Op {
+fn op(
+    key: &ResourceKey,
+    version: u64,
+    before: Option<&Arc<Stored>>,
+    resource: Option<bytes::Bytes>,
+) -> Op {
     Op {
         kind: key.kind.clone(),
         name: key.name.clone(),
         version,
         resource,
+        replaces: before.map_or(0, |b| b.version),
     }
 }
 
-fn change(key: &ResourceKey, action: &str, fields: Vec<pb::FieldChange>) -> pb::Change {
+pub(super) fn change(key: &ResourceKey, action: &str, fields: Vec<pb::FieldChange>) -> pb::Change {
     pb::Change {
         key: Some(wire_key(key)),
         action: action.to_owned(),

@@ -32,6 +32,16 @@ pub(crate) enum Error {
     /// The store went not back, so that there is nothing to agree to; or it holds another revision by now.
     #[error("there is nothing to agree to: {0}")]
     NothingToAccept(String),
+    /// A revision that history does not hold.
+    #[error("history does not hold revision {revision}: it goes from {oldest} to {head}")]
+    NotKept {
+        /// What was asked for.
+        revision: u64,
+        /// The oldest that it holds.
+        oldest: u64,
+        /// The newest.
+        head: u64,
+    },
     /// Other replicas were faster, again and again.
     #[error("too many changes at the same time: try again")]
     Busy,

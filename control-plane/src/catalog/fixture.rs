@@ -8,7 +8,7 @@ use proto::v1 as pb;
 use proto::v1::resource::Spec;
 use tempfile::TempDir;
 
-use super::Catalog;
+use super::{Bounds, Catalog};
 use crate::store::seal::Sealer;
 use crate::store::{Store, fixture};
 
@@ -26,7 +26,10 @@ pub(crate) async fn catalog() -> (Arc<Catalog>, TempDir) {
 /// A catalog over a store that is there, of a replica that remembers nothing.
 pub(crate) async fn over(store: Arc<dyn Store>) -> Arc<Catalog> {
     let nowhere = Path::new("/nonexistent");
-    Catalog::open(store, sealer(), nowhere).await.unwrap()
+    let bounds = Bounds::default();
+    Catalog::open(store, sealer(), nowhere, bounds)
+        .await
+        .unwrap()
 }
 
 /// A server that a command runs.

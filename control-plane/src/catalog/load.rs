@@ -4,7 +4,9 @@
 //! head. Where it does not lead to what this replica has, the store has *gone back*: it was restored from a backup,
 //! and what it holds now is another history.
 
-use super::log::{self, Manifest, Parent, Pointer};
+use std::collections::BTreeMap;
+
+use super::log::{self, Manifest, Op, Parent, Pointer};
 use super::{Error, State};
 use crate::store::seal::Sealer;
 use crate::store::{self, Head, Store, key};
@@ -151,14 +153,96 @@ async fn restored_since(store: &dyn Store, head: &Head, revision: u64) -> Result
     Ok(false)
 }
 
+/// The state at `revision`, which must be in the history that leads to `head`.
+///
+/// # Errors
+/// [`Error::NotKept`]; else as [`load`].
+pub(super) async fn at(
+    store: &dyn Store,
+    sealer: &Sealer,
+    head: Option<&Head>,
+    revision: u64,
+) -> Result<State, Error> {
+    let (mut kept, newest) = match head {
+        Some(head) => (chain(store, head).await?, head.revision),
+        None => (BTreeMap::new(), 0),
+    };
+    let mut from = State::empty();
+    for pointer in [key::BASE_LATEST, key::CHECKPOINT_LATEST] {
+        let Some(value) = store.get(pointer).await? else {
+            continue;
+        };
+        let pointer_to = Pointer::decode(pointer, &value)?;
+        if pointer_to.revision <= revision && pointer_to.revision > from.revision() {
+            from = whole_at(store, sealer, pointer).await?;
+        }
+    }
+    let oldest = kept.keys().next().copied().unwrap_or_default();
+    // Behind a state that is whole, each change must be there.
+    let reaches = from.revision() > 0 || kept.get(&oldest).is_some_and(|log| log.parent.is_none());
+    let Some(wanted) = kept.get(&revision).filter(|_| reaches) else {
+        let head = newest;
+        return Err(Error::NotKept {
+            revision,
+            oldest,
+            head,
+        });
+    };
+    let head = Head {
+        revision,
+        sha256: wanted.sha256.clone(),
+        change: wanted.change.clone(),
+    };
+    kept.retain(|at, _| *at > from.revision() && *at <= revision);
+    replay(store, sealer, from, head, kept.into_values().collect()).await
+}
+
+/// All logs that are kept of the way to `head`, by revision.
+///
+/// # Errors
+/// As [`load`].
+pub(super) async fn chain(
+    store: &dyn Store,
+    head: &Head,
+) -> Result<BTreeMap<u64, Manifest>, Error> {
+    let mut logs = BTreeMap::new();
+    for entry in store.list(key::LOGS).await? {
+        let manifest = Manifest::decode(&entry.key, &entry.value)?;
+        logs.insert(manifest.revision, manifest);
+    }
+    let mut kept = BTreeMap::new();
+    let mut at = Some(Parent::from(head));
+    while let Some(parent) = at {
+        let Some(log) = logs.remove(&parent.revision) else {
+            break;
+        };
+        if log.change != parent.change {
+            break;
+        }
+        at = log.parent.clone();
+        kept.insert(log.revision, log);
+    }
+    Ok(kept)
+}
+
 /// The newest checkpoint, or nothing.
 async fn checkpoint(store: &dyn Store, sealer: &Sealer) -> Result<State, Error> {
+    whole_at(store, sealer, key::CHECKPOINT_LATEST).await
+}
+
+/// The whole state that a pointer names; the empty one where there is no pointer.
+async fn whole_at(store: &dyn Store, sealer: &Sealer, pointer: &str) -> Result<State, Error> {
     let mut state = State::empty();
-    let Some(value) = store.get(key::CHECKPOINT_LATEST).await? else {
+    let Some(value) = store.get(pointer).await? else {
         return Ok(state);
     };
-    let pointer = Pointer::decode(key::CHECKPOINT_LATEST, &value)?;
-    let prefix = key::checkpoint(pointer.revision);
+    let is_base = pointer == key::BASE_LATEST;
+    let pointer = Pointer::decode(pointer, &value)?;
+    let prefix = if is_base {
+        key::base(pointer.revision)
+    } else {
+        key::checkpoint(pointer.revision)
+    };
     read_chunks(store, sealer, &mut state, &prefix, pointer.chunks).await?;
     state.seal(pointer.revision);
     expect_hash(&state, &pointer.sha256, &prefix)?;
@@ -229,17 +313,31 @@ async fn read_chunks(
     prefix: &str,
     expected: usize,
 ) -> Result<(), Error> {
+    for op in ops(store, prefix, expected).await? {
+        state.replay(op, sealer)?;
+    }
+    Ok(())
+}
+
+/// What the chunks under `prefix` say, in their order.
+///
+/// # Errors
+/// [`Error::Store`].
+pub(super) async fn ops(
+    store: &dyn Store,
+    prefix: &str,
+    expected: usize,
+) -> Result<Vec<Op>, Error> {
     let chunks = store.list(prefix).await?;
     if chunks.len() != expected {
         let why = format!("{} chunks where {expected} are wanted", chunks.len());
         return Err(corrupt(prefix, &why));
     }
+    let mut ops = Vec::new();
     for chunk in chunks {
-        for op in log::read_chunk(&chunk.key, &chunk.value)? {
-            state.replay(op, sealer)?;
-        }
+        ops.extend(log::read_chunk(&chunk.key, &chunk.value)?);
     }
-    Ok(())
+    Ok(ops)
 }
 
 fn expect_hash(state: &State, expected: &str, key: &str) -> Result<(), Error> {

@@ -28,6 +28,9 @@ pub(super) struct Op {
     /// The encoded resource, secrets sealed. `None`: it is removed.
     #[prost(bytes = "bytes", optional, tag = "4")]
     pub(super) resource: Option<Bytes>,
+    /// The revision of the version that it takes the place of. 0: there was none.
+    #[prost(uint64, tag = "5")]
+    pub(super) replaces: u64,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -88,6 +91,12 @@ pub(super) struct Manifest {
     /// Whether an operator agreed here to a store that had gone back: what came after `parent` before is given up.
     #[serde(default)]
     pub(super) restored: bool,
+    /// Bytes of its chunks, for the bound of history.
+    #[serde(default)]
+    pub(super) bytes: u64,
+    /// The revision that was brought back by it.
+    #[serde(default)]
+    pub(super) rolled_back_to: Option<u64>,
 }
 
 /// The state that a change was made on.
@@ -176,6 +185,7 @@ mod tests {
             kind: "Server".to_owned(),
             name: format!("s{n}"),
             version: 1,
+            replaces: 0,
             resource: (!n.is_multiple_of(3)).then(|| vec![0; (n % 7) * 40_000].into()),
         };
         let ops: Vec<Op> = (0..3000).map(op).collect();

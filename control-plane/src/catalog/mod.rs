@@ -18,6 +18,7 @@ mod draft;
 mod error;
 #[cfg(test)]
 pub(crate) mod fixture;
+mod history;
 mod keep;
 mod load;
 mod log;
@@ -38,6 +39,8 @@ use tokio::sync::watch;
 pub(crate) use draft::Edit;
 pub(crate) use draft::wire_key;
 pub(crate) use error::{Error, Fault};
+pub(crate) use history::{Asked, Page};
+pub(crate) use keep::Bounds;
 pub(crate) use standing::{Standing, WentBack, must_not_be_empty};
 pub(crate) use state::{State, Stored, is_internal};
 
@@ -66,6 +69,8 @@ pub(crate) struct Options {
     pub if_revision: u64,
     /// Check only.
     pub dry_run: bool,
+    /// The revision that is brought back by it. 0: it is no rollback.
+    pub rolls_back_to: u64,
 }
 
 /// What a change did.
@@ -86,6 +91,7 @@ struct Change<'a> {
     parent: Option<&'a Head>,
     ops: &'a [log::Op],
     restored: bool,
+    rolled_back_to: Option<u64>,
 }
 
 /// All configuration, and its changes.
@@ -103,10 +109,13 @@ pub(crate) struct Catalog {
     /// Whether the store goes on from what was run, and the highest revision that was. Changed while
     /// [`Self::turn`] is held.
     standing: standing::Keeper,
+    /// How much history is kept.
+    bounds: Bounds,
 }
 
 impl Catalog {
-    /// Loads what the store holds. `data_dir` remembers the highest revision that was run here.
+    /// Loads what the store holds. `data_dir` remembers the highest revision that was run here; `bounds` say how much
+    /// history is kept.
     ///
     /// # Errors
     /// [`Error::Store`] where the store is away or holds something else than was written; [`Error::Seal`]
@@ -115,6 +124,7 @@ impl Catalog {
         store: Arc<dyn Store>,
         sealer: Arc<Sealer>,
         data_dir: &Path,
+        bounds: Bounds,
     ) -> Result<Arc<Self>, Error> {
         let loaded = load::load(&*store, &sealer).await?;
         let standing = standing::Keeper::open(data_dir, &*store, &loaded).await?;
@@ -125,6 +135,7 @@ impl Catalog {
             state,
             turn: tokio::sync::Mutex::new(()),
             standing,
+            bounds,
         }))
     }
 
@@ -176,6 +187,46 @@ impl Catalog {
         .await
     }
 
+    /// Brings back what `revision` held, as a new revision; all but what the control plane made for itself, such as API
+    /// keys: a key that was revoked stays so.
+    ///
+    /// # Errors
+    /// [`Error::NotKept`] where the history does not reach back to it; else as [`Self::apply`].
+    pub(crate) async fn rollback(
+        &self,
+        author: &str,
+        revision: u64,
+        options: Options,
+    ) -> Result<Outcome, Error> {
+        let head = self.newest_head().await?;
+        let was = load::at(&*self.store, &self.sealer, head.as_ref(), revision).await?;
+        if let Some(key) = was.unreadable() {
+            return Err(Error::TooOld(key.clone()));
+        }
+        let options = Options {
+            rolls_back_to: revision,
+            ..options
+        };
+        self.change(author, options, |now| Ok(history::way_back(now, &was)))
+            .await
+    }
+
+    /// What revisions did, newest first.
+    ///
+    /// # Errors
+    /// What the store may say.
+    pub(crate) async fn history(&self, asked: &Asked) -> Result<Page, Error> {
+        let head = self.newest_head().await?;
+        history::page(&*self.store, &self.sealer, head.as_ref(), asked).await
+    }
+
+    /// The head, once what other replicas did is known.
+    async fn newest_head(&self) -> Result<Option<Head>, Error> {
+        let _turn = self.turn.lock().await;
+        self.catch_up().await?;
+        Ok(self.state().head().cloned())
+    }
+
     /// Makes the change that `plan` wants for the state as it is, and plans anew where another replica was
     /// faster. No edit that differs: no new revision.
     ///
@@ -213,6 +264,7 @@ impl Catalog {
                 parent: state.head(),
                 ops: &draft.ops,
                 restored: false,
+                rolled_back_to: Some(options.rolls_back_to).filter(|r| *r != 0),
             };
             if let Some(state) = self.commit(change, draft.next).await? {
                 let revision = state.revision();
@@ -250,6 +302,8 @@ impl Catalog {
             time: clock::now_text(),
             parent: change.parent.map(log::Parent::from),
             restored: change.restored,
+            bytes: chunks.iter().map(|chunk| chunk.len() as u64).sum(),
+            rolled_back_to: change.rolled_back_to,
         };
         let staged = chunks
             .into_iter()
@@ -332,6 +386,7 @@ impl Catalog {
             parent: parent.as_ref(),
             ops: &[],
             restored: true,
+            rolled_back_to: None,
         };
         let state = self.commit(change, next).await?.ok_or(Error::Busy)?;
         let revision = state.revision();
@@ -397,6 +452,6 @@ impl Catalog {
             let _turn = self.turn.lock().await;
             self.catch_up().await?;
         }
-        keep::keep(&*self.store, &self.state()).await
+        keep::keep(&*self.store, &self.sealer, &self.state(), self.bounds).await
     }
 }

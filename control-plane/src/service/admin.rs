@@ -15,7 +15,7 @@ use tonic::{Request, Response, Status};
 
 use super::{logs, merge, rollout, status, watch};
 use crate::access::{caller, reader};
-use crate::catalog::{Catalog, Options, Outcome, Standing, is_internal};
+use crate::catalog::{Asked, Catalog, Options, Outcome, Standing, is_internal};
 use crate::join::Desk;
 use crate::keys;
 use crate::logs::Logs;
@@ -56,6 +56,7 @@ impl Admin for AdminService {
         let options = Options {
             if_revision,
             dry_run,
+            ..Options::default()
         };
         let outcome = self.catalog.apply(&caller.name, resources, options).await;
         outcome
@@ -110,6 +111,7 @@ impl Admin for AdminService {
         let options = Options {
             if_revision,
             dry_run,
+            ..Options::default()
         };
         let outcome = self.catalog.delete(&caller.name, keys, options).await;
         outcome
@@ -277,6 +279,42 @@ impl Admin for AdminService {
         }
         let events = logs::merge(readings, theirs, self.drain.clone());
         Ok(Response::new(Box::pin(events)))
+    }
+
+    async fn history(&self, request: Request<pb::HistoryRequest>) -> Reply<pb::HistoryResponse> {
+        caller(&request)?;
+        let request = request.into_inner();
+        let key = request.key.map(|named| key(Some(named))).transpose()?;
+        let asked = Asked {
+            key,
+            limit: request.limit as usize,
+            before: request.before,
+        };
+        let page = self.catalog.history(&asked).await;
+        let page = page.map_err(|e| status::of_catalog(e, "key"))?;
+        Ok(Response::new(pb::HistoryResponse {
+            revision: page.revision,
+            entries: page.entries,
+            next: page.next,
+        }))
+    }
+
+    async fn rollback(&self, request: Request<pb::RollbackRequest>) -> Reply<pb::ApplyResponse> {
+        let caller = caller(&request)?;
+        let pb::RollbackRequest {
+            revision,
+            dry_run,
+            if_revision,
+        } = request.into_inner();
+        let options = Options {
+            if_revision,
+            dry_run,
+            ..Options::default()
+        };
+        let outcome = self.catalog.rollback(&caller.name, revision, options).await;
+        outcome
+            .map(applied)
+            .map_err(|e| status::of_catalog(e, "resources"))
     }
 
     async fn accept_store(

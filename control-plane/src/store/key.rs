@@ -6,6 +6,8 @@
 //! /gatehouse/v1/change/ID/000000                  its chunks, staged before the flip, never changed
 //! /gatehouse/v1/checkpoint/00000000000000000256/0 a whole state, so that a start reads few logs
 //! /gatehouse/v1/checkpoint-latest                 which of them is complete
+//! /gatehouse/v1/base/00000000000000000040/0       the state that history begins with, likewise
+//! /gatehouse/v1/base-latest                       which of them is complete
 //! /gatehouse/v1/side/ca                           what is no configuration: CA, join tokens, endpoints, replicas
 //! ```
 //!
@@ -21,6 +23,10 @@ pub(crate) const CHANGES: &str = "/gatehouse/v1/change/";
 pub(crate) const CHECKPOINTS: &str = "/gatehouse/v1/checkpoint/";
 /// Names the newest complete checkpoint.
 pub(crate) const CHECKPOINT_LATEST: &str = "/gatehouse/v1/checkpoint-latest";
+/// All chunks of the states that history began with.
+pub(crate) const BASES: &str = "/gatehouse/v1/base/";
+/// Names the state that history begins with.
+pub(crate) const BASE_LATEST: &str = "/gatehouse/v1/base-latest";
 /// The certificate authority.
 pub(crate) const CA: &str = "/gatehouse/v1/side/ca";
 /// Join tokens, by hash.
@@ -77,6 +83,21 @@ pub(crate) fn revision_of_checkpoint(key: &str) -> Option<u64> {
         .ok()
 }
 
+/// All chunks of the state at `revision` with which history begins.
+pub(crate) fn base(revision: u64) -> String {
+    format!("{BASES}{revision:020}/")
+}
+
+/// One chunk of a state that history begins with.
+pub(crate) fn base_chunk(revision: u64, n: usize) -> String {
+    format!("{BASES}{revision:020}/{n:06}")
+}
+
+/// The revision that a chunk's key names.
+pub(crate) fn revision_of_base(key: &str) -> Option<u64> {
+    key.strip_prefix(BASES)?.split('/').next()?.parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -87,6 +108,8 @@ mod tests {
         assert_eq!(revision_of_log(&log(42)), Some(42));
         assert_eq!(change_of_chunk(&change_chunk("abc", 3)), Some("abc"));
         assert_eq!(revision_of_checkpoint(&checkpoint_chunk(256, 0)), Some(256));
+        assert_eq!(revision_of_base(&base_chunk(40, 1)), Some(40));
+        assert!(base_chunk(40, 1).starts_with(&base(40)));
         assert!(change_chunk("abc", 3).starts_with(&change("abc")));
         assert!(checkpoint_chunk(256, 1).starts_with(&checkpoint(256)));
     }
@@ -100,5 +123,6 @@ mod tests {
     #[test]
     fn the_pointer_is_no_checkpoint() {
         assert!(!CHECKPOINT_LATEST.starts_with(CHECKPOINTS));
+        assert!(!BASE_LATEST.starts_with(BASES));
     }
 }
