@@ -60,6 +60,11 @@ impl Open {
         self.head.status
     }
 
+    /// A header, or nothing.
+    pub fn header(&self, name: &str) -> &str {
+        self.head.header(name)
+    }
+
     /// Waits until the first whole message of a stream of events is there, and answers with it.
     ///
     /// # Panics

@@ -63,16 +63,18 @@ fn answer(speaks: Speaks, heard: &Heard) -> Answer {
     }
 }
 
-/// The acknowledgement, and nothing more.
+/// The acknowledgement, and the end: there is nothing to tell of.
 fn listening(message: &Value) -> Answer {
     let meta = json!({"io.modelcontextprotocol/subscriptionId": message["id"]});
     let wanted = &message["params"]["notifications"];
     let acknowledged = json!({"jsonrpc": "2.0",
         "method": "notifications/subscriptions/acknowledged",
-        "params": {"_meta": meta, "notifications": wanted}});
+        "params": {"_meta": meta.clone(), "notifications": wanted}});
+    let over = json!({"jsonrpc": "2.0", "id": message["id"],
+        "result": {"resultType": "complete", "_meta": meta}});
     Answer::status(200)
         .with("content-type", "text/event-stream")
-        .body(format!("data: {acknowledged}\n\n"))
+        .body(format!("data: {acknowledged}\n\ndata: {over}\n\n"))
 }
 
 fn result(method: &str, params: &Value) -> Option<Value> {
