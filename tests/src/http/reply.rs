@@ -144,6 +144,49 @@ impl Open {
             .expect("the reply comes whole")
     }
 
+    /// Reads until more than so many bytes of the body have come, and answers with how many; they are not kept.
+    ///
+    /// # Panics
+    /// Where the reply ends before, or they do not come in time.
+    #[track_caller]
+    pub fn read_past(&mut self, bytes: usize) -> usize {
+        let read = async {
+            let mut sum = self.read.len();
+            while sum <= bytes {
+                let frame = self.body.frame().await.expect("more before the end");
+                sum += frame
+                    .expect("no broken reply")
+                    .data_ref()
+                    .map_or(0, Bytes::len);
+            }
+            sum
+        };
+        let read =
+            super::runtime().block_on(async { tokio::time::timeout(super::DEADLINE, read).await });
+        read.expect("they come in time")
+    }
+
+    /// Reads the rest of the body, and answers with how many bytes it has; they are not kept.
+    ///
+    /// # Panics
+    /// Where it breaks off, or does not come in time.
+    #[track_caller]
+    pub fn count_rest(mut self) -> usize {
+        let read = async {
+            let mut sum = 0;
+            while let Some(frame) = self.body.frame().await {
+                sum += frame
+                    .expect("no broken reply")
+                    .data_ref()
+                    .map_or(0, Bytes::len);
+            }
+            sum
+        };
+        let read =
+            super::runtime().block_on(async { tokio::time::timeout(super::DEADLINE, read).await });
+        read.expect("it comes in time")
+    }
+
     /// What has come so far, up to the last whole event.
     fn so_far(&self) -> Response {
         let end = self

@@ -8,6 +8,7 @@ mod audit;
 mod away;
 mod batch;
 mod certificates;
+mod chain;
 mod changes;
 mod check;
 mod cli;
