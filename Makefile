@@ -68,6 +68,7 @@ bench: build ## Measure Gatehouse against less (docs/performance.md); ARGS=--qui
 	target/release/gatehouse-loadtest bench --json target/bench.json $(ARGS)
 	target/release/gatehouse-loadtest bounds --json target/bounds.json $(QUICK)
 	cargo bench -p mcp --bench codecs --locked -- $(QUICK)
+	cargo bench -p dataplane --bench limits --locked -- $(QUICK)
 
 .PHONY: bench-codecs
 bench-codecs: build-deps ## Measure what reads and rewrites messages, by itself

@@ -5,6 +5,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "gatehouse/v1/catalog.proto",
         "gatehouse/v1/policy.proto",
         "gatehouse/v1/filter.proto",
+        "gatehouse/v1/limit.proto",
         "gatehouse/v1/admin.proto",
         "gatehouse/v1/node.proto",
         "gatehouse/v1/audit.proto",

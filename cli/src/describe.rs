@@ -7,6 +7,7 @@
 
 mod callers;
 mod filter;
+mod limit;
 mod node;
 mod rule;
 mod server;
@@ -71,6 +72,7 @@ pub async fn run(args: Args, app: &App) -> Result<(), Failure> {
         model::wire::SERVER => server::describe(&ground, resource).await?,
         model::wire::VIRTUAL_SERVER => virtual_server::describe(&ground, resource).await,
         model::wire::ACCESS_RULE => rule::describe(&ground, resource).await,
+        model::wire::LIMIT => limit::describe(&ground, resource).await,
         _ => filter::describe(&ground, resource).await,
     };
     sheet.show(&app.show);

@@ -6,8 +6,8 @@ use proto::v1::resource::Spec;
 use proto::v1::runtime::Kind as RuntimeKind;
 use proto::v1::server_selector::Kind as Selector;
 use proto::v1::{
-    AccessRuleSpec, FilterSpec, GetRequest, ListRequest, Metadata, Resource, ResourceKey,
-    ServerSpec,
+    AccessRuleSpec, FilterSpec, GetRequest, LimitSpec, ListRequest, Metadata, Resource,
+    ResourceKey, ServerSpec,
 };
 use serde_json::{Value, json};
 use tonic::Code;
@@ -193,6 +193,7 @@ pub(crate) fn table(resources: &[Resource], kind: &str, wide: bool) -> Table {
         model::wire::SERVER => &["RUNTIME", "TITLE"],
         model::wire::VIRTUAL_SERVER => &["MEMBERS", "TITLE"],
         model::wire::ACCESS_RULE => &["EFFECT", "SUBJECTS", "SERVERS", "TARGETS"],
+        model::wire::LIMIT => &["BOUNDS", "PER", "SERVERS", "COUNTED"],
         _ => &["KIND", "SERVERS", "DIRECTION", "ORDER"],
     };
     let more: &[&str] = if wide {
@@ -224,6 +225,7 @@ pub(crate) fn table(resources: &[Resource], kind: &str, wide: bool) -> Table {
             }
             Some(Spec::AccessRule(rule)) => cells.extend(rule_cells(rule)),
             Some(Spec::Filter(filter)) => cells.extend(filter_cells(filter)),
+            Some(Spec::Limit(limit)) => cells.extend(limit_cells(limit)),
             _ => cells.extend(own.iter().map(|_| String::new())),
         }
         cells.push(when::age_of_text(&meta.changed));
@@ -348,6 +350,41 @@ pub(crate) fn filter_cells(filter: &FilterSpec) -> [String; 4] {
     ]
 }
 
+/// What a limit bounds, for what, servers, and how it counts.
+pub(crate) fn limit_cells(limit: &LimitSpec) -> [String; 4] {
+    let given = |name: &str, text: &str| {
+        let shown = format!("{name}{text}");
+        (!text.is_empty() && text != "0").then_some(shown)
+    };
+    let bounds = [
+        given("", &limit.rate),
+        given("burst ", &limit.burst.to_string()),
+        given("concurrency ", &limit.concurrency.to_string()),
+        given("request ", &limit.request_bytes),
+        given("response ", &limit.response_bytes),
+    ];
+    let bounds: Vec<String> = bounds.into_iter().flatten().collect();
+    let or = |texts: &[String], nothing: &str| match texts {
+        [] => nothing.to_owned(),
+        texts => texts.join(","),
+    };
+    let scope = match limit.scope() {
+        proto::v1::LimitScope::Edge => "edge",
+        proto::v1::LimitScope::Shared | proto::v1::LimitScope::Unspecified => "shared",
+    };
+    let how = match limit.mode() {
+        proto::v1::LimitMode::Observe => format!("{scope}, observe"),
+        proto::v1::LimitMode::Enforce | proto::v1::LimitMode::Unspecified => scope.to_owned(),
+    };
+    let servers = limit.r#match.as_ref().map(|matches| &*matches.servers);
+    [
+        bounds.join(", "),
+        or(&limit.per, "all"),
+        or(servers.unwrap_or_default(), "*"),
+        how,
+    ]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -411,6 +448,7 @@ mod tests {
                 resource(Spec::AccessRule(AccessRuleSpec::default())),
             ),
             ("Filter", resource(Spec::Filter(FilterSpec::default()))),
+            ("Limit", resource(Spec::Limit(LimitSpec::default()))),
         ];
         for (kind, resource) in samples {
             for wide in [false, true] {

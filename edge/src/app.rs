@@ -18,6 +18,7 @@ use dataplane::frame::{self, AuditSettings};
 use dataplane::listen;
 use dataplane::meter::Meter;
 use dataplane::pipeline::Shared;
+use dataplane::stage::limit::{self, Limiter};
 use dataplane::stage::webhook::Webhooks;
 use proto::v1::NodeKind;
 use runtime::drain::Drain;
@@ -236,6 +237,7 @@ pub async fn run(
         body_bytes_max: settings.body_bytes_max,
         budget,
         meter: Meter::new(&metrics),
+        limits: Limiter::new(limit::KEYS_MAX, &metrics),
         webhooks: Webhooks::new(egress, &metrics, &drain),
         drain: drain.clone(),
         pages: pages::page,

@@ -19,6 +19,7 @@ use dataplane::listen;
 use dataplane::meter::Meter;
 use dataplane::pipeline::Shared;
 use dataplane::refusal::Refused;
+use dataplane::stage::limit::Limiter;
 use dataplane::stage::webhook::Webhooks;
 use http::{Response, StatusCode};
 use model::name::ServerName;
@@ -214,6 +215,8 @@ pub async fn run(
         budget,
         meter: Meter::new(&metrics),
         webhooks,
+        // What edges have counted is not counted again.
+        limits: Limiter::new(0, &metrics),
         drain: calls.clone(),
         pages: page,
     });

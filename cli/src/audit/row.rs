@@ -12,6 +12,7 @@ pub(crate) fn line(show: &Show, call: &Call) -> String {
     let because = because(call);
     let because = match (because.as_str(), call.rule.is_empty()) {
         ("", _) => String::new(),
+        (limit, _) if call.reason == "limit" => format!(" {limit}"),
         (rule, false) => format!(" rule={rule}"),
         (reason, true) => format!(" {reason}"),
     };
@@ -95,9 +96,10 @@ fn target(call: &Call) -> String {
     }
 }
 
-/// What decided: the rule; or, where a filter refused, that filter; or the reason.
+/// What decided: the rule; or, where a filter refused, that filter; or the limit; or the reason.
 fn because(call: &Call) -> String {
     match (call.reason.as_str(), refusing(call)) {
+        ("limit", _) => format!("limit:{}", call.limit),
         ("filter" | "filter_error", Some(filter)) => format!("filter:{filter}"),
         ("" | "rule", _) => call.rule.clone(),
         (reason, _) => reason.to_owned(),
@@ -139,6 +141,7 @@ pub(crate) struct View<'a> {
     trace_id: &'a str,
     request_id: &'a str,
     hash: &'a str,
+    limit: Option<&'a str>,
     findings: &'a [String],
     request_sha256: Option<&'a str>,
     request_changed_sha256: Option<&'a str>,
@@ -170,6 +173,7 @@ impl<'a> View<'a> {
             trace_id: &call.trace_id,
             request_id: &call.request_id,
             hash: &call.hash,
+            limit: some(&call.limit),
             findings: &call.findings,
             request_sha256: some(&call.request_sha256),
             request_changed_sha256: some(&call.request_changed_sha256),
@@ -223,6 +227,13 @@ mod tests {
             .to_vec();
         assert_eq!(because(&of_several), "filter:a");
         assert_eq!(
+            because(&Call {
+                limit: "per-user".to_owned(),
+                ..call("limit", "engineers", &[])
+            }),
+            "limit:per-user"
+        );
+        assert_eq!(
             because(&call("unavailable", "engineers", &[])),
             "unavailable"
         );
@@ -233,7 +244,7 @@ mod tests {
         let text =
             serde_json::to_string(&View::of(&call("", "engineers", &[]))).unwrap_or_default();
         let names = "call_id time seq node user groups client server method name decision reason rule filters \
-                     revision duration_ms upstream_ms trace_id request_id hash findings request_sha256 \
+                     revision duration_ms upstream_ms trace_id request_id hash limit findings request_sha256 \
                      request_changed_sha256 response_sha256 response_changed_sha256";
         let mut at = 0;
         for name in names.split_whitespace() {

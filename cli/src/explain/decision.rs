@@ -103,6 +103,7 @@ impl Question {
             reason: found.verdict.reason.map(model::decision::Reason::as_str),
             rule: found.verdict.rule.map(ToString::to_string),
             filters: found.filters.iter().map(ToString::to_string).collect(),
+            limits: found.limits.iter().map(ToString::to_string).collect(),
             filter: None,
             filter_says: None,
             place: None,
@@ -179,6 +180,8 @@ struct Answer {
     reason: Option<&'static str>,
     rule: Option<String>,
     filters: Vec<String>,
+    /// Limits that would count the call.
+    limits: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     filter: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -262,6 +265,9 @@ impl Answer {
             Asked::Refused => "",
         };
         lines.push(format!("filters   {}{asked}", self.filters.join(", ")));
+        if !self.limits.is_empty() {
+            lines.push(format!("limits    {}", self.limits.join(", ")));
+        }
         lines
     }
 }

@@ -60,6 +60,19 @@ pub(crate) fn rule(name: &str, servers: &[&str]) -> pb::Resource {
     resource(name, Spec::AccessRule(spec))
 }
 
+/// A limit of calls to servers that match.
+pub(crate) fn limit(name: &str, servers: &[&str]) -> pb::Resource {
+    let spec = pb::LimitSpec {
+        r#match: Some(pb::LimitMatch {
+            servers: servers.iter().map(|s| (*s).to_owned()).collect(),
+            ..Default::default()
+        }),
+        rate: "5/1m".to_owned(),
+        ..Default::default()
+    };
+    resource(name, Spec::Limit(spec))
+}
+
 /// A keyword filter on servers that match.
 pub(crate) fn filter(name: &str, servers: &[&str]) -> pb::Resource {
     let keywords = pb::KeywordFilter {

@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 use super::*;
 use crate::catalog::Options;
-use crate::catalog::fixture::{self, filter, rule, server};
+use crate::catalog::fixture::{self, filter, limit, rule, server};
 use crate::keys;
 use model::name::ServerName;
 use proto::v1 as pb;
@@ -17,6 +17,8 @@ async fn full_catalog() -> (Arc<Catalog>, tempfile::TempDir) {
         rule("every-glob", &["every*"]),
         filter("everywhere", &[]),
         filter("on-time", &["time"]),
+        // Edges alone count.
+        limit("few", &["everything"]),
     ];
     catalog
         .apply("test", resources, Options::default())

@@ -97,6 +97,7 @@ fn row(hop: HopRecord) -> Call {
         mcp_revision: record.mcp_revision,
         hop: record.hop,
         complete,
+        limit: record.limit,
         findings: record.findings,
         request_sha256: hex::encode(record.request_sha256),
         request_changed_sha256: hex::encode(record.request_changed_sha256),
@@ -120,6 +121,7 @@ fn complete(call: &mut Call, behind: Call) {
         fill(&mut call.reason, behind.reason);
         fill(&mut call.rule, behind.rule);
     }
+    fill(&mut call.limit, behind.limit);
     add(&mut call.filters, behind.filters);
     add(&mut call.findings, behind.findings);
     // Messages are changed at one hop only.

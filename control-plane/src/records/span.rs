@@ -106,6 +106,7 @@ fn set(
         attribute::REASON => record.reason = text(value),
         attribute::RULE => record.rule = text(value),
         attribute::FILTERS => record.filters = texts(value),
+        attribute::LIMIT => record.limit = text(value),
         attribute::FINDINGS => record.findings = texts(value),
         attribute::REQUEST_SHA256 => {
             record.request_sha256 = bytes(value, attribute::REQUEST_SHA256)?;

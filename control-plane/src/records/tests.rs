@@ -276,6 +276,7 @@ fn call(n: u64) -> Record {
         http_status: 200,
         client_address: "127.0.0.1".into(),
         direct: false,
+        limit: None,
         findings: vec!["look: observed deny".into()],
         request_change: Some(model::record::Change {
             before: [4; 32],
@@ -340,6 +341,7 @@ async fn what_a_node_logs_is_listed_and_told_as_it_was_logged() {
             mcp_revision: "2025-11-25".to_owned(),
             hop: "edge".to_owned(),
             complete: true,
+            limit: String::new(),
             findings: vec!["look: observed deny".to_owned()],
             request_sha256: "04".repeat(32),
             request_changed_sha256: "05".repeat(32),

@@ -9,6 +9,7 @@ use mcp::error::RpcError;
 
 use crate::body::ReplyBody;
 use crate::refusal::{Fault, Refused};
+use crate::stage::limit::Limited;
 
 /// A refusal as a response. The body is a JSON-RPC error without an id, as no message was read.
 pub fn refused(refused: &Refused) -> Response<ReplyBody> {
@@ -48,12 +49,21 @@ pub fn rpc(error: &RpcError, id: Option<&[u8]>) -> Response<ReplyBody> {
 
 /// A fault of delivery as a response.
 pub fn fault(fault: &Fault, id: Option<&[u8]>) -> Response<ReplyBody> {
-    let mut response = rpc(&rpc_of(fault), id);
-    if let Some(seconds) = fault.retry_after_s
-        && let Ok(value) = HeaderValue::from_str(&seconds.to_string())
-    {
-        response.headers_mut().insert(RETRY_AFTER, value);
+    let response = rpc(&rpc_of(fault), id);
+    match fault.retry_after_s {
+        Some(seconds) => retry_after(response, seconds.into()),
+        None => response,
     }
+}
+
+/// A call that is over a limit as a response.
+pub fn limited(limited: &Limited, id: Option<&[u8]>) -> Response<ReplyBody> {
+    retry_after(rpc(&limited.error(), id), limited.after_s())
+}
+
+fn retry_after(mut response: Response<ReplyBody>, seconds: u64) -> Response<ReplyBody> {
+    let headers = response.headers_mut();
+    headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     response
 }
 

@@ -4,6 +4,7 @@ mod events;
 mod federated;
 mod forward;
 mod gate;
+mod metered;
 mod screened;
 mod standing;
 mod stream;
@@ -22,6 +23,7 @@ use hyper::body::Incoming;
 pub use self::events::EventBody;
 pub use self::federated::{FederatedBody, Subscription};
 pub use self::forward::ForwardedBody;
+pub use self::metered::MeteredBody;
 pub use self::screened::{Checked, Screened, refusal};
 pub use self::standing::{Judge, StandingBody, Verdict};
 pub use self::stream::Patience;
@@ -57,6 +59,8 @@ pub enum ReplyBody {
     Standing(Box<StandingBody>),
     /// Streams of a virtual server's members.
     Federated(Box<FederatedBody>),
+    /// One of these, counted.
+    Metered(Box<MeteredBody>),
 }
 
 impl ReplyBody {
@@ -81,6 +85,12 @@ impl From<FederatedBody> for ReplyBody {
     }
 }
 
+impl From<MeteredBody> for ReplyBody {
+    fn from(body: MeteredBody) -> Self {
+        Self::Metered(Box::new(body))
+    }
+}
+
 impl From<StandingBody> for ReplyBody {
     fn from(body: StandingBody) -> Self {
         Self::Standing(Box::new(body))
@@ -102,6 +112,7 @@ impl Body for ReplyBody {
             Self::Taped(body) => body.poll(cx),
             Self::Standing(body) => body.poll(cx),
             Self::Federated(body) => body.poll(cx),
+            Self::Metered(body) => body.poll(cx),
         }
     }
 
@@ -109,6 +120,7 @@ impl Body for ReplyBody {
         match self {
             Self::Full(bytes) => bytes.is_none(),
             Self::Forwarded(body) => body.is_done(),
+            Self::Metered(body) => body.is_done(),
             Self::Events(_) | Self::Taped(_) | Self::Standing(_) | Self::Federated(_) => false,
         }
     }
@@ -117,6 +129,7 @@ impl Body for ReplyBody {
         match self {
             Self::Full(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
             Self::Forwarded(body) => body.size_hint(),
+            Self::Metered(body) => body.size_hint(),
             Self::Events(_) | Self::Taped(_) | Self::Standing(_) | Self::Federated(_) => {
                 SizeHint::default()
             }

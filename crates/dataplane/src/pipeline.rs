@@ -24,7 +24,7 @@ use runtime::drain::Drain;
 
 use crate::answer;
 use crate::body;
-use crate::body::ReplyBody;
+use crate::body::{MeteredBody, ReplyBody};
 use crate::budget::{Budget, Permit};
 use crate::call::{self, Accept, Call};
 use crate::config::live::{Config, Live};
@@ -35,6 +35,7 @@ use crate::meter::Meter;
 use crate::refusal::{Fault, Refused};
 use crate::stage::authorize::{Denied, authorize};
 use crate::stage::filter::{Questions, Rejected, Screen};
+use crate::stage::limit::{Counted, Held, Limiter};
 use crate::stage::record::Recording;
 use crate::stage::webhook::Webhooks;
 
@@ -68,6 +69,8 @@ pub struct Shared<H> {
     pub budget: Budget,
     /// The way to receivers that are asked about messages.
     pub webhooks: Webhooks,
+    /// What calls are counted by.
+    pub limits: Limiter,
     /// Whether this process is on its way out.
     pub drain: Drain,
     /// Answers what is no MCP call: health and metadata.
@@ -284,12 +287,47 @@ impl<H: Hop> Incall<'_, H> {
             recording.rule(rule_of(&decided));
         }
         decided.map_err(|denied| Halt::denied(&denied, id))?;
+        let held = self.count(call, id, slot).await?;
         let way = self.shared.hop.way(call).await;
         let way = way.map_err(|fault| Halt::fault(&fault, id))?;
         let filtered = self.filter_request(call, &way, slot).await;
-        match filtered.map_err(|rejected| Halt::rejected(&rejected, id))? {
-            None => self.go(call, &way, id, slot, permit).await,
-            Some(body) => self.go_changed(call, &body, &way, slot, permit).await,
+        let filtered = filtered.map_err(|rejected| Halt::rejected(&rejected, id))?;
+        let response = match filtered {
+            None => self.go(call, &way, id, slot, permit).await?,
+            Some(body) => self.go_changed(call, &body, &way, slot, permit).await?,
+        };
+        Ok(if held.follows() {
+            response.map(|body| MeteredBody::new(body, held).into())
+        } else {
+            response
+        })
+    }
+
+    /// Counts the call where its client is: no other hop counts it again.
+    async fn count(
+        &self,
+        call: &Call<'_>,
+        id: Option<&[u8]>,
+        slot: &mut Option<Recording>,
+    ) -> Ended<Held> {
+        if H::HOP != HopKind::Edge {
+            return Ok(Held::default());
+        }
+        let counted = self
+            .shared
+            .limits
+            .check(self.config, &Counted::of(call))
+            .await;
+        let over = match &counted {
+            Ok(passed) => passed.observed.as_ref(),
+            Err(limited) => Some(&limited.limit),
+        };
+        if let (Some(recording), Some(limit)) = (slot, over) {
+            recording.limit(limit);
+        }
+        match counted {
+            Ok(passed) => Ok(passed.held),
+            Err(limited) => Err(Halt::limited(&limited, id)),
         }
     }
 

@@ -6,7 +6,7 @@ use model::fault::{DANGLING, DUPLICATE, MATCHES_NOTHING, TOO_MUCH};
 use model::filter::Kind;
 use model::name::Glob;
 use model::snapshot::{ResourceKey, Snapshot};
-use model::wire::{ACCESS_RULE, FILTER, SERVER, VIRTUAL_SERVER};
+use model::wire::{ACCESS_RULE, FILTER, LIMIT, SERVER, VIRTUAL_SERVER};
 
 /// Most rules that an engine takes.
 pub const RULES_MAX: usize = 1_000_000;
@@ -41,7 +41,7 @@ impl std::error::Error for Fault {}
 /// control plane and command line. So what is named cannot be deleted before what names it. Likewise a virtual server
 /// of a server's name.
 pub fn check_references(snapshot: &Snapshot) -> Vec<Fault> {
-    // A rule may be about a virtual server, to refuse it. A filter sees the calls of its members.
+    // A rule may be about a virtual server, to refuse it. A filter or limit sees the calls of its members.
     let is_virtual =
         |kind: &str, name: &str| kind == ACCESS_RULE && snapshot.virtual_servers.contains_key(name);
     let dangling = |key: &ResourceKey, glob: &Glob| {
@@ -183,7 +183,17 @@ fn places(snapshot: &Snapshot) -> impl Iterator<Item = Place<'_>> {
         };
         filter.matches.servers.iter().enumerate().map(place)
     });
-    rules.chain(filters)
+    let limits = snapshot.limits.values().flat_map(|limit| {
+        let place = move |(i, glob)| {
+            (
+                ResourceKey::new(LIMIT, limit.name.as_str()),
+                format!("spec.match.servers[{i}]"),
+                glob,
+            )
+        };
+        limit.matches.servers.iter().enumerate().map(place)
+    });
+    rules.chain(filters).chain(limits)
 }
 
 fn nearest<'s>(snapshot: &'s Snapshot, wanted: &str) -> Option<&'s str> {

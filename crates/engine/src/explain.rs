@@ -2,7 +2,7 @@
 
 use model::access::Effect;
 use model::filter::Direction;
-use model::name::{FilterName, RuleName, ServerName};
+use model::name::{FilterName, LimitName, RuleName, ServerName};
 use model::principal::Principal;
 
 use crate::access::Verdict;
@@ -22,6 +22,8 @@ pub struct Explanation<'e> {
     pub rules: Vec<RuleTrace<'e>>,
     /// Filters that would look at the call or at its reply, in order.
     pub filters: Vec<FilterName>,
+    /// Limits that would count the call, in the order in which they are asked.
+    pub limits: Vec<LimitName>,
 }
 
 /// What one rule has to do with the decision.
@@ -64,14 +66,30 @@ pub(crate) fn explain<'e>(
         verdict: engine.decide(principal, server, action),
         rules,
         filters: filters(engine, server, action),
+        limits: limits(engine, principal, server, action),
+    }
+}
+
+fn limits(
+    engine: &Engine,
+    principal: &Principal,
+    server: &ServerName,
+    action: &Action<'_>,
+) -> Vec<LimitName> {
+    let limits = engine.limits();
+    let selected = limits.select(principal, server, action.method, tool(action));
+    selected.iter().map(|limit| limit.name.clone()).collect()
+}
+
+fn tool<'a>(action: &Action<'a>) -> Option<&'a str> {
+    match action.target {
+        Target::Tool(name) => Some(name),
+        _ => None,
     }
 }
 
 fn filters(engine: &Engine, server: &ServerName, action: &Action<'_>) -> Vec<FilterName> {
-    let tool = match action.target {
-        Target::Tool(name) => Some(name),
-        _ => None,
-    };
+    let tool = tool(action);
     let select = |way| engine.filters().select(server, action.method, tool, way);
     let (request, response) = (select(Direction::Request), select(Direction::Response));
     let mut names: Vec<FilterName> = Vec::new();

@@ -1,8 +1,9 @@
-//! Pure decisions, compiled from a snapshot: who may do what, and which filters look at a message.
+//! Pure decisions, compiled from a snapshot: who may do what, and which filters look at a message, which limits count it.
 //!
 //! ```text
 //! Snapshot --compile--> Engine --decide / visible / may_use--> Verdict
 //!                          |----filters().select--> Selection of filters --look--> why not
+//!                          |----limits().select--> limits --keys--> what is counted apart
 //!                          \----upstream--> where a remote server is
 //! ```
 //!
@@ -17,6 +18,7 @@ mod explain;
 pub mod federation;
 pub mod filter;
 mod index;
+pub mod limit;
 pub mod reference;
 mod trace;
 pub mod upstream;
@@ -43,6 +45,7 @@ pub const FEATURES: &[&str] = &[
     "filter.signed-answer/1",
     "filter.webhook/1",
     "key-ring/1",
+    "limit/1",
     "secret/1",
     "server.external/1",
     "server.remote/1",
@@ -58,6 +61,7 @@ pub struct Engine {
     snapshot: Arc<Snapshot>,
     access: access::Access,
     filters: filter::Chain,
+    limits: limit::Limits,
     upstreams: upstream::Upstreams,
     federations: federation::Federations,
 }
@@ -74,12 +78,14 @@ impl Engine {
         let federations = federation::Federations::compile(&snapshot);
         let mut taken = |more: Vec<compile::Fault>| faults.extend(more);
         let filters = filter::Chain::compile(&snapshot).map_err(&mut taken);
+        let limits = limit::Limits::compile(&snapshot).map_err(&mut taken);
         let upstreams = upstream::compile(&snapshot).map_err(&mut taken);
-        match (filters, upstreams) {
-            (Ok(filters), Ok(upstreams)) if faults.is_empty() => Ok(Self {
+        match (filters, limits, upstreams) {
+            (Ok(filters), Ok(limits), Ok(upstreams)) if faults.is_empty() => Ok(Self {
                 snapshot,
                 access,
                 filters,
+                limits,
                 upstreams,
                 federations,
             }),
@@ -149,6 +155,11 @@ impl Engine {
         action: &Action<'_>,
     ) -> Explanation<'_> {
         explain::explain(self, principal, server, action)
+    }
+
+    /// What counts calls.
+    pub fn limits(&self) -> &limit::Limits {
+        &self.limits
     }
 
     /// What inspects messages.

@@ -55,13 +55,15 @@ pub struct RpcError {
     pub http_status: u16,
 }
 
-/// Which rule or filter refused a call.
+/// Which rule, filter or limit refused a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RefusedBy<'a> {
     /// The rule of that name.
     Rule(&'a str),
     /// The filter of that name.
     Filter(&'a str),
+    /// The limit of that name, which lets such a call through again after so many milliseconds.
+    Limit(&'a str, u64),
     /// None in particular: no rule allows it, or the reason says all.
     Nothing,
 }
@@ -185,10 +187,18 @@ impl RpcError {
                 format!("refused by filter {name}"),
                 format!(r#","filter":{}"#, json(name)),
             ),
+            RefusedBy::Limit(name, _) => (
+                format!("refused by limit {name}"),
+                format!(r#","limit":{}"#, json(name)),
+            ),
             RefusedBy::Nothing => (format!("refused: {reason}"), String::new()),
         };
+        let again = match by {
+            RefusedBy::Limit(_, after_ms) => format!(r#","retryAfterMs":{after_ms}"#),
+            _ => String::new(),
+        };
         let data = format!(
-            r#"{{"reason":{}{member},"decision":{}}}"#,
+            r#"{{"reason":{}{member},"decision":{}{again}}}"#,
             json(reason),
             json(decision)
         );

@@ -108,6 +108,10 @@ name!(
     FilterName
 );
 name!(
+    /// A limit.
+    LimitName
+);
+name!(
     /// A secret.
     SecretName
 );

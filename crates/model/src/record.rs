@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::decision::{Decision, Reason};
-use crate::name::{RuleName, ServerName};
+use crate::name::{LimitName, RuleName, ServerName};
 use crate::snapshot::Revision;
 
 /// The same at every hop of a call: a UUID of version 7.
@@ -131,6 +131,7 @@ pub struct Record {
     pub http_status: u16,
     pub client_address: Arc<str>,
     pub direct: bool,
+    pub limit: Option<LimitName>,
     pub findings: Vec<Arc<str>>,
     pub request_change: Option<Change>,
     pub response_change: Option<Change>,
@@ -183,6 +184,7 @@ impl Record {
         w.text(28, self.hop.as_str());
         w.text(29, &self.client_address);
         w.number(30, u64::from(self.direct));
+        w.text(38, self.limit.as_ref().map_or("", LimitName::as_str));
         for finding in &self.findings {
             w.always(40, finding.as_bytes());
         }
@@ -280,6 +282,7 @@ mod tests {
             http_status: 200,
             client_address: "127.0.0.1:1".into(),
             direct: true,
+            limit: Some(LimitName::new("per-user").unwrap()),
             findings: vec!["look: observed deny".into()],
             request_change: Some(Change {
                 before: [4; 32],
@@ -297,6 +300,7 @@ mod tests {
         assert_eq!(read.error_code, -31010);
         assert_eq!(read.reason, "filter");
         assert_eq!(read.hop, "sidecar");
+        assert_eq!(read.limit, "per-user");
         assert!(read.tool_error);
         assert_eq!(read.findings, ["look: observed deny"]);
         assert_eq!(read.request_changed_sha256, [5; 32]);

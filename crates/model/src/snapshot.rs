@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use crate::access::AccessRule;
 use crate::filter::Filter;
 use crate::key::{ApiKey, KeyRing};
-use crate::name::{FilterName, RuleName, SecretName, ServerName};
+use crate::limit::Limit;
+use crate::name::{FilterName, LimitName, RuleName, SecretName, ServerName};
 use crate::secret::Secret;
 use crate::server::Server;
 use crate::virtual_server::VirtualServer;
@@ -41,6 +42,8 @@ pub struct Snapshot {
     pub rules: BTreeMap<RuleName, Arc<AccessRule>>,
     /// What inspects messages.
     pub filters: BTreeMap<FilterName, Arc<Filter>>,
+    /// How much may be called. Empty on sidecars.
+    pub limits: BTreeMap<LimitName, Arc<Limit>>,
     /// Values that are never shown: on a node, those that it needs.
     pub secrets: BTreeMap<SecretName, Arc<Secret>>,
     /// API keys by id. Empty on sidecars.

@@ -25,6 +25,7 @@ mod federation;
 mod files;
 mod input;
 mod keys;
+mod limits;
 mod mediation;
 mod metrics;
 mod nodes;

@@ -12,7 +12,7 @@ use tests::wait;
 use crate::stage;
 
 /// The metrics of one part, from the address that its settings name.
-fn metrics(part: &Part) -> String {
+pub(crate) fn metrics(part: &Part) -> String {
     let config = part.words.iter().position(|word| word == "--config");
     let config = config
         .and_then(|at| part.words.get(at + 1))

@@ -22,6 +22,7 @@ const EXAMPLES: &[(&str, &str)] = &[
         include_str!("examples/AccessRule.yaml"),
     ),
     (model::wire::FILTER, include_str!("examples/Filter.yaml")),
+    (model::wire::LIMIT, include_str!("examples/Limit.yaml")),
     (model::wire::SECRET, include_str!("examples/Secret.yaml")),
 ];
 

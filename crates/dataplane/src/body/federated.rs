@@ -103,11 +103,8 @@ impl FederatedBody {
     /// The stream of one request, of `method`, to `server`.
     pub fn of_request(server: ServerName, method: &str, body: ReplyBody) -> Self {
         // Events are written anew, without their ids.
-        let body = match body {
-            ReplyBody::Events(events) => ReplyBody::Events(Box::new(events.without_ids())),
-            other => other,
-        };
-        Self::new(vec![(server, body)], Course::Request(method.into()))
+        let parts = vec![(server, without_ids(body))];
+        Self::new(parts, Course::Request(method.into()))
     }
 
     /// A subscription at several members.
@@ -317,6 +314,14 @@ impl Course {
                 Next::Stays
             }
         }
+    }
+}
+
+fn without_ids(body: ReplyBody) -> ReplyBody {
+    match body {
+        ReplyBody::Events(events) => ReplyBody::Events(Box::new(events.without_ids())),
+        ReplyBody::Metered(metered) => ReplyBody::Metered(Box::new(metered.map(without_ids))),
+        other => other,
     }
 }
 

@@ -1,7 +1,7 @@
 //! A call that ends early: what the client hears, and what goes on record, kept together.
 
 use http::Response;
-use mcp::error::RpcError;
+use mcp::error::{RpcError, code};
 use model::decision::{Decision, Reason};
 
 use crate::answer;
@@ -9,6 +9,7 @@ use crate::body::ReplyBody;
 use crate::refusal::{Fault, Refused};
 use crate::stage::authorize::Denied;
 use crate::stage::filter::Rejected;
+use crate::stage::limit::Limited;
 use crate::stage::record::{Recording, Unrecorded};
 
 /// The way goes on, or the call ends here.
@@ -75,6 +76,12 @@ impl Halt {
     /// A filter says no.
     pub(super) fn rejected(rejected: &Rejected, id: Option<&[u8]>) -> Box<Self> {
         Self::rpc(&rejected.error, id, (Decision::Deny, rejected.reason))
+    }
+
+    /// A limit says no.
+    pub(super) fn limited(limited: &Limited, id: Option<&[u8]>) -> Box<Self> {
+        let verdict = (Decision::Deny, Reason::Limit);
+        Self::new(answer::limited(limited, id), verdict, code::REFUSED, id)
     }
 
     /// The record cannot be written.

@@ -3,6 +3,7 @@
 pub mod authorize;
 pub mod filter;
 pub mod findings;
+pub mod limit;
 pub mod list;
 pub mod record;
 pub mod webhook;

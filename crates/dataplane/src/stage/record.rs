@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use model::decision::{Decision, Reason};
-use model::name::{RuleName, ServerName};
+use model::name::{LimitName, RuleName, ServerName};
 use model::principal::Principal;
 use model::record::{CallId, Change, Hop, Phase, Record, Trace};
 use model::snapshot::Revision;
@@ -84,6 +84,7 @@ impl Recording {
             http_status: 0,
             client_address: nothing,
             direct: false,
+            limit: None,
             findings: Vec::new(),
             request_change: None,
             response_change: None,
@@ -186,6 +187,11 @@ impl Recording {
                 self.record.filters.push(name.into());
             }
         }
+    }
+
+    /// Names the limit that refuses, or that would refuse where it only observes.
+    pub fn limit(&mut self, limit: &LimitName) {
+        self.record.limit = Some(limit.clone());
     }
 
     /// Where filters say what they do to the call's messages.

@@ -62,10 +62,15 @@ fn subjects(spec: &pb::AccessRuleSpec, faults: &mut Faults) -> Option<Subjects> 
         }
         (false, false) => {}
     }
-    faults.check_length("spec.subjects", spec.subjects.len());
+    Some(Subjects::Any(subject_list(&spec.subjects, faults)))
+}
+
+/// Subjects at `spec.subjects`, none of which is about everyone.
+pub(super) fn subject_list(given: &[pb::Subject], faults: &mut Faults) -> Vec<Subject> {
+    faults.check_length("spec.subjects", given.len());
     let part = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     let mut subjects = Vec::new();
-    for (i, subject) in spec.subjects.iter().take(LIST_MAX).enumerate() {
+    for (i, subject) in given.iter().take(LIST_MAX).enumerate() {
         for (field, text) in [
             ("user", &subject.user),
             ("group", &subject.group),
@@ -93,7 +98,7 @@ fn subjects(spec: &pb::AccessRuleSpec, faults: &mut Faults) -> Option<Subjects> 
         }
         subjects.push(subject);
     }
-    Some(Subjects::Any(subjects))
+    subjects
 }
 
 fn servers(selectors: &[pb::ServerSelector], faults: &mut Faults) -> Vec<Glob> {

@@ -15,6 +15,7 @@ pub fn features_of(resource: &pb::Resource) -> Vec<String> {
         Some(Spec::VirtualServer(_)) => vec!["virtual-server/1"],
         Some(Spec::AccessRule(spec)) => access(spec),
         Some(Spec::Filter(spec)) => filter(spec),
+        Some(Spec::Limit(_)) => vec!["limit/1"],
         Some(Spec::Secret(_)) => vec!["secret/1"],
         Some(Spec::ApiKey(_)) => vec!["api-key/1"],
         Some(Spec::KeyRing(_)) => vec!["key-ring/1"],

@@ -14,6 +14,7 @@ mod config;
 mod features;
 mod filter;
 mod key;
+mod limit;
 mod metadata;
 mod package;
 mod secret;
@@ -29,6 +30,7 @@ pub use crate::fault::Fault;
 use crate::fault::{MISSING, UNSUPPORTED};
 use crate::filter::Filter;
 use crate::key::{ApiKey, KeyRing};
+use crate::limit::Limit;
 use crate::secret::Secret;
 use crate::server::Server;
 use crate::snapshot::{ResourceKey, Snapshot};
@@ -62,7 +64,7 @@ pub const KINDS: &[Kind] = &[
     kind(ACCESS_RULE, true),
     kind(FILTER, true),
     kind(SECRET, true),
-    kind("Limit", false),
+    kind(LIMIT, true),
     kind("Group", false),
     kind("IdentityProvider", false),
     kind("CatalogSource", false),
@@ -78,6 +80,8 @@ pub const VIRTUAL_SERVER: &str = "VirtualServer";
 pub const ACCESS_RULE: &str = "AccessRule";
 /// What inspects messages.
 pub const FILTER: &str = "Filter";
+/// How much may be called.
+pub const LIMIT: &str = "Limit";
 /// A value that is never shown.
 pub const SECRET: &str = "Secret";
 /// An API key; made by the control plane, never applied.
@@ -96,6 +100,8 @@ pub enum Item {
     AccessRule(Arc<AccessRule>),
     /// A filter.
     Filter(Arc<Filter>),
+    /// A limit.
+    Limit(Arc<Limit>),
     /// A secret.
     Secret(Arc<Secret>),
     /// An API key, by its id.
@@ -127,6 +133,9 @@ pub fn convert(resource: &pb::Resource) -> Result<Item, Vec<Fault>> {
         Some(Spec::Filter(spec)) => {
             filter::convert(name, spec, &mut faults).map(|f| Item::Filter(Arc::new(f)))
         }
+        Some(Spec::Limit(spec)) => {
+            limit::convert(name, spec, &mut faults).map(|l| Item::Limit(Arc::new(l)))
+        }
         Some(Spec::Secret(spec)) => {
             secret::convert(name, spec, &mut faults).map(|s| Item::Secret(Arc::new(s)))
         }
@@ -154,6 +163,7 @@ pub fn kind_of(resource: &pb::Resource) -> Option<&'static str> {
         Spec::VirtualServer(_) => VIRTUAL_SERVER,
         Spec::AccessRule(_) => ACCESS_RULE,
         Spec::Filter(_) => FILTER,
+        Spec::Limit(_) => LIMIT,
         Spec::Secret(_) => SECRET,
         Spec::ApiKey(_) => API_KEY,
         Spec::KeyRing(_) => KEY_RING,
@@ -183,6 +193,9 @@ pub fn insert(snapshot: &mut Snapshot, item: Item) {
         Item::Filter(filter) => {
             snapshot.filters.insert(filter.name.clone(), filter);
         }
+        Item::Limit(limit) => {
+            snapshot.limits.insert(limit.name.clone(), limit);
+        }
         Item::Secret(secret) => {
             snapshot.secrets.insert(secret.name.clone(), secret);
         }
@@ -201,6 +214,7 @@ pub fn remove(snapshot: &mut Snapshot, key: &ResourceKey) {
         VIRTUAL_SERVER => drop(snapshot.virtual_servers.remove(name)),
         ACCESS_RULE => drop(snapshot.rules.remove(name)),
         FILTER => drop(snapshot.filters.remove(name)),
+        LIMIT => drop(snapshot.limits.remove(name)),
         SECRET => drop(snapshot.secrets.remove(name)),
         API_KEY => drop(snapshot.api_keys.remove(name)),
         KEY_RING => snapshot.key_ring = None,

@@ -186,3 +186,76 @@ fn a_snapshot_takes_items_and_gives_them_up() {
     remove(&mut snapshot, &key_of(&key).unwrap());
     assert!(snapshot.api_keys.is_empty());
 }
+
+#[test]
+fn a_limit_counts_tool_calls_of_all_unless_it_says_otherwise() {
+    use crate::limit::{Mode, Scope};
+    let spec = pb::LimitSpec {
+        rate: "100/1m".to_owned(),
+        per: vec!["tool".to_owned(), "user".to_owned()],
+        ..Default::default()
+    };
+    let resource = resource("l", pb::resource::Spec::Limit(spec));
+    assert_eq!(features_of(&resource), ["limit/1"]);
+    let Item::Limit(limit) = convert(&resource).unwrap() else {
+        panic!("not a limit")
+    };
+    assert_eq!(limit.matches.methods[0].as_str(), "tools/call");
+    assert_eq!(limit.subjects, crate::access::Subjects::Everyone);
+    assert_eq!(
+        limit.per,
+        [crate::limit::Part::User, crate::limit::Part::Tool]
+    );
+    assert_eq!(limit.calls.map(|calls| calls.burst), Some(100));
+    assert_eq!((limit.scope, limit.mode), (Scope::Shared, Mode::Enforce));
+}
+
+#[test]
+fn a_bad_limit_tells_all_its_faults() {
+    let faults = |spec| paths(&resource("l", pb::resource::Spec::Limit(spec)));
+    assert_eq!(faults(pb::LimitSpec::default()), ["spec.rate"]);
+    let bad = pb::LimitSpec {
+        r#match: Some(pb::LimitMatch {
+            servers: vec!["A".to_owned()],
+            methods: vec!["tools/list".to_owned()],
+            tools: vec!["x".to_owned()],
+        }),
+        subjects: vec![pb::Subject::default()],
+        per: ["user", "users", "user"].map(str::to_owned).to_vec(),
+        rate: "5".to_owned(),
+        request_bytes: "5/1m".to_owned(),
+        response_bytes: "5Mi/1y".to_owned(),
+        scope: 9,
+        on_store_error: 9,
+        mode: 9,
+        ..Default::default()
+    };
+    assert_eq!(
+        faults(bad),
+        [
+            "spec.match.servers[0]",
+            "spec.match.tools",
+            "spec.subjects[0]",
+            "spec.per[1]",
+            "spec.per[2]",
+            "spec.rate",
+            "spec.requestBytes",
+            "spec.responseBytes",
+            "spec.scope",
+            "spec.onStoreError",
+            "spec.mode",
+        ]
+    );
+    let endless = pb::LimitSpec {
+        rate: "1/31d".to_owned(),
+        burst: 13,
+        ..Default::default()
+    };
+    assert_eq!(faults(endless), ["spec.burst"]);
+    let alone = pb::LimitSpec {
+        concurrency: 1,
+        burst: 1,
+        ..Default::default()
+    };
+    assert_eq!(faults(alone), ["spec.burst"]);
+}

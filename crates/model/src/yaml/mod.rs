@@ -11,7 +11,6 @@
 
 mod emit;
 mod place;
-mod quantity;
 mod read;
 mod schema;
 mod span;

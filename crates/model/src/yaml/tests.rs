@@ -188,7 +188,7 @@ fn all_faults_of_all_files_at_once() {
             "b.yaml",
             "apiVersion: gatehouse.dev/v2\nkind: Servr\nmetadata: {name: A_b, name: c}\nspecs: {}\n",
         ),
-        source("c.yaml", "kind: Limit\n---\n[a]\n---\n: {\n"),
+        source("c.yaml", "kind: NodePool\n---\n[a]\n---\n: {\n"),
     ];
     assert_eq!(
         faults(&sources),
@@ -205,10 +205,10 @@ fn all_faults_of_all_files_at_once() {
             "GH1007 b.yaml:3:23 «name» metadata.name is given twice",
             "GH1001 b.yaml:4:1 «specs» specs is not a field of a resource | did you mean `spec`? \
              | fields here: apiVersion, kind, metadata, spec",
-            "GH1003 c.yaml:1:1 «kind: Limit» apiVersion is missing: gatehouse.dev/v1",
-            "GH1003 c.yaml:1:1 «kind: Limit» metadata is missing",
-            "GH1003 c.yaml:1:1 «kind: Limit» spec is missing",
-            "GH2002 c.yaml:1:7 «Limit» kind: Limit is not supported by this version",
+            "GH1003 c.yaml:1:1 «kind: NodePool» apiVersion is missing: gatehouse.dev/v1",
+            "GH1003 c.yaml:1:1 «kind: NodePool» metadata is missing",
+            "GH1003 c.yaml:1:1 «kind: NodePool» spec is missing",
+            "GH2002 c.yaml:1:7 «NodePool» kind: NodePool is not supported by this version",
             "GH1002 c.yaml:3:1 «[a]» a resource is a mapping with apiVersion, kind, metadata and spec",
             "GH1005 c.yaml:6:1 «» cannot be read as YAML or JSON: while parsing a node, did not find expected node content",
         ]

@@ -10,8 +10,8 @@ use proto::v1 as pb;
 
 use super::API_VERSION;
 use super::emit::{self, Value};
-use super::quantity::{format_cpu, format_duration, format_size};
 use super::schema::{Field, METADATA, METADATA_TAG, Object, SELECTOR_GLOB_TAG, Shape, spec};
+use crate::quantity::{format_cpu, format_duration, format_size};
 use crate::wire;
 
 /// A resource as YAML, ending in a line break. Several are joined by `---` lines.

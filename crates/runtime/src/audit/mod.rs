@@ -49,6 +49,8 @@ pub mod attribute {
     pub const RULE: &str = "gatehouse.rule";
     /// Filters that ran.
     pub const FILTERS: &str = "gatehouse.filters";
+    /// The limit that refused, or would have.
+    pub const LIMIT: &str = "gatehouse.limit";
     /// What filters did or would have done.
     pub const FINDINGS: &str = "gatehouse.findings";
     /// SHA-256 of a request that filters changed, as it came, hex.

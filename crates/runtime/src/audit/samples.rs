@@ -44,6 +44,7 @@ pub(crate) fn record(n: u64) -> Record {
         http_status: 200,
         client_address: "127.0.0.1".into(),
         direct: true,
+        limit: None,
         findings: vec!["look: observed deny".into()],
         request_change: None,
         response_change: Some(Change {

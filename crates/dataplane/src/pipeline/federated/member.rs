@@ -5,7 +5,7 @@ use bytes::Bytes;
 use engine::federation::Federation;
 use futures_util::future::join_all;
 use http::{HeaderMap, HeaderValue, Response};
-use mcp::envelope::{self, Kind, Limits};
+use mcp::envelope::{self, Kind, Limits, Span};
 use mcp::error::code;
 use mcp::headers::{MCP_METHOD, MCP_PROTOCOL_VERSION};
 use mcp::walk;
@@ -273,10 +273,11 @@ pub(super) async fn said(budget: &Budget, response: Response<ReplyBody>) -> Said
     match read.error_code {
         Some(code::METHOD_NOT_FOUND) => Said::Nothing,
         Some(code::INVALID_PARAMS) => Said::BadParams,
-        Some(code::REFUSED) => Said::Refused,
+        Some(code::REFUSED) if !is_limited(&body, error) => Said::Refused,
         _ => {
             let data = walk::find(&body, error, "data");
-            let ours = read.error_code == Some(code::UNAVAILABLE);
+            let ours = [code::UNAVAILABLE, code::REFUSED].map(Some);
+            let ours = ours.contains(&read.error_code);
             let reason = data.filter(|_| ours).and_then(|data| text(data, "reason"));
             let message = text(error, "message").unwrap_or_default();
             Said::Failed(Absent {
@@ -285,6 +286,14 @@ pub(super) async fn said(budget: &Budget, response: Response<ReplyBody>) -> Said
             })
         }
     }
+}
+
+/// Whether it is a limit that refuses: the caller may ask, only not now.
+fn is_limited(body: &Bytes, error: Span) -> bool {
+    let find = |object, key| walk::find(body, object, key);
+    let reason = find(error, "data").and_then(|data| find(data, "reason"));
+    let reason = reason.and_then(|reason| walk::text(reason.of(body)));
+    reason.as_deref() == Some(Reason::Limit.as_str())
 }
 
 /// As long as others are waited for, what has come is held, and counts.

@@ -1,10 +1,10 @@
 //! Single values: text, numbers and words, and what to say of those that are none.
 
-use super::super::quantity::{parse_cpu, parse_duration, parse_size};
 use super::super::schema::Shape;
 use super::super::tree::{Data, Node};
 use super::reader::Reader;
 use crate::fault::BAD_VALUE;
+use crate::quantity::{parse_cpu, parse_duration, parse_size};
 
 impl Reader<'_> {
     pub(super) fn full_text<'n>(&mut self, node: &'n Node, path: &str) -> Option<&'n str> {

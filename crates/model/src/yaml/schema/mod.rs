@@ -2,7 +2,7 @@
 //!
 //! A new field is one line here. Tests hold the table to the proto contract, so that neither forgets a field of the other.
 
-use crate::wire::{ACCESS_RULE, FILTER, SECRET, SERVER, VIRTUAL_SERVER};
+use crate::wire::{ACCESS_RULE, FILTER, LIMIT, SECRET, SERVER, VIRTUAL_SERVER};
 
 /// A mapping with known fields.
 #[derive(Debug)]
@@ -94,6 +94,7 @@ pub(super) fn spec(kind: &str) -> Option<(&'static Object, u32)> {
         ACCESS_RULE => Some((&ACCESS_RULE_SPEC, 12)),
         FILTER => Some((&FILTER_SPEC, 13)),
         SECRET => Some((&SECRET_SPEC, 14)),
+        LIMIT => Some((&LIMIT_SPEC, 16)),
         _ => None,
     }
 }
@@ -108,6 +109,11 @@ use Shape::{
 
 const ANY_U32: Shape = Int {
     min: 0,
+    max: u32::MAX as i64,
+};
+
+const AT_LEAST_ONE: Shape = Int {
+    min: 1,
     max: u32::MAX as i64,
 };
 
@@ -309,6 +315,28 @@ static WEBHOOK: Object = object(&[
     field("timeout", &[3], Duration, "How long it may take: at most 10s. Default 500ms."),
     field("format", &[4], Text, "What is spoken with it: standard, or obot. Default standard."),
     field("signedAnswer", &[5], Bool, "Whether only an answer counts that is signed with the same secret."),
+]);
+
+#[rustfmt::skip]
+static LIMIT_SPEC: Object = object(&[
+    field("match", &[1], Map(&LIMIT_MATCH), "Which calls it counts."),
+    field("subjects", &[2], Objects(&SUBJECT), "Whose calls; entries are ORed. Left out: everyone's."),
+    field("per", &[3], SomeTexts, "What is counted apart: any of user, group, client, server, tool. Left out: all calls together."),
+    field("rate", &[4], Text, "Calls a period, such as 100/1m, 5/1s or 1000/1d."),
+    field("burst", &[5], AT_LEAST_ONE, "Calls that may come at once. Default: those of one period; of periods under 10s half of them, where that is more than 10."),
+    field("concurrency", &[6], AT_LEAST_ONE, "Calls under way at one time, at each edge."),
+    field("requestBytes", &[7], Text, "Bytes of requests a period, such as 10Mi/1m."),
+    field("responseBytes", &[8], Text, "Bytes of answers a period, such as 10Mi/1m."),
+    field("scope", &[9], Choice(&[("shared", 1), ("edge", 2)]), "Whether edges count together, where they share a store. Default shared."),
+    field("onStoreError", &[10], Choice(&[("deny", 1), ("allow", 2)]), "What happens to a call of a shared limit where the store that edges share cannot be asked. Default deny."),
+    field("mode", &[11], Choice(&[("enforce", 1), ("observe", 2)]), "Whether it refuses or only records. Default enforce."),
+]);
+
+#[rustfmt::skip]
+static LIMIT_MATCH: Object = object(&[
+    field("servers", &[1], SomeTexts, "Servers, as names or globs. Left out: all."),
+    field("methods", &[2], SomeTexts, "MCP methods, as names or globs. Left out: tools/call."),
+    field("tools", &[3], SomeTexts, "Tools, as names or globs, for tools/call. Left out: all."),
 ]);
 
 #[rustfmt::skip]

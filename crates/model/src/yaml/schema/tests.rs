@@ -147,7 +147,7 @@ fn the_table_holds_what_the_contract_holds() {
     let messages = messages();
     let mut seen = Vec::new();
     check(&METADATA, "Metadata", &messages, &mut seen);
-    for kind in [SERVER, ACCESS_RULE, FILTER] {
+    for kind in [SERVER, ACCESS_RULE, FILTER, LIMIT] {
         let (object, tag) = spec(kind).unwrap();
         let field = messages["Resource"]
             .field
@@ -198,7 +198,10 @@ fn choices_are_the_enums_words() {
     check(&FILTER_SPEC, "onError", "OnError");
     check(&FILTER_SPEC, "mode", "FilterMode");
     check(&MATCH, "direction", "Direction");
-    assert_eq!(checked, 5);
+    check(&LIMIT_SPEC, "scope", "LimitScope");
+    check(&LIMIT_SPEC, "onStoreError", "OnError");
+    check(&LIMIT_SPEC, "mode", "LimitMode");
+    assert_eq!(checked, 8);
 }
 
 #[test]
@@ -221,7 +224,7 @@ fn fields_are_described_by_path() {
     );
     for nothing in [
         "",
-        "Limit",
+        "Group",
         "Server.status",
         "Server.spec.title",
         "Server.spec.runtime.npx.x",

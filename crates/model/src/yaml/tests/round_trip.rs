@@ -220,8 +220,33 @@ fn filter() -> impl Strategy<Value = pb::resource::Spec> {
         })
 }
 
+fn limit() -> impl Strategy<Value = pb::resource::Spec> {
+    let per = prop::sample::subsequence(vec!["user", "group", "client", "server", "tool"], 0..=5);
+    let rate = (1..1000u32, 1..60u32, "[smhd]").prop_map(|(n, period, unit)| match unit.as_str() {
+        "d" => format!("{n}/{}d", period.min(31)),
+        unit => format!("{n}/{period}{unit}"),
+    });
+    let bytes = prop_oneof![Just(String::new()), Just("10Mi/1m".to_owned())];
+    let counts = (rate, 0..20u32, 0..20u32, bytes);
+    (per, counts, 0..3i32, 0..3i32, 0..3i32).prop_map(
+        |(per, (rate, burst, concurrency, response_bytes), scope, on_store_error, mode)| {
+            pb::resource::Spec::Limit(pb::LimitSpec {
+                per: per.into_iter().map(str::to_owned).collect(),
+                rate,
+                burst,
+                concurrency,
+                response_bytes,
+                scope,
+                on_store_error,
+                mode,
+                ..Default::default()
+            })
+        },
+    )
+}
+
 fn resource() -> impl Strategy<Value = pb::Resource> {
-    (metadata(), prop_oneof![server(), rule(), filter()])
+    (metadata(), prop_oneof![server(), rule(), filter(), limit()])
         .prop_map(|(metadata, spec)| pb::Resource {
             metadata: Some(metadata),
             spec: Some(spec),
@@ -258,7 +283,8 @@ proptest! {
     /// Whoever knows the features of this version is never withheld a revision that was accepted.
     #[test]
     fn what_converts_needs_no_feature_of_later_versions(resource in resource()) {
-        const FEATURES: [&str; 4] = ["access.methods/1", "access/1", "filter.keywords/1", "server.stdio/1"];
+        const FEATURES: [&str; 5] =
+            ["access.methods/1", "access/1", "filter.keywords/1", "limit/1", "server.stdio/1"];
         let features = crate::wire::features_of(&resource);
         prop_assert!(!features.is_empty() && features.iter().all(|f| FEATURES.contains(&f.as_str())), "{:?}", features);
     }

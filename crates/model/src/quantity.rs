@@ -1,27 +1,27 @@
 //! Durations, sizes and parts of processors, as people write them.
 
 /// `500ms`, `30s`, `15m`, `24h` in milliseconds. Nothing else: one number, one unit, not zero.
-pub(super) fn parse_duration(text: &str) -> Option<u64> {
+pub(crate) fn parse_duration(text: &str) -> Option<u64> {
     parse(text, &DURATIONS).filter(|ms| *ms > 0)
 }
 
 /// The shortest text of a duration.
-pub(super) fn format_duration(ms: u64) -> String {
+pub(crate) fn format_duration(ms: u64) -> String {
     format(ms, &DURATIONS)
 }
 
 /// `512Mi`, `1Gi`, `1000B` in bytes; not zero.
-pub(super) fn parse_size(text: &str) -> Option<u64> {
+pub(crate) fn parse_size(text: &str) -> Option<u64> {
     parse(text, &SIZES).filter(|bytes| *bytes > 0)
 }
 
 /// The shortest text of a size.
-pub(super) fn format_size(bytes: u64) -> String {
+pub(crate) fn format_size(bytes: u64) -> String {
     format(bytes, &SIZES)
 }
 
 /// `2`, `0.5`, `0.125` processors in thousandths; not zero.
-pub(super) fn parse_cpu(text: &str) -> Option<u32> {
+pub(crate) fn parse_cpu(text: &str) -> Option<u32> {
     let (whole, part) = text.split_once('.').unwrap_or((text, "0"));
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     if !digits(whole) || !digits(part) || part.len() > 3 {
@@ -37,7 +37,7 @@ pub(super) fn parse_cpu(text: &str) -> Option<u32> {
 }
 
 /// The shortest text of a part of processors.
-pub(super) fn format_cpu(millis: u32) -> String {
+pub(crate) fn format_cpu(millis: u32) -> String {
     let text = format!("{}.{:03}", millis / 1000, millis % 1000);
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
