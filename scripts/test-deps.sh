@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What checks and tests need beyond a build. One argument says how much:
 #   check   cargo-deny
-#   test    cargo-deny, etcd, the Python and TypeScript clients, what hosted servers need, the conformance
+#   test    cargo-deny, etcd, Redis, the Python and TypeScript clients, what hosted servers need, the conformance
 #           suite and its fixtures  (default)
 #   e2e     test, and the clients of the long run
 # Idempotent, and quick when nothing is to do.
@@ -55,6 +55,9 @@ hash -r # what it linked is found from here on
 
 { have etcd && have etcdctl; } || install etcd "etcd-server etcd-client" etcd \
     "install etcd and etcdctl 3.4 or later, from your distribution or github.com/etcd-io/etcd/releases"
+
+have redis-server || install Redis redis-server redis \
+    "install redis-server 6 or later, from your distribution or redis.io"
 
 # One venv for clients and servers, which pin the same SDK.
 # shellcheck disable=SC2046  # one package a line, on purpose

@@ -18,7 +18,7 @@ use dataplane::frame::{self, AuditSettings};
 use dataplane::listen;
 use dataplane::meter::Meter;
 use dataplane::pipeline::Shared;
-use dataplane::stage::limit::{self, Limiter};
+use dataplane::stage::limit::{LimitSettings, Limiter};
 use dataplane::stage::webhook::Webhooks;
 use proto::v1::NodeKind;
 use runtime::drain::Drain;
@@ -66,6 +66,8 @@ pub struct Settings {
     pub calls_max: usize,
     /// What may be reached: remote servers and receivers of webhooks.
     pub egress: EgressSettings,
+    /// How limits are counted.
+    pub limits: LimitSettings,
     /// How long a call waits for a sidecar that was there and cannot be reached, in seconds: it is most often just
     /// being started again. At most the server's own limit for a call.
     pub sidecar_wait_s: u64,
@@ -125,6 +127,7 @@ impl Default for Settings {
             bodies_bytes_max: 256 << 20,
             calls_max: 4096,
             egress: EgressSettings::default(),
+            limits: LimitSettings::default(),
             sidecar_wait_s: 15,
             federation: FederationSettings::default(),
             drain_delay_s: 5,
@@ -237,7 +240,7 @@ pub async fn run(
         body_bytes_max: settings.body_bytes_max,
         budget,
         meter: Meter::new(&metrics),
-        limits: Limiter::new(limit::KEYS_MAX, &metrics),
+        limits: Limiter::start(&settings.limits, &drain, &metrics)?,
         webhooks: Webhooks::new(egress, &metrics, &drain),
         drain: drain.clone(),
         pages: pages::page,

@@ -27,6 +27,7 @@ pub mod otlp;
 pub mod place;
 pub mod ports;
 pub mod process;
+pub mod redis;
 mod relay;
 pub mod remote;
 pub mod report;

@@ -9,6 +9,7 @@ use crate::cluster::{Cluster, Running};
 
 pub mod audit;
 pub mod kills;
+pub mod limits;
 pub mod rolling;
 pub mod snapshots;
 pub mod store;

@@ -7,15 +7,18 @@ use serde_json::{Value, json};
 use tests::catalog;
 use tests::http::Response;
 use tests::mesh::{Mesh, Running};
+use tests::redis::Redis;
 use tests::rpc::{Modern, Session};
-use tests::wait;
+use tests::{scenes, wait};
+
+use crate::metrics::metrics;
 
 const REFUSED: i64 = -31010;
 /// How long a call that is over may take to be noticed as such.
 const SOON: Duration = Duration::from_secs(10);
 
 /// A limit on some servers.
-pub(crate) fn limit(name: &str, servers: &[&str], spec: &Value) -> Value {
+fn limit(name: &str, servers: &[&str], spec: &Value) -> Value {
     let mut spec = spec.clone();
     spec["match"] = json!({"servers": servers});
     catalog::resource("Limit", name, &spec)
@@ -237,4 +240,120 @@ fn what_a_limit_is_can_be_seen(mesh: &Running) {
         yaml.contains("rate: \"2/4s\"") || yaml.contains("rate: 2/4s"),
         "{yaml}"
     );
+}
+
+#[test]
+fn four_edges_let_through_what_one_limit_gives() {
+    scenes::limits::holds(Duration::from_secs(5), Duration::from_secs(1));
+}
+
+#[test]
+fn without_its_store_a_shared_limit_does_as_it_says_and_counts_again_when_it_is_back() {
+    let mut redis = Redis::start();
+    let shared = |name: &str, on_error: &str| {
+        let spec = json!({"per": ["user"], "rate": "3/1h", "onStoreError": on_error});
+        limit(name, &[name], &spec)
+    };
+    let mesh = Mesh::new()
+        .with(&[
+            catalog::named_fixture("closed", "slow", &[]),
+            catalog::named_fixture("open", "slow", &[]),
+            catalog::allow("dev", "dev", &["*"]),
+            shared("closed", "deny"),
+            shared("open", "allow"),
+        ])
+        .edges(2)
+        .setting("GATEHOUSE_EDGE__LIMITS__REDIS", &redis.url())
+        .setting("GATEHOUSE_EDGE__LIMITS__WAIT_MS", "2000")
+        .start();
+    let key = |user: &str| mesh.key(user, &["dev"]).text;
+    let at = |edge: usize, server: &str, key: &str| Modern::new(&mesh.url(edge, server), key);
+    connected(&mesh);
+
+    // Exact, whichever edge is asked.
+    let ana = key("ana@example.com");
+    for server in ["closed", "open"] {
+        for edge in [0, 1, 1] {
+            assert!(passes(&call(&at(edge, server, &ana))), "{server} {edge}");
+        }
+        for edge in [0, 1] {
+            let after = refused_by(&call(&at(edge, server, &ana)), server);
+            assert!(after > 1_000_000, "{after} ms");
+        }
+    }
+
+    redis.kill9();
+    let ben = key("ben@example.com");
+    let closed = || call(&at(0, "closed", &ben));
+    for _ in 0..20 {
+        assert_eq!(refused_by(&closed(), "closed"), 1000);
+        assert!(passes(&call(&at(0, "open", &ben))), "not even counted");
+    }
+    let began = Instant::now();
+    closed();
+    assert!(
+        began.elapsed() < Duration::from_secs(2),
+        "nobody waits for what is not there"
+    );
+
+    redis.restart();
+    wait::wait_for("the edge to count again", SOON, || passes(&closed()));
+    connected(&mesh);
+    assert!(passes(&call(&at(1, "closed", &ben))) && passes(&call(&at(0, "closed", &ben))));
+    refused_by(&call(&at(1, "closed", &ben)), "closed");
+
+    // One that hangs is as good as gone.
+    redis.pause();
+    let cem = key("cem@example.com");
+    refused_by(&call(&at(0, "closed", &cem)), "closed");
+    assert!(passes(&call(&at(0, "open", &cem))));
+    redis.go_on();
+    wait::wait_for("the edge to count again", SOON, || {
+        passes(&call(&at(0, "closed", &cem)))
+    });
+}
+
+#[test]
+fn edges_learn_from_each_other_how_many_bytes_have_passed() {
+    let redis = Redis::start();
+    let spec = json!({"per": ["user"], "responseBytes": "1000B/1h"});
+    let mesh = Mesh::new()
+        .with(&[
+            catalog::fixture("slow", &[]),
+            catalog::allow("dev", "dev", &["*"]),
+            limit("bytes", &["slow"], &spec),
+        ])
+        .edges(2)
+        .setting("GATEHOUSE_EDGE__LIMITS__REDIS", &redis.url())
+        .setting("GATEHOUSE_EDGE__LIMITS__WAIT_MS", "2000")
+        .start();
+    connected(&mesh);
+    let key = mesh.key("ana@example.com", &["dev"]).text;
+    let at = |edge| Modern::new(&mesh.url(edge, "slow"), &key);
+    // The first edge uses it up; the second hears so by its own first answer.
+    let mut passed = 0;
+    while passes(&call(&at(0))) {
+        passed += 1;
+        assert!(passed < 100, "an answer has more than 10 bytes");
+    }
+    assert!(passed > 2, "an answer has less than 500 bytes");
+    let mut late = 0;
+    wait::wait_for("the second edge to hear of it", SOON, || {
+        late += 1;
+        !passes(&call(&at(1)))
+    });
+    assert!(
+        late < passed,
+        "{late} calls passed at the second edge, {passed} at the first"
+    );
+    refused_by(&call(&at(1)), "bytes");
+}
+
+/// Waits until all edges have a connection to the store.
+fn connected(mesh: &Running) {
+    for edge in mesh.parts("edge") {
+        wait::wait_for("a connection to redis", SOON, || {
+            metrics(&edge).contains("gatehouse_limit_store_connected 1")
+        });
+    }
 }

@@ -8,7 +8,7 @@ mod matrix;
 use std::time::Duration;
 
 use tests::scenes::kills::What;
-use tests::scenes::{self, audit, kills, rolling, store};
+use tests::scenes::{self, audit, kills, limits, rolling, store};
 
 #[test]
 #[ignore = "make e2e: a cluster of its own"]
@@ -75,4 +75,10 @@ fn with_all_stores_of_records_away_for_two_minutes_each_call_is_on_record_once()
 #[ignore = "make e2e: it takes minutes"]
 fn edges_and_sidecars_killed_in_mid_load_twenty_times_leave_each_answered_call_on_record_once() {
     audit::kills(20);
+}
+
+#[test]
+#[ignore = "make e2e: it takes half a minute"]
+fn over_half_a_minute_four_edges_let_through_what_one_limit_gives() {
+    limits::holds(Duration::from_secs(30), Duration::ZERO);
 }

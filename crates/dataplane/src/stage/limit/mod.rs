@@ -1,9 +1,9 @@
 //! How much may be called: counts each call at the edge, before anything else sees it, and refuses what is over.
 //!
 //! ```text
-//! engine::limit: which limits, under which keys ──▶ Meter, one a limit ──┬─ calls a period      (rates, GCRA)
-//!                                                                        ├─ calls under way     (under_way)
-//!                                                                        └─ bytes both ways     (rates)
+//! engine::limit: which limits, under which keys ──▶ Meter, one a limit ──┬─ calls a period   (rates; shared ─ leases ┐
+//!                                                                        ├─ calls under way  (under_way)         store
+//!                                                                        └─ bytes both ways  (rates; shared_bytes ──┘
 //!            a call holds what it took ──▶ Held ──▶ body::MeteredBody, until the last byte of its reply
 //! ```
 //!
@@ -12,8 +12,13 @@
 
 mod cells;
 mod clock;
+mod leases;
 mod meter;
 mod rates;
+mod settings;
+mod shared;
+mod shared_bytes;
+mod store;
 mod under_way;
 
 use std::sync::Arc;
@@ -26,9 +31,13 @@ use model::decision::{Decision, Reason};
 use model::limit::{Limit, Mode};
 use model::name::{LimitName, ServerName};
 use model::principal::Principal;
+use runtime::drain::Drain;
 use runtime::metrics::Metrics;
 
-use self::meter::{Holding, Meter};
+use self::meter::{Ground, Holding, Meter};
+pub use self::settings::LimitSettings;
+pub use self::store::BadSettings;
+use self::store::Store;
 use crate::call::Call;
 use crate::config::live::Config;
 
@@ -44,8 +53,7 @@ struct Inner {
     /// By limit; those that are gone are dropped when a new one comes, so there are at most about
     /// [`engine::limit::LIMITS_MAX`].
     meters: DashMap<LimitName, Arc<Meter>>,
-    keys_max: usize,
-    metrics: Metrics,
+    ground: Ground,
 }
 
 /// What limits look at of a call.
@@ -112,12 +120,37 @@ impl Limited {
 }
 
 impl Limiter {
-    /// Nothing counted yet; each limit tells about so many keys apart.
+    /// Counts by itself; nothing yet. Each limit tells about so many keys apart.
     pub fn new(keys_max: usize, metrics: &Metrics) -> Self {
-        Self(Arc::new(Inner {
-            meters: DashMap::new(),
+        Self::on(Ground {
             keys_max,
             metrics: metrics.clone(),
+            store: None,
+        })
+    }
+
+    /// Counts as set: together with other edges, where there is a store for that. It is connected to meanwhile.
+    ///
+    /// # Errors
+    /// Settings that lead nowhere.
+    pub fn start(
+        settings: &LimitSettings,
+        drain: &Drain,
+        metrics: &Metrics,
+    ) -> Result<Self, BadSettings> {
+        let url = settings.redis.as_ref().filter(|url| !url.is_empty());
+        let store = url.map(|url| Store::start(settings, url.expose(), drain, metrics));
+        Ok(Self::on(Ground {
+            keys_max: settings.keys_max,
+            metrics: metrics.clone(),
+            store: store.transpose()?,
+        }))
+    }
+
+    fn on(ground: Ground) -> Self {
+        Self(Arc::new(Inner {
+            meters: DashMap::new(),
+            ground,
         }))
     }
 
@@ -172,14 +205,7 @@ impl Limiter {
         }
         let known = &config.engine.snapshot().limits;
         meters.retain(|name, meter| meter.revision > revision || known.contains_key(name));
-        let new = || {
-            Arc::new(Meter::new(
-                limit,
-                revision,
-                self.0.keys_max,
-                &self.0.metrics,
-            ))
-        };
+        let new = || Arc::new(Meter::new(limit, revision, &self.0.ground));
         let mut entry = meters.entry(limit.name.clone()).or_insert_with(new);
         if !fits(&entry) {
             *entry = new();

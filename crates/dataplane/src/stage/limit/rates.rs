@@ -91,6 +91,14 @@ impl ByteRate {
         }
     }
 
+    /// Others have counted, too: all is worked off after this time, if not later.
+    pub(super) fn raise(&self, key: &Key, after: Duration) {
+        let after = u64::try_from(after.as_nanos()).unwrap_or(u64::MAX);
+        let all = self.clock.nanos().saturating_add(after);
+        self.cells
+            .change(key, |time| (Some(time.unwrap_or(all).max(all)), ()));
+    }
+
     /// Counts bytes, also over what is left.
     pub(super) fn spend(&self, key: &Key, bytes: usize) {
         let cost = self.rate.time_of(bytes as u64).as_nanos();

@@ -37,6 +37,11 @@ fn limit(rate: &str, burst: u32) -> Limit {
     }
 }
 
+/// A key like no other.
+pub(super) fn key_of(n: usize) -> Key {
+    key(&n.to_string())
+}
+
 fn key(user: &str) -> Key {
     let principal = Principal::new(user, &[], None, "k");
     let server = ServerName::new("time").unwrap();
@@ -45,8 +50,12 @@ fn key(user: &str) -> Key {
 }
 
 fn meter(limit: Limit) -> Arc<Meter> {
-    let meter = Meter::new(&Arc::new(limit), Revision(1), 1000, &Metrics::new());
-    Arc::new(meter)
+    let ground = Ground {
+        keys_max: 1000,
+        metrics: Metrics::new(),
+        store: None,
+    };
+    Arc::new(Meter::new(&Arc::new(limit), Revision(1), &ground))
 }
 
 /// Runs with a clock that stands still unless it is turned.
@@ -137,7 +146,7 @@ fn keys_are_bounded_and_those_without_room_are_counted_together() {
         assert_eq!(rate.keys(), KEYS);
         // Each key that has room, and a burst for each shard's others.
         assert!(
-            passed >= KEYS && passed <= KEYS + 16 * 5,
+            (KEYS..=KEYS + 16 * 5).contains(&passed),
             "{passed} of 5000 passed"
         );
         assert!(
@@ -283,7 +292,7 @@ async fn who_is_over_a_limit_of_its_own_takes_nothing_from_one_of_all() {
     }
     assert_eq!(refuses(&limiter, &config, "fay").await, "all");
     let help = "gatehouse_limit_calls_total{limit=\"own\",outcome=\"refused\"} 50";
-    assert!(limiter.0.metrics.render().contains(help));
+    assert!(limiter.0.ground.metrics.render().contains(help));
 }
 
 #[tokio::test]
