@@ -31,6 +31,7 @@ use crate::join::Desk;
 use crate::keys;
 use crate::logs::Logs;
 use crate::nodes::Nodes;
+use crate::pins::Inbox;
 use crate::publish::Publisher;
 use crate::records::{self, Records};
 use crate::replicas::{Peers, Replicas, cut_off};
@@ -262,6 +263,7 @@ impl Parts {
             publisher: self.publisher.clone(),
             endpoints: self.endpoints.clone(),
             nodes: self.nodes.clone(),
+            tools: Inbox::start(self.catalog.clone(), drain),
             cut_off: self.replicas.watch_cut_off(),
             logs: self.logs.clone(),
             drain: drain.clone(),

@@ -22,6 +22,7 @@ mod join;
 mod keys;
 mod logs;
 mod nodes;
+mod pins;
 mod publish;
 mod records;
 mod replicas;

@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 use dataplane::budget::Budget;
 use dataplane::config::node::{self, NodeSettings};
 use dataplane::config::renew;
+use dataplane::config::sightings::Sightings;
 use dataplane::config::watch::{self, Node};
 use dataplane::deliver::federation::Federating;
 use dataplane::deliver::probe::Eras;
@@ -19,6 +20,7 @@ use dataplane::listen;
 use dataplane::meter::Meter;
 use dataplane::pipeline::Shared;
 use dataplane::stage::limit::{LimitSettings, Limiter};
+use dataplane::stage::pins::Pins;
 use dataplane::stage::webhook::Webhooks;
 use proto::v1::NodeKind;
 use runtime::drain::Drain;
@@ -196,6 +198,7 @@ pub async fn run(
     let budget = Budget::new(settings.calls_max, settings.bodies_bytes_max);
     budget.show(&metrics);
 
+    let (sightings, told) = Sightings::new();
     let (live, _) = watch::start(
         Node {
             kind: NodeKind::Edge,
@@ -206,6 +209,7 @@ pub async fn run(
             data_dir: settings.data_dir.clone(),
             metrics: metrics.clone(),
             logs: None,
+            sightings: told,
         },
         &drain,
     )?;
@@ -242,6 +246,7 @@ pub async fn run(
         meter: Meter::new(&metrics),
         limits: Limiter::start(&settings.limits, &drain, &metrics)?,
         webhooks: Webhooks::new(egress, &metrics, &drain),
+        pins: Pins::new(sightings),
         drain: drain.clone(),
         pages: pages::page,
     });

@@ -11,6 +11,7 @@ use dataplane::budget::Budget;
 use dataplane::config::live::Live;
 use dataplane::config::node::{self, NodeSettings};
 use dataplane::config::renew;
+use dataplane::config::sightings::Sightings;
 use dataplane::config::watch::{self as config_watch, Node};
 use dataplane::door::{Guard, Route};
 use dataplane::egress::{Egress, EgressSettings};
@@ -20,6 +21,7 @@ use dataplane::meter::Meter;
 use dataplane::pipeline::Shared;
 use dataplane::refusal::Refused;
 use dataplane::stage::limit::Limiter;
+use dataplane::stage::pins::Pins;
 use dataplane::stage::webhook::Webhooks;
 use http::{Response, StatusCode};
 use model::name::ServerName;
@@ -165,6 +167,7 @@ pub async fn run(
     let budget = Budget::new(settings.calls_max, settings.bodies_bytes_max);
     budget.show(&metrics);
     let log = ServerLog::default();
+    let (sightings, told) = Sightings::new();
     let (live, reports) = config_watch::start(
         Node {
             kind: NodeKind::Sidecar,
@@ -175,6 +178,7 @@ pub async fn run(
             data_dir: settings.data_dir.clone(),
             metrics: metrics.clone(),
             logs: Some(Arc::new(log.clone())),
+            sightings: told,
         },
         &drain,
     )?;
@@ -217,6 +221,7 @@ pub async fn run(
         webhooks,
         // What edges have counted is not counted again.
         limits: Limiter::new(0, &metrics),
+        pins: Pins::new(sightings),
         drain: calls.clone(),
         pages: page,
     });

@@ -173,17 +173,26 @@ impl Drafting<'_> {
     }
 
     fn delete(&mut self, index: usize, key: ResourceKey) -> Result<(), Error> {
-        let before = self.state.get(&key);
-        if before.is_none() {
+        if self.state.get(&key).is_none() {
             return Err(Error::NotFound(key));
         }
         if self.is_first(index, &key) {
             self.changes.push(change(&key, "deleted", Vec::new()));
-            let version = self.state.revision() + 1;
-            self.ops.push(op(&key, version, before, None));
-            self.next.remove(&key);
+            self.remove(&key);
+            if key.kind == wire::SERVER {
+                // What was approved of its tools goes with it: another server of its name is another server.
+                self.remove(&ResourceKey::new(wire::TOOL_PINS, &key.name));
+            }
         }
         Ok(())
+    }
+
+    fn remove(&mut self, key: &ResourceKey) {
+        if let Some(before) = self.state.get(key) {
+            let version = self.state.revision() + 1;
+            self.ops.push(op(key, version, Some(before), None));
+            self.next.remove(key);
+        }
     }
 
     /// Whether no edit before this one is about `key`.

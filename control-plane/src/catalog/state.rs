@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use model::snapshot::{ResourceKey, Revision, Sha256, Snapshot, scope_hash};
-use model::wire::{self, API_KEY, Item, KEY_RING};
+use model::wire::{self, API_KEY, Item, KEY_RING, TOOL_PINS};
 use prost::Message;
 use proto::v1 as pb;
 use proto::v1::resource::Spec;
@@ -46,12 +46,13 @@ impl Stored {
         resource: pb::Resource,
         sealer: &Sealer,
     ) -> Result<Self, Error> {
-        let encoded = Bytes::from(resource.encode_to_vec());
+        let encoded = for_nodes(&resource);
         let sealed = match purpose(&resource) {
             Some(purpose) => {
                 let sealed = sealer.seal(purpose, &key.to_string(), &encoded)?;
                 closed(&resource, sealed).encode_to_vec().into()
             }
+            None if is_cut_for_nodes(&resource) => resource.encode_to_vec().into(),
             None => encoded.clone(),
         };
         Ok(Self {
@@ -87,6 +88,10 @@ impl Stored {
             (Some(purpose), Some(secret)) => {
                 let opened = sealer.open(purpose, &key.to_string(), secret)?;
                 (decode(&opened)?, Bytes::copy_from_slice(&opened))
+            }
+            _ if is_cut_for_nodes(&resource) => {
+                let encoded = for_nodes(&resource);
+                (resource, encoded)
             }
             _ => (resource, sealed.clone()),
         };
@@ -244,6 +249,34 @@ impl State {
     }
 }
 
+/// Whether nodes get less of a resource than the store.
+fn is_cut_for_nodes(resource: &pb::Resource) -> bool {
+    matches!(resource.spec, Some(Spec::ToolPins(_)))
+}
+
+/// A resource as nodes get it: of approved tool definitions the hashes, without the texts, without who approved them,
+/// and without what waits.
+fn for_nodes(resource: &pb::Resource) -> Bytes {
+    let Some(Spec::ToolPins(pins)) = &resource.spec else {
+        return resource.encode_to_vec().into();
+    };
+    let bare = |pin: &pb::ToolPin| pb::ToolPin {
+        tool: pin.tool.clone(),
+        era: pin.era.clone(),
+        sha256: pin.sha256.clone(),
+        plain_sha256: pin.plain_sha256.clone(),
+        ..Default::default()
+    };
+    let cut = pb::Resource {
+        metadata: resource.metadata.clone(),
+        spec: Some(Spec::ToolPins(pb::ToolPinsSpec {
+            tools: pins.tools.iter().map(bare).collect(),
+            pending: Vec::new(),
+        })),
+    };
+    cut.encode_to_vec().into()
+}
+
 /// What a resource is sealed for; `None` for those that lie open in the store.
 fn purpose(resource: &pb::Resource) -> Option<&'static str> {
     match &resource.spec {
@@ -285,5 +318,5 @@ fn closed(resource: &pb::Resource, sealed: Vec<u8>) -> pb::Resource {
 
 /// Whether a kind is the control plane's own: never shown, never applied.
 pub(crate) fn is_internal(kind: &str) -> bool {
-    matches!(kind, API_KEY | KEY_RING)
+    matches!(kind, API_KEY | KEY_RING | TOOL_PINS)
 }

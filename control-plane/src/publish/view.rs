@@ -7,7 +7,7 @@ use model::filter::Kind;
 use model::name::{Glob, ServerName};
 use model::server::Runtime;
 use model::snapshot::{ResourceKey, Sha256, Snapshot, scope_hash};
-use model::wire::{ACCESS_RULE, FILTER, SECRET, SERVER};
+use model::wire::{ACCESS_RULE, FILTER, SECRET, SERVER, TOOL_PINS};
 
 use crate::catalog::{State, Stored};
 
@@ -99,15 +99,21 @@ fn secrets<'s>(scope: &Scope, snapshot: &'s Snapshot) -> BTreeSet<&'s str> {
         .collect()
 }
 
+fn is_remote(snapshot: &Snapshot, server: &str) -> bool {
+    let server = snapshot.servers.get(server);
+    server.is_some_and(|server| matches!(server.runtime, Runtime::Remote { .. }))
+}
+
 /// Whether `scope` sees a resource. What the control plane itself cannot read is seen by all that could be
 /// meant: its features keep it from nodes that cannot read it either.
 fn is_seen(scope: &Scope, key: &ResourceKey, snapshot: &Snapshot) -> bool {
     let Scope::Sidecar(server) = scope else {
-        return true;
+        // Of tools, edges see what they call themselves.
+        return key.kind != TOOL_PINS || is_remote(snapshot, &key.name);
     };
     let names = |globs: &[Glob]| globs.iter().any(|glob| glob.matches(server.as_str()));
     match key.kind.as_str() {
-        SERVER => key.name == server.as_str(),
+        SERVER | TOOL_PINS => key.name == server.as_str(),
         ACCESS_RULE => snapshot
             .rules
             .get(key.name.as_str())

@@ -20,6 +20,7 @@ use crate::join::Desk;
 use crate::keys;
 use crate::logs::Logs;
 use crate::nodes::Nodes;
+use crate::pins;
 use crate::replicas::{Peers, Replicas};
 
 type Reply<T> = Result<Response<T>, Status>;
@@ -329,6 +330,39 @@ impl Admin for AdminService {
         outcome
             .map(applied)
             .map_err(|e| status::of_catalog(e, "revision"))
+    }
+
+    async fn list_tool_states(
+        &self,
+        request: Request<pb::ListToolStatesRequest>,
+    ) -> Reply<pb::ListToolStatesResponse> {
+        caller(&request)?;
+        let wanted = &request.get_ref().server;
+        let servers = pins::list(&self.catalog.state(), wanted);
+        if !wanted.is_empty() && servers.is_empty() {
+            return Err(no_server(wanted));
+        }
+        Ok(Response::new(pb::ListToolStatesResponse { servers }))
+    }
+
+    async fn accept_tools(
+        &self,
+        request: Request<pb::AcceptToolsRequest>,
+    ) -> Reply<pb::ApplyResponse> {
+        let caller = caller(&request)?;
+        let request = request.get_ref();
+        let state = self.catalog.state();
+        if !state
+            .snapshot()
+            .servers
+            .contains_key(request.server.as_str())
+        {
+            return Err(no_server(&request.server));
+        }
+        let outcome = pins::decide(&self.catalog, &caller.name, request).await;
+        outcome
+            .map(applied)
+            .map_err(|e| status::of_catalog(e, "tools"))
     }
 
     async fn version(&self, _: Request<pb::VersionRequest>) -> Reply<pb::VersionResponse> {

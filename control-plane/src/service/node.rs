@@ -18,6 +18,7 @@ use crate::endpoints::Endpoints;
 use crate::join::{Desk, Joined};
 use crate::logs::Logs;
 use crate::nodes::Nodes;
+use crate::pins::Inbox;
 use crate::publish::Publisher;
 
 /// Messages to one node that wait for its connection. When full, its session waits, and what changes
@@ -37,6 +38,8 @@ pub(crate) struct NodeService {
     pub endpoints: Arc<Endpoints>,
     /// What nodes say.
     pub nodes: Arc<Nodes>,
+    /// What they say of tools.
+    pub tools: Inbox,
     /// Whether this replica alone has lost the store: then nodes are to go to another one.
     pub cut_off: watch::Receiver<bool>,
     /// Who reads logs.

@@ -192,6 +192,10 @@ impl Session {
             Some(Said::Heartbeat(beat)) => nodes.heartbeat(connection, beat.revision),
             Some(Said::ServerStatus(status)) => nodes.server_status(connection, status),
             Some(Said::LogLines(lines)) => self.service.logs.heard(&connection.node, lines),
+            Some(Said::ToolSightings(seen)) => {
+                let state = self.service.catalog.state();
+                self.service.tools.heard(&state, &self.peer, seen);
+            }
             Some(Said::Hello(_)) => {
                 return Err(Status::invalid_argument("hello is said once"));
             }

@@ -36,6 +36,7 @@ use crate::refusal::{Fault, Refused};
 use crate::stage::authorize::{Denied, authorize};
 use crate::stage::filter::{Questions, Rejected, Screen};
 use crate::stage::limit::{Counted, Held, Limiter};
+use crate::stage::pins::Pins;
 use crate::stage::record::Recording;
 use crate::stage::webhook::Webhooks;
 
@@ -44,6 +45,7 @@ mod federated;
 mod halt;
 mod in_place;
 pub mod old;
+mod pinned;
 mod reply;
 mod standing;
 mod told;
@@ -71,6 +73,8 @@ pub struct Shared<H> {
     pub webhooks: Webhooks,
     /// What calls are counted by.
     pub limits: Limiter,
+    /// What servers' tools are, and were.
+    pub pins: Pins,
     /// Whether this process is on its way out.
     pub drain: Drain,
     /// Answers what is no MCP call: health and metadata.
@@ -368,6 +372,7 @@ impl<H: Hop> Incall<'_, H> {
         slot: &mut Option<Recording>,
         permit: Permit,
     ) -> Ended<Response<ReplyBody>> {
+        let pinned = self.pinned(call, way, id).await?;
         let screen = H::is_last(way)
             .then(|| Screen::of(call, Direction::Response, &self.shared.webhooks))
             .flatten();
@@ -402,6 +407,7 @@ impl<H: Hop> Incall<'_, H> {
             asker: questions.as_ref().and_then(|_| self.in_place(call)),
             questions,
             gate: self.gate(call),
+            pinned,
         };
         Ok(reply::finish(call, id, reply, looks, recording, permit).await)
     }

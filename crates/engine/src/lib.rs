@@ -19,6 +19,7 @@ pub mod federation;
 pub mod filter;
 mod index;
 pub mod limit;
+pub mod pins;
 pub mod reference;
 mod trace;
 pub mod upstream;
@@ -26,6 +27,7 @@ pub mod upstream;
 use std::sync::Arc;
 
 use model::name::ServerName;
+use model::pins::ToolPins;
 use model::principal::Principal;
 use model::server::Server;
 use model::snapshot::{Revision, Snapshot};
@@ -52,6 +54,8 @@ pub const FEATURES: &[&str] = &[
     "server.secret/1",
     "server.stdio/1",
     "server.tenancy/1",
+    "server.tools/1",
+    "tool-pins/1",
     "virtual-server/1",
 ];
 
@@ -160,6 +164,11 @@ impl Engine {
     /// What counts calls.
     pub fn limits(&self) -> &limit::Limits {
         &self.limits
+    }
+
+    /// The tool definitions of `server` that were approved. `None`: none were seen yet.
+    pub fn tool_pins(&self, server: &ServerName) -> Option<&Arc<ToolPins>> {
+        self.snapshot.tool_pins.get(server)
     }
 
     /// What inspects messages.

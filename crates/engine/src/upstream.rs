@@ -157,6 +157,7 @@ mod tests {
             headers: BTreeMap::from([("authorization".to_owned(), header)]),
             url_values: BTreeMap::from([region]),
             limits: Limits::default(),
+            tools: Default::default(),
         };
         let token = SecretName::new("token").unwrap();
         let secret = Secret {

@@ -89,6 +89,12 @@ pub(crate) fn items(message: &[u8], result: Span, kind: ListKind) -> Result<Span
         .ok_or(Error::NoList { key })
 }
 
+/// The name of an item of a list of this kind; `None` where it has none that can be read in one way only.
+#[must_use]
+pub fn item_name(message: &[u8], item: Span, kind: ListKind) -> Option<Cow<'_, str>> {
+    name(message, item, kind)
+}
+
 /// The name of an item; `None` also if a second key could be taken for that of the name.
 fn name(message: &[u8], item: Span, kind: ListKind) -> Option<Cow<'_, str>> {
     let value = name_span(message, item, kind)?;

@@ -10,6 +10,7 @@ pub mod filter;
 pub mod key;
 pub mod limit;
 pub mod name;
+pub mod pins;
 pub mod principal;
 mod quantity;
 pub mod record;

@@ -28,6 +28,40 @@ pub struct Server {
     pub url_values: BTreeMap<String, Value>,
     /// Bounds of one instance.
     pub limits: Limits,
+    /// What is done with its tool definitions.
+    pub tools: ToolPolicy,
+}
+
+/// What is done with a server's tool definitions.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ToolPolicy {
+    /// With one that is new or has changed.
+    pub pin: Pin,
+    /// How old what is known of them may be when a tool is called. Zero: they are asked for before each call.
+    pub check: Duration,
+}
+
+/// What is done with a tool definition that is new or has changed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Pin {
+    /// Nobody looks.
+    #[default]
+    Off,
+    /// It is taken, and said.
+    Auto,
+    /// It is held until somebody accepts it.
+    Review,
+}
+
+impl Pin {
+    /// As users write it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Auto => "auto",
+            Self::Review => "review",
+        }
+    }
 }
 
 /// A value that a server is told.

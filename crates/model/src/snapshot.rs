@@ -12,6 +12,7 @@ use crate::filter::Filter;
 use crate::key::{ApiKey, KeyRing};
 use crate::limit::Limit;
 use crate::name::{FilterName, LimitName, RuleName, SecretName, ServerName};
+use crate::pins::ToolPins;
 use crate::secret::Secret;
 use crate::server::Server;
 use crate::virtual_server::VirtualServer;
@@ -50,6 +51,8 @@ pub struct Snapshot {
     pub api_keys: BTreeMap<String, Arc<ApiKey>>,
     /// The edges' key ring. `None` on sidecars.
     pub key_ring: Option<Arc<KeyRing>>,
+    /// Approved tool definitions by server: on a node, those of servers that it calls itself.
+    pub tool_pins: BTreeMap<ServerName, Arc<ToolPins>>,
 }
 
 /// SHA-256 of encoded content.

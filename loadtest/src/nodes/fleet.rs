@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use dataplane::config::live::Live;
 use dataplane::config::node::{self, NodeSettings};
+use dataplane::config::sightings::Sightings;
 use dataplane::config::watch::{self, Node};
 use futures_util::future::try_join_all;
 use proto::v1::NodeKind;
@@ -96,6 +97,7 @@ async fn join(settings: NodeSettings, drain: &Drain) -> anyhow::Result<Live> {
         data_dir: settings.data_dir,
         metrics: Metrics::new(),
         logs: None,
+        sightings: Sightings::new().1,
     };
     Ok(watch::start(node, drain)?.0)
 }

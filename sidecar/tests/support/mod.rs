@@ -111,6 +111,7 @@ pub fn server(argv: Vec<String>) -> Server {
         env: BTreeMap::new(),
         headers: BTreeMap::new(),
         url_values: BTreeMap::new(),
+        tools: Default::default(),
         limits: Limits::default(),
     }
 }

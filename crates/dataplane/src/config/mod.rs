@@ -17,4 +17,5 @@ pub mod logs;
 mod meter;
 pub mod node;
 pub mod renew;
+pub mod sightings;
 pub mod watch;

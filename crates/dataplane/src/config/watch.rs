@@ -24,6 +24,7 @@ use super::live::{Config, Live};
 use super::logs::{LogSource, Readers};
 use super::meter::ConfigMeter;
 use super::node::{PAUSES, control_plane_name};
+use super::sightings::Told;
 
 /// The node says that it lives so often; after three times it counts as silent.
 const HEARTBEAT: Duration = Duration::from_secs(5);
@@ -54,6 +55,8 @@ pub struct Node {
     pub metrics: Metrics,
     /// The log of the server that a sidecar stands before.
     pub logs: Option<Arc<dyn LogSource>>,
+    /// Tool definitions that the control plane is to hear of.
+    pub sightings: Told,
 }
 
 /// Takes a sidecar's status for the control plane. Only the latest one is kept.
@@ -181,6 +184,7 @@ impl Link {
         let mut heartbeat = tokio::time::interval(HEARTBEAT);
         self.statuses.mark_changed();
         self.renewed.mark_unchanged();
+        self.node.sightings.begin();
         loop {
             tokio::select! {
                 message = inbox.message() => match message? {
@@ -198,6 +202,9 @@ impl Link {
                 Ok(()) = self.renewed.changed() => {
                     backoff.reset();
                     return Ok(());
+                }
+                Some(seen) = self.node.sightings.next() => {
+                    send(&outbox, Kind::ToolSightings(seen)).await?;
                 }
                 // An edge has no server to tell of: its sender is gone from the start, and nothing comes here.
                 Ok(()) = self.statuses.changed() => {

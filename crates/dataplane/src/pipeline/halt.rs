@@ -1,16 +1,21 @@
 //! A call that ends early: what the client hears, and what goes on record, kept together.
 
+use engine::pins::Why;
 use http::Response;
-use mcp::error::{RpcError, code};
+use mcp::error::{RefusedBy, RpcError, code};
 use model::decision::{Decision, Reason};
 
 use crate::answer;
 use crate::body::ReplyBody;
+use crate::call::Call;
 use crate::refusal::{Fault, Refused};
 use crate::stage::authorize::Denied;
 use crate::stage::filter::Rejected;
 use crate::stage::limit::Limited;
 use crate::stage::record::{Recording, Unrecorded};
+
+/// Longest piece of somebody else's words that is repeated, characters.
+const NAME_CHARS_MAX: usize = 200;
 
 /// The way goes on, or the call ends here.
 pub(super) type Ended<T> = Result<T, Box<Halt>>;
@@ -82,6 +87,37 @@ impl Halt {
     pub(super) fn limited(limited: &Limited, id: Option<&[u8]>) -> Box<Self> {
         let verdict = (Decision::Deny, Reason::Limit);
         Self::new(answer::limited(limited, id), verdict, code::REFUSED, id)
+    }
+
+    /// A tool's definition is not the one that was approved.
+    pub(super) fn held(
+        call: &Call<'_>,
+        (tool, why, detail): (&str, Why, Option<&str>),
+        id: Option<&[u8]>,
+    ) -> Box<Self> {
+        let server = call.server;
+        let tool: String = tool.chars().take(NAME_CHARS_MAX).collect();
+        let detail: String = detail
+            .unwrap_or_default()
+            .chars()
+            .take(NAME_CHARS_MAX)
+            .collect();
+        let what = match why {
+            Why::New => "is new, and nobody has accepted it yet".to_owned(),
+            Why::Changed => "is not defined any more as it was approved".to_owned(),
+            Why::Poisoned => format!("has a definition that is quarantined: {detail}"),
+            Why::LookAlike => format!("can be taken for {detail:?}, and nobody has accepted it"),
+            Why::Unlisted => "is in no list of the server's".to_owned(),
+        };
+        let message = format!(
+            "tool {tool:?} {what}: it is held; whoever runs {server} can see why with `gatehouse server tools {server}`"
+        );
+        let reason = Reason::ToolChanged;
+        let error = RpcError {
+            message,
+            ..RpcError::refused(reason.as_str(), RefusedBy::Nothing, Decision::Deny.as_str())
+        };
+        Self::rpc(&error, id, (Decision::Deny, reason))
     }
 
     /// The record cannot be written.

@@ -15,6 +15,7 @@ use mcp::sse;
 mod direct;
 
 use super::halt::Halt;
+use super::pinned::Cut;
 use super::{accepted, begin_session, old};
 use crate::answer;
 use crate::body::{EventBody, ForwardedBody, Judge, ReplyBody, Screened};
@@ -44,6 +45,8 @@ pub(super) struct Looks {
     pub(super) asker: Option<Arc<dyn Asker>>,
     /// Who decides as long as the client listens, where it does.
     pub(super) gate: Option<Box<dyn Judge>>,
+    /// Who knows which tools are held, where they are listed.
+    pub(super) pinned: Option<Cut>,
 }
 
 /// Turns what came back into the answer to the client.
@@ -61,6 +64,7 @@ pub(super) async fn finish(
         questions,
         asker,
         gate,
+        pinned,
     } = looks;
     let screened = Screened {
         screen,
@@ -68,7 +72,10 @@ pub(super) async fn finish(
         id: id.unwrap_or(b"null").to_vec(),
     };
     match reply {
-        Reply::Whole(message) => whole(call, id, message, &screened, recording).await,
+        Reply::Whole(message) => {
+            let looks = (pinned.as_ref(), &screened);
+            whole(call, id, message, looks, recording).await
+        }
         Reply::Events(events) => stream(call, events, (screened, gate), recording),
         Reply::Forwarded(forwarded) => forward(call, id, (forwarded, gate), recording).await,
         Reply::Direct(forwarded) => {
@@ -76,6 +83,7 @@ pub(super) async fn finish(
                 screened,
                 asker,
                 gate,
+                pinned,
             };
             direct::finish(call, id, forwarded, looks, recording).await
         }
@@ -90,11 +98,18 @@ pub(super) async fn finish(
 async fn whole(
     call: &Call<'_>,
     id: Option<&[u8]>,
-    message: Message,
-    screened: &Screened,
+    mut message: Message,
+    (pinned, screened): (Option<&Cut>, &Screened),
     mut recording: Recording,
 ) -> Response<ReplyBody> {
     recording.answered();
+    if let Some(pinned) = pinned {
+        // As the server says it, before filters change anything.
+        message.body = match pinned.cut(call, message.body) {
+            Ok(body) => body,
+            Err(why) => return Halt::fault(&Fault::unavailable(why), id).end(Some(recording)),
+        };
+    }
     let session = message.session.clone();
     let checked = screened.pass(message).await;
     checked.note(&mut recording);

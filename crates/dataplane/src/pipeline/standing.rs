@@ -17,6 +17,7 @@ use model::principal::Principal;
 use model::record::Hop as HopKind;
 
 use super::in_place::{InPlace, Said};
+use super::pinned::era;
 use super::reply::event_stream;
 use super::{Incall, Shared, old};
 use crate::answer;
@@ -28,6 +29,7 @@ use crate::deliver::{Admitted, Asker, Connection, Hop, Message, Session};
 use crate::refusal::Refused;
 use crate::stage::filter::{Passed, Rejected, Screen};
 use crate::stage::list;
+use crate::stage::pins::{About, Pins};
 use crate::stage::webhook::Webhooks;
 
 impl<H: Hop> Incall<'_, H> {
@@ -164,6 +166,7 @@ struct Around<H> {
     hop: Arc<H>,
     live: Live,
     webhooks: Webhooks,
+    pins: Pins,
 }
 
 impl<H> Around<H> {
@@ -172,6 +175,7 @@ impl<H> Around<H> {
             hop: shared.hop.clone(),
             live: shared.live.clone(),
             webhooks: shared.webhooks.clone(),
+            pins: shared.pins.clone(),
         }
     }
 }
@@ -303,6 +307,19 @@ impl<H: Hop> Listener<H> {
             return Verdict::Pass(body);
         }
         let principal = &self.admitted.principal;
+        let about = About {
+            engine: &config.engine,
+            server: &self.server,
+            era: era(false),
+            user: &principal.user,
+        };
+        let body = match about.policy() {
+            Some(_) => self.shared.pins.cut(about, body).map(|(body, _)| body),
+            None => Ok(body),
+        };
+        let Ok(body) = body else {
+            return Verdict::Drop;
+        };
         let about = (&config.engine, &**principal, &self.server);
         let Ok(body) = list::cut_any(about, body) else {
             return Verdict::Drop;

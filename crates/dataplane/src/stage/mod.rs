@@ -5,5 +5,6 @@ pub mod filter;
 pub mod findings;
 pub mod limit;
 pub mod list;
+pub mod pins;
 pub mod record;
 pub mod webhook;

@@ -29,6 +29,7 @@ fn snapshot(servers: &[&str], named: &[&str]) -> Snapshot {
             headers: Default::default(),
             url_values: Default::default(),
             limits: Limits::default(),
+            tools: Default::default(),
         };
         snapshot.servers.insert(name, Arc::new(server));
     }

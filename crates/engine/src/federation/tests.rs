@@ -114,6 +114,7 @@ fn all_servers_are_told_apart_by_their_names() {
             headers: BTreeMap::new(),
             url_values: BTreeMap::new(),
             limits: model::server::Limits::default(),
+            tools: Default::default(),
         };
         snapshot
             .servers

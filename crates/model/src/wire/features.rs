@@ -19,6 +19,7 @@ pub fn features_of(resource: &pb::Resource) -> Vec<String> {
         Some(Spec::Secret(_)) => vec!["secret/1"],
         Some(Spec::ApiKey(_)) => vec!["api-key/1"],
         Some(Spec::KeyRing(_)) => vec!["key-ring/1"],
+        Some(Spec::ToolPins(_)) => vec!["tool-pins/1"],
     };
     features.sort_unstable();
     features.into_iter().map(str::to_owned).collect()
@@ -45,8 +46,11 @@ fn server(spec: &pb::ServerSpec) -> Vec<&'static str> {
         features.push("server.egress/1");
     }
     let tools = spec.tools.as_ref();
-    if tools.is_some_and(|tools| !tools.pin.is_empty() || !tools.overrides.is_empty()) {
+    if tools.is_some_and(|tools| !matches!(tools.pin.as_str(), "" | "off")) {
         features.push("server.tools/1");
+    }
+    if tools.is_some_and(|tools| !tools.overrides.is_empty()) {
+        features.push("server.tools.overrides/1");
     }
     let limits = spec.limits.unwrap_or_default();
     if limits.memory_bytes != 0

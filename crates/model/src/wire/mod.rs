@@ -17,6 +17,7 @@ mod key;
 mod limit;
 mod metadata;
 mod package;
+mod pins;
 mod secret;
 mod server;
 mod virtual_server;
@@ -31,12 +32,14 @@ use crate::fault::{MISSING, UNSUPPORTED};
 use crate::filter::Filter;
 use crate::key::{ApiKey, KeyRing};
 use crate::limit::Limit;
+use crate::pins::ToolPins;
 use crate::secret::Secret;
 use crate::server::Server;
 use crate::snapshot::{ResourceKey, Snapshot};
 use crate::virtual_server::VirtualServer;
 
 pub use features::features_of;
+pub use pins::{TOOL_PINS_MAX, hashes, plain_part};
 
 /// Most entries of any list in a resource.
 pub const LIST_MAX: usize = 1_000;
@@ -88,6 +91,8 @@ pub const SECRET: &str = "Secret";
 pub const API_KEY: &str = "ApiKey";
 /// The edges' keys; made by the control plane, never applied.
 pub const KEY_RING: &str = "KeyRing";
+/// Approved tool definitions of a server; made by the control plane, never applied.
+pub const TOOL_PINS: &str = "ToolPins";
 
 /// A converted resource.
 #[derive(Debug, Clone)]
@@ -108,6 +113,8 @@ pub enum Item {
     ApiKey(String, Arc<ApiKey>),
     /// The key ring.
     KeyRing(Arc<KeyRing>),
+    /// Approved tool definitions.
+    ToolPins(Arc<ToolPins>),
 }
 
 /// Turns one resource into what the rest of Gatehouse works with.
@@ -144,6 +151,10 @@ pub fn convert(resource: &pb::Resource) -> Result<Item, Vec<Fault>> {
         Some(Spec::KeyRing(spec)) => {
             key::ring(spec, &mut faults).map(|r| Item::KeyRing(Arc::new(r)))
         }
+        Some(Spec::ToolPins(spec)) => {
+            let version = resource.metadata.as_ref().map_or(0, |m| m.revision);
+            pins::convert(name, version, spec, &mut faults).map(|p| Item::ToolPins(Arc::new(p)))
+        }
         Some(Spec::VirtualServer(spec)) => {
             virtual_server::convert(name, metadata::labels(resource), spec, &mut faults)
                 .map(|s| Item::VirtualServer(Arc::new(s)))
@@ -167,6 +178,7 @@ pub fn kind_of(resource: &pb::Resource) -> Option<&'static str> {
         Spec::Secret(_) => SECRET,
         Spec::ApiKey(_) => API_KEY,
         Spec::KeyRing(_) => KEY_RING,
+        Spec::ToolPins(_) => TOOL_PINS,
     })
 }
 
@@ -203,6 +215,9 @@ pub fn insert(snapshot: &mut Snapshot, item: Item) {
             snapshot.api_keys.insert(id, key);
         }
         Item::KeyRing(ring) => snapshot.key_ring = Some(ring),
+        Item::ToolPins(pins) => {
+            snapshot.tool_pins.insert(pins.server.clone(), pins);
+        }
     }
 }
 
@@ -218,6 +233,7 @@ pub fn remove(snapshot: &mut Snapshot, key: &ResourceKey) {
         SECRET => drop(snapshot.secrets.remove(name)),
         API_KEY => drop(snapshot.api_keys.remove(name)),
         KEY_RING => snapshot.key_ring = None,
+        TOOL_PINS => drop(snapshot.tool_pins.remove(name)),
         _ => {}
     }
 }

@@ -41,6 +41,7 @@ pub(super) fn convert(
         headers: values.headers,
         url_values: values.url,
         limits,
+        tools: super::pins::policy(spec.tools.as_ref(), faults),
     })
 }
 
@@ -255,13 +256,5 @@ fn refuse_later_fields(spec: &pb::ServerSpec, faults: &mut Faults) {
     }
     if !spec.egress.is_empty() {
         faults.unsupported("spec.egress", "egress");
-    }
-    if let Some(tools) = &spec.tools {
-        if !tools.pin.is_empty() {
-            faults.unsupported("spec.tools.pin", "tools.pin");
-        }
-        if !tools.overrides.is_empty() {
-            faults.unsupported("spec.tools.overrides", "tools.overrides");
-        }
     }
 }

@@ -17,7 +17,7 @@ use mcp::revision::Revision;
 use mcp::{method, walk};
 
 use super::{
-    Forwarded, Halt, collect, event_stream, is_event_stream, last_response, passed_on, whole,
+    Cut, Forwarded, Halt, collect, event_stream, is_event_stream, last_response, passed_on, whole,
 };
 use crate::body::{EventBody, ForwardedBody, Judge, Patience, ReplyBody, Screened};
 use crate::call::Call;
@@ -47,6 +47,8 @@ pub(super) struct Looks {
     pub(super) asker: Option<Arc<dyn Asker>>,
     /// Who decides as long as the client listens, where it does.
     pub(super) gate: Option<Box<dyn Judge>>,
+    /// Who knows which tools are held, where they are listed.
+    pub(super) pinned: Option<Cut>,
 }
 
 /// Turns the answer into ours.
@@ -61,6 +63,7 @@ pub(super) async fn finish(
         screened,
         asker,
         gate,
+        pinned,
     } = looks;
     let (parts, incoming) = forwarded.response.into_parts();
     // Lists are cut, and what is discovered is said anew.
@@ -114,7 +117,10 @@ pub(super) async fn finish(
     };
     let message = body.and_then(|body| message(call, body, parts.status, forwarded.session));
     match message {
-        Ok(message) => whole(call, id, message, &screened, recording).await,
+        Ok(message) => {
+            let looks = (pinned.as_ref(), &screened);
+            whole(call, id, message, looks, recording).await
+        }
         Err(why) => fail(why, recording),
     }
 }

@@ -215,7 +215,8 @@ static LIMITS: Object = object(&[
 
 #[rustfmt::skip]
 static TOOL_POLICY: Object = object(&[
-    field("pin", &[1], Text, "review, auto or off."),
+    field("pin", &[1], Text, "What is done with a definition that is new or has changed: review holds it until somebody accepts it, auto takes it and says so, off looks at none. Default off."),
+    field("check", &[3], Duration, "How old what is known of the definitions may be when a tool is called. Left out: they are asked for before each call."),
     field("overrides", &[2], Objects(&TOOL_OVERRIDE), "Changes to single tools."),
 ]);
 

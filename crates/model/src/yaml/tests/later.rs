@@ -16,7 +16,7 @@ spec:
   upstreamAuth: {oauth: {}}
   limits: {memory: 512Mi, cpu: \"0.5\", processes: 64, idle: 15m}
   egress: [api.example.com]
-  tools: {pin: review, overrides: [{name: echo, rename: say}]}
+  tools: {overrides: [{name: echo, rename: say}]}
 ";
     let faults = faults_of(text);
     assert!(
@@ -39,7 +39,6 @@ spec:
             "spec.limits.processes",
             "spec.limits.idle",
             "spec.egress",
-            "spec.tools.pin",
             "spec.tools.overrides",
         ]
     );

@@ -1,0 +1,229 @@
+//! Tool integrity: is a tool still what was approved?
+//!
+//! ```text
+//! tools/list results --Listing::add--> Listing     what a server shows one caller, by name
+//! Listing + ToolPins + policy --judge--> Standing  approved, taken, or held, and why
+//! ```
+//!
+//! Must not know who asked, when, or what becomes of what is held. Start from [`judge`].
+
+mod canonical;
+mod names;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use mcp::envelope::Span;
+use mcp::method::ListKind;
+use model::pins::{Era, Hashes, ToolPins};
+use model::server::Pin;
+use model::snapshot::Sha256;
+
+pub use names::look;
+
+/// Most tools of one server that are looked at. What comes after them is not known, and so not callable.
+pub const TOOLS_MAX: usize = 2_000;
+
+/// One tool's definition, as a server shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Definition {
+    /// The tool's name.
+    pub name: String,
+    /// By which it is known again.
+    pub hashes: Hashes,
+    /// Its canonical form.
+    pub text: Vec<u8>,
+}
+
+impl Definition {
+    /// The definition at `item`, an element of a list of tools in a scanned message. `None`: it has no readable name.
+    pub fn of(message: &[u8], item: Span) -> Option<Self> {
+        let name = mcp::list::item_name(message, item, ListKind::Tools)?.into_owned();
+        let text = canonical::whole(message, item);
+        let plain = canonical::plain(message, item);
+        let hashes = Hashes {
+            whole: Sha256::of(&text),
+            plain: Sha256::of(&plain),
+        };
+        Some(Self { name, hashes, text })
+    }
+}
+
+/// Why a definition is not simply taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Why {
+    /// None of the tool's was approved yet.
+    New,
+    /// Another one was approved.
+    Changed,
+    /// It says what no definition has to say.
+    Poisoned,
+    /// Its name is taken for another's.
+    LookAlike,
+    /// The server lists no such tool.
+    Unlisted,
+}
+
+impl Why {
+    /// As it is written.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Changed => "changed",
+            Self::Poisoned => "poisoned",
+            Self::LookAlike => "look_alike",
+            Self::Unlisted => "unlisted",
+        }
+    }
+}
+
+/// What is known of a tool, apart from what was approved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shown {
+    /// By which its definition is known again.
+    pub hashes: Hashes,
+    /// What is found in its definition that no definition has to say.
+    pub poison: Option<Box<str>>,
+    /// Another name that it is taken for, in the same list.
+    pub twin: Option<Box<str>>,
+}
+
+/// All tools that a server shows one caller.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Listing {
+    tools: HashMap<String, Shown>,
+    /// The first name of each look.
+    looks: HashMap<String, String>,
+}
+
+impl Listing {
+    /// Adds a definition; `poison` is what is found in it. False: there are too many already.
+    pub fn add(&mut self, definition: &Definition, poison: Option<Box<str>>) -> bool {
+        if self.tools.len() >= TOOLS_MAX {
+            return false;
+        }
+        let name = &definition.name;
+        let mut shown = Shown {
+            hashes: definition.hashes,
+            poison,
+            twin: None,
+        };
+        match self.looks.entry(look(name)) {
+            Entry::Vacant(place) => drop(place.insert(name.clone())),
+            Entry::Occupied(first) => {
+                let first = first.get().clone();
+                shown.twin = Some(first.as_str().into());
+                // Which of the two is meant nobody can tell, the first one included.
+                if let Some(before) = self.tools.get_mut(&first) {
+                    before.twin.get_or_insert_with(|| name.as_str().into());
+                }
+            }
+        }
+        // Given twice, it is its own twin: the first stays, and is held.
+        self.tools.entry(name.clone()).or_insert(shown);
+        true
+    }
+
+    /// What is known of a tool.
+    pub fn get(&self, tool: &str) -> Option<&Shown> {
+        self.tools.get(tool)
+    }
+
+    /// How many tools.
+    pub fn len(&self) -> usize {
+        self.tools.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.tools.is_empty()
+    }
+}
+
+/// How a tool stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// It is what was approved.
+    Approved,
+    /// It is taken as it is, and this is to be said.
+    Taken(Why),
+    /// It must not be shown nor called.
+    Held(Why, Option<Box<str>>),
+}
+
+impl Standing {
+    /// Whether it must not be shown nor called.
+    pub fn is_held(&self) -> bool {
+        matches!(self, Self::Held(..))
+    }
+}
+
+/// What was approved before.
+#[derive(Debug, Clone, Copy)]
+pub enum Approved<'a> {
+    /// These, by the control plane.
+    Pins(&'a ToolPins),
+    /// Nothing: the first listing counts, which is this.
+    First(&'a Listing),
+}
+
+/// How `tool` stands, of which `shown` is known, for clients of `era`.
+///
+/// What a person approved is approved, whatever is found in it. Otherwise what is poisoned or taken for another tool is
+/// held even where nobody reviews.
+pub fn judge(
+    policy: Pin,
+    approved: Approved<'_>,
+    era: Era,
+    (tool, shown): (&str, &Shown),
+) -> Standing {
+    if policy == Pin::Off {
+        return Standing::Approved;
+    }
+    let (is_known, is_approved) = match approved {
+        Approved::Pins(pins) => (
+            pins.tools.contains_key(tool),
+            pins.approve(tool, era, &shown.hashes),
+        ),
+        Approved::First(first) => (first.get(tool).is_some(), false),
+    };
+    // A name that stands twice in one list is held even where one of the two was approved.
+    let is_double = shown.twin.as_deref() == Some(tool);
+    if is_approved && !is_double {
+        return Standing::Approved;
+    }
+    if let Some(found) = &shown.poison {
+        return Standing::Held(Why::Poisoned, Some(found.clone()));
+    }
+    if let Some(other) = twin(approved, tool, shown) {
+        return Standing::Held(Why::LookAlike, Some(other));
+    }
+    let is_first = match approved {
+        Approved::Pins(_) => false,
+        Approved::First(first) => first.get(tool).is_some_and(|f| f.hashes == shown.hashes),
+    };
+    let why = if is_known { Why::Changed } else { Why::New };
+    match policy {
+        _ if is_first => Standing::Taken(Why::New),
+        Pin::Review => Standing::Held(why, None),
+        Pin::Auto | Pin::Off => Standing::Taken(why),
+    }
+}
+
+/// The tool that this one is taken for: of the same list, or one that was approved.
+fn twin(approved: Approved<'_>, tool: &str, shown: &Shown) -> Option<Box<str>> {
+    if let Some(twin) = &shown.twin {
+        return Some(twin.clone());
+    }
+    let Approved::Pins(pins) = approved else {
+        return None;
+    };
+    if pins.tools.contains_key(tool) {
+        return None;
+    }
+    let own = look(tool);
+    let same = pins.tools.keys().find(|name| look(name) == own);
+    same.map(|name| name.as_str().into())
+}
