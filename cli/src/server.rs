@@ -1,6 +1,8 @@
 //! `gatehouse server`: what runs for a server, its last words where it does not, and its log.
 
+mod diff;
 mod logs;
+pub mod tools;
 
 use std::collections::BTreeMap;
 
@@ -22,6 +24,12 @@ pub enum Command {
     Status(Status),
     /// Show what a server says on standard error, and what became of it
     Logs(logs::Args),
+    /// Show how the definitions of its tools stand: approved, or held, and why
+    Tools(tools::Tools),
+    /// Approve definitions of tools that wait
+    Accept(tools::Decide),
+    /// Let go of definitions that wait, without approving them
+    Reject(tools::Decide),
 }
 
 /// Show what runs for each server: state, restarts, and the last lines of one that failed.
@@ -47,6 +55,9 @@ pub async fn run(command: Command, app: &App) -> Result<(), Failure> {
     match command {
         Command::Status(args) => status(args, app).await,
         Command::Logs(args) => logs::run(args, app).await,
+        Command::Tools(args) => tools::tools(args, app).await,
+        Command::Accept(args) => tools::decide(args, false, app).await,
+        Command::Reject(args) => tools::decide(args, true, app).await,
     }
 }
 

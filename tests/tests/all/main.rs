@@ -31,6 +31,7 @@ mod metrics;
 mod nodes;
 mod old;
 mod outward;
+mod pins;
 mod quickstart;
 mod readme;
 mod servers;
