@@ -190,7 +190,7 @@ impl<H: Hop> Incall<'_, H> {
             message: &message,
             headers,
             sse: false,
-            changed: false,
+            came: None,
             task: None,
             ..*call
         };
