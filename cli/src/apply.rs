@@ -1,5 +1,6 @@
 //! `gatehouse apply`: stores all that the files hold as one revision, or nothing of it.
 
+mod replay;
 mod view;
 
 use std::path::PathBuf;
@@ -28,7 +29,7 @@ pub const NOTHING: &str = "nothing was applied";
 #[command(after_help = "Examples:
   gatehouse apply -f servers.yaml
   gatehouse apply -f deploy/quickstart --wait
-  gatehouse apply -f rules.yaml --dry-run --strict
+  gatehouse apply -f rules.yaml --dry-run --replay 24h
   gatehouse get AccessRule engineers -o yaml | gatehouse apply -f - --if-revision 14
 
 Exit 1 and nothing stored where anything is refused; with --strict also where there is a warning.
@@ -41,6 +42,9 @@ pub struct Args {
     /// Check against the control plane and show what would change; store nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// With --dry-run: decide the calls of that time again, and show which ones would be decided otherwise
+    #[arg(long, value_name = "TIME", value_parser = when::parse, requires = "dry_run")]
+    pub replay: Option<Duration>,
     /// Wait until every live node runs the revision
     #[arg(long)]
     pub wait: bool,
@@ -67,8 +71,22 @@ pub async fn run(args: Args, app: &App) -> Result<(), Failure> {
         Ok(answer) => answer,
         Err(failure) => return Err(overtaken(failure, &link, &args.file).await),
     };
+    let replayed = match args.replay {
+        Some(since) => {
+            let keep = app.show.is_json();
+            Some(replay::run(&link, &sources, since, app, keep).await?)
+        }
+        None => None,
+    };
+    if let (true, Some(found)) = (app.show.is_json(), &replayed) {
+        app.show.json(&View::of(&answer, None).with(found.json()));
+        return Ok(());
+    }
     if !app.show.is_json() {
         tell(&app.show, &answer, args.dry_run);
+    }
+    if let (Some(found), Some(since)) = (&replayed, args.replay) {
+        found.tell(&app.show, since);
     }
     if args.dry_run {
         // With the head that was looked at: so that what was shown is what is stored.

@@ -37,6 +37,7 @@ use crate::records::{self, Records};
 use crate::replicas::{Peers, Replicas, cut_off};
 use crate::service::admin::AdminService;
 use crate::service::audit::AuditService;
+use crate::service::calls::Calls;
 use crate::service::node::NodeService;
 use crate::serving::Serving;
 use crate::settings::StoreChoice;
@@ -248,6 +249,7 @@ impl Parts {
             peers: self.peers.clone(),
             desk: self.desk.clone(),
             logs: self.logs.clone(),
+            calls: Calls::new(self.records.clone(), self.peers.clone()),
             drain: drain.clone(),
         })
         .max_decoding_message_size(ADMIN_MESSAGE_BYTES_MAX)

@@ -2,6 +2,7 @@
 
 use proto::v1::{ApplyResponse, Change, FieldChange, ResourceKey};
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::rollout::Outcome;
 
@@ -13,6 +14,8 @@ pub(super) struct View<'a> {
     warnings: Vec<WarningView<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     rollout: Option<Outcome>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replay: Option<Value>,
 }
 
 /// What happened to one resource, as programs read it.
@@ -79,6 +82,15 @@ impl<'a> View<'a> {
             changes: changes.collect(),
             warnings: warnings.collect(),
             rollout,
+            replay: None,
+        }
+    }
+
+    /// The same, with what a replay found.
+    pub(super) fn with(self, replay: Value) -> Self {
+        Self {
+            replay: Some(replay),
+            ..self
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use proto::v1::Call;
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::show::{Meaning, Show, Table};
 use crate::when;
@@ -147,6 +148,34 @@ pub(crate) struct View<'a> {
     request_changed_sha256: Option<&'a str>,
     response_sha256: Option<&'a str>,
     response_changed_sha256: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    arguments: Option<Value>,
+    #[serde(skip_serializing_if = "is_not")]
+    arguments_cut: bool,
+    #[serde(skip_serializing_if = "is_not")]
+    arguments_redacted: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    result: Option<Value>,
+    #[serde(skip_serializing_if = "is_not")]
+    result_cut: bool,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the signature that serde wants"
+)]
+const fn is_not(truth: &bool) -> bool {
+    !*truth
+}
+
+/// What was said: JSON where it is whole, the text of its beginning where it was cut. `None`: not recorded.
+fn said(text: &str, cut: bool) -> Option<Value> {
+    if text.is_empty() {
+        return None;
+    }
+    let whole = || serde_json::from_str(text).ok();
+    let parsed = if cut { None } else { whole() };
+    Some(parsed.unwrap_or_else(|| Value::String(text.to_owned())))
 }
 
 impl<'a> View<'a> {
@@ -179,6 +208,11 @@ impl<'a> View<'a> {
             request_changed_sha256: some(&call.request_changed_sha256),
             response_sha256: some(&call.response_sha256),
             response_changed_sha256: some(&call.response_changed_sha256),
+            arguments: said(&call.arguments, call.arguments_cut),
+            arguments_cut: call.arguments_cut,
+            arguments_redacted: call.arguments_redacted,
+            result: said(&call.result, call.result_cut),
+            result_cut: call.result_cut,
         }
     }
 }
@@ -256,6 +290,18 @@ mod tests {
             names.split_whitespace().count()
         );
         assert!(text.contains("\"duration_ms\":38.4,"), "{text}");
+    }
+
+    #[test]
+    fn what_was_said_is_shown_where_it_is_on_record() {
+        let mut said = call("", "engineers", &[]);
+        said.arguments = r#"{"a":1}"#.to_owned();
+        (said.result, said.result_cut) = (r#"{"b":"x"#.to_owned(), true);
+        let view = serde_json::to_value(View::of(&said)).unwrap_or_default();
+        assert_eq!(view["arguments"], serde_json::json!({"a": 1}));
+        assert_eq!(view["result"], serde_json::json!("{\"b\":\"x"));
+        assert_eq!(view["result_cut"], serde_json::json!(true));
+        assert!(view.get("arguments_cut").is_none());
     }
 
     #[test]

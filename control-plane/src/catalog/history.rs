@@ -193,3 +193,6 @@ fn name_fields(
         change.fields = diff::fields(before, after);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -171,6 +171,22 @@ impl Catalog {
         .await
     }
 
+    /// The state as it is, and as it would be with these resources stored.
+    ///
+    /// # Errors
+    /// As [`Self::apply`].
+    pub(crate) async fn try_out(
+        &self,
+        resources: Vec<pb::Resource>,
+    ) -> Result<(Arc<State>, State), Error> {
+        draft::refuse_internal(&resources)?;
+        self.newest_head().await?;
+        let state = self.state();
+        let edits = resources.into_iter().map(Edit::put).collect();
+        let draft = self.draft(state.clone(), edits).await?;
+        Ok((state, draft.next))
+    }
+
     /// Deletes resources as one revision, or none of them.
     ///
     /// # Errors

@@ -103,6 +103,13 @@ fn row(hop: HopRecord) -> Call {
         request_changed_sha256: hex::encode(record.request_changed_sha256),
         response_sha256: hex::encode(record.response_sha256),
         response_changed_sha256: hex::encode(record.response_changed_sha256),
+        arguments: record.arguments,
+        arguments_cut: record.arguments_cut,
+        arguments_redacted: record.arguments_redacted,
+        result: record.result,
+        result_cut: record.result_cut,
+        client_address: record.client_address,
+        credential: record.credential,
     }
 }
 

@@ -136,6 +136,11 @@ fn set(
         attribute::MCP_REVISION => record.mcp_revision = text(value),
         attribute::DIRECT => record.direct = is_true(value),
         attribute::CLIENT_ADDRESS => record.client_address = text(value),
+        attribute::TOOL_ARGUMENTS | attribute::ARGUMENTS => record.arguments = text(value),
+        attribute::TOOL_RESULT | attribute::RESULT => record.result = text(value),
+        attribute::ARGUMENTS_CUT => record.arguments_cut = is_true(value),
+        attribute::ARGUMENTS_REDACTED => record.arguments_redacted = is_true(value),
+        attribute::RESULT_CUT => record.result_cut = is_true(value),
         _ => {}
     }
     Ok(())

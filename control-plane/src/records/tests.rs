@@ -283,6 +283,13 @@ fn call(n: u64) -> Record {
             after: [5; 32],
         }),
         response_change: None,
+        said: Some(Box::new(model::record::Said {
+            arguments: "{\"a\":1}".to_owned(),
+            arguments_redacted: true,
+            result: "{".to_owned(),
+            result_cut: true,
+            ..Default::default()
+        })),
     }
 }
 
@@ -347,6 +354,13 @@ async fn what_a_node_logs_is_listed_and_told_as_it_was_logged() {
             request_changed_sha256: "05".repeat(32),
             response_sha256: String::new(),
             response_changed_sha256: String::new(),
+            arguments: "{\"a\":1}".to_owned(),
+            arguments_cut: false,
+            arguments_redacted: true,
+            result: "{".to_owned(),
+            result_cut: true,
+            client_address: "127.0.0.1".to_owned(),
+            credential: "k1".to_owned(),
         }
     );
     assert!(exporting.finish(DEADLINE).await && serving.finish(DEADLINE).await);

@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
-use futures_util::Stream;
+use futures_util::{Stream, StreamExt};
 use model::fault::{DANGLING, MISSING, UNKNOWN_KIND};
 use model::name::ServerName;
 use model::snapshot::ResourceKey;
@@ -13,7 +13,8 @@ use proto::v1::admin_server::Admin;
 use runtime::drain::Drain;
 use tonic::{Request, Response, Status};
 
-use super::{logs, merge, rollout, status, watch};
+use super::calls::Calls;
+use super::{logs, merge, replay, rollout, status, watch};
 use crate::access::{caller, reader};
 use crate::catalog::{Asked, Catalog, Options, Outcome, Standing, is_internal};
 use crate::join::Desk;
@@ -41,6 +42,8 @@ pub(crate) struct AdminService {
     pub desk: Arc<Desk>,
     /// Who reads logs.
     pub logs: Logs,
+    /// What was called.
+    pub calls: Calls,
     /// Ends streams.
     pub drain: Drain,
 }
@@ -298,6 +301,22 @@ impl Admin for AdminService {
             entries: page.entries,
             next: page.next,
         }))
+    }
+
+    type ReplayStream = Events<pb::ReplayEvent>;
+
+    async fn replay(&self, request: Request<pb::ReplayRequest>) -> Reply<Self::ReplayStream> {
+        caller(&request)?;
+        let pb::ReplayRequest {
+            resources,
+            since_unix_ns,
+        } = request.into_inner();
+        let tried = self.catalog.try_out(resources).await;
+        let (before, after) = tried.map_err(|e| status::of_catalog(e, "resources"))?;
+        let events = replay::replay(self.calls.clone(), before, after, since_unix_ns).await?;
+        let drain = self.drain.clone();
+        let events = events.take_until(async move { drain.signaled().await });
+        Ok(Response::new(Box::pin(events)))
     }
 
     async fn rollback(&self, request: Request<pb::RollbackRequest>) -> Reply<pb::ApplyResponse> {

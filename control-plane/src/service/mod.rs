@@ -4,9 +4,11 @@
 
 pub(crate) mod admin;
 pub(crate) mod audit;
+pub(crate) mod calls;
 mod logs;
 mod merge;
 pub(crate) mod node;
+mod replay;
 mod rollout;
 mod session;
 pub(crate) mod status;

@@ -187,6 +187,17 @@ fn rule_of(decided: &Result<Option<RuleName>, Denied>) -> Option<&RuleName> {
     }
 }
 
+/// Names the rule that decided, and keeps what it asks for of what is said. That is the edge's to do: it hears what the
+/// client says as it came, and answers last.
+fn note(slot: &mut Option<Recording>, call: &Call<'_>, rule: Option<&RuleName>, hop: HopKind) {
+    let Some(recording) = slot else { return };
+    recording.rule(rule);
+    if hop == HopKind::Edge {
+        let arguments = call.message.arguments.map(|span| span.of(call.body));
+        recording.ask(call.config.engine.recorded(rule), arguments);
+    }
+}
+
 impl<H: Hop> Incall<'_, H> {
     async fn walk(
         &self,
@@ -287,9 +298,7 @@ impl<H: Hop> Incall<'_, H> {
             return Err(Halt::invalid(&error, id));
         }
         let decided = authorize(call);
-        if let Some(recording) = slot {
-            recording.rule(rule_of(&decided));
-        }
+        note(slot, call, rule_of(&decided), H::HOP);
         decided.map_err(|denied| Halt::denied(&denied, id))?;
         let held = self.count(call, id, slot).await?;
         let way = self.shared.hop.way(call).await;

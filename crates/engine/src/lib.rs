@@ -21,12 +21,15 @@ mod index;
 pub mod limit;
 pub mod pins;
 pub mod reference;
+pub mod replay;
 mod trace;
 pub mod upstream;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use model::name::ServerName;
+use model::access::Recorded;
+use model::name::{RuleName, ServerName};
 use model::pins::ToolPins;
 use model::principal::Principal;
 use model::server::Server;
@@ -39,6 +42,7 @@ pub use explain::{EXPLAIN_RULES_MAX, Explanation, RuleTrace};
 /// What this engine knows how to run rightly; a node sends it in Hello. See `model::wire::features_of`.
 pub const FEATURES: &[&str] = &[
     "access.methods/1",
+    "access.record/1",
     "access/1",
     "api-key/1",
     "filter.change/1",
@@ -68,6 +72,8 @@ pub struct Engine {
     limits: limit::Limits,
     upstreams: upstream::Upstreams,
     federations: federation::Federations,
+    /// The rules that ask for more than is put on record of every call.
+    recorded: HashMap<RuleName, Recorded>,
 }
 
 impl Engine {
@@ -86,6 +92,7 @@ impl Engine {
         let upstreams = upstream::compile(&snapshot).map_err(&mut taken);
         match (filters, limits, upstreams) {
             (Ok(filters), Ok(limits), Ok(upstreams)) if faults.is_empty() => Ok(Self {
+                recorded: recorded(&snapshot),
                 snapshot,
                 access,
                 filters,
@@ -171,8 +178,22 @@ impl Engine {
         self.snapshot.tool_pins.get(server)
     }
 
+    /// What is put on record of a call that `rule` decided.
+    pub fn recorded(&self, rule: Option<&RuleName>) -> Recorded {
+        let asked = rule.and_then(|rule| self.recorded.get(rule));
+        asked.copied().unwrap_or_default()
+    }
+
     /// What inspects messages.
     pub fn filters(&self) -> &filter::Chain {
         &self.filters
     }
+}
+
+fn recorded(snapshot: &Snapshot) -> HashMap<RuleName, Recorded> {
+    let asking = snapshot.rules.values();
+    asking
+        .filter(|rule| rule.record != Recorded::default())
+        .map(|rule| (rule.name.clone(), rule.record))
+        .collect()
 }

@@ -17,6 +17,17 @@ pub struct AccessRule {
     pub servers: Vec<Glob>,
     /// What it is about on those servers.
     pub targets: Targets,
+    /// What is put on record of the calls that it decides.
+    pub record: Recorded,
+}
+
+/// What is put on record of a call, besides who called what. Nothing unless it is asked for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Recorded {
+    /// The arguments, redacted.
+    pub arguments: bool,
+    /// The result, redacted.
+    pub results: bool,
 }
 
 /// What a rule does.

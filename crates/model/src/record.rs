@@ -135,6 +135,21 @@ pub struct Record {
     pub findings: Vec<Arc<str>>,
     pub request_change: Option<Change>,
     pub response_change: Option<Change>,
+    pub said: Option<Box<Said>>,
+}
+
+/// What was said in a call, where a rule asks for it. Field meanings are those of `gatehouse.v1.AuditRecord`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(
+    missing_docs,
+    reason = "documented one by one in proto/gatehouse/v1/audit.proto"
+)]
+pub struct Said {
+    pub arguments: String,
+    pub arguments_cut: bool,
+    pub arguments_redacted: bool,
+    pub result: String,
+    pub result_cut: bool,
 }
 
 impl Record {
@@ -190,6 +205,14 @@ impl Record {
         }
         w.change(41, self.request_change.as_ref());
         w.change(43, self.response_change.as_ref());
+        // Once a call is enough.
+        if let (Phase::Close, Some(said)) = (phase, &self.said) {
+            w.text(50, &said.arguments);
+            w.number(51, u64::from(said.arguments_cut));
+            w.number(52, u64::from(said.arguments_redacted));
+            w.text(53, &said.result);
+            w.number(54, u64::from(said.result_cut));
+        }
     }
 }
 
@@ -289,11 +312,23 @@ mod tests {
                 after: [5; 32],
             }),
             response_change: None,
+            said: Some(Box::new(Said {
+                arguments: "{}".to_owned(),
+                arguments_cut: true,
+                arguments_redacted: true,
+                result: "{\"a\":1}".to_owned(),
+                result_cut: true,
+            })),
         };
         let mut bytes = Vec::new();
         record.encode(9, Phase::Close, "sidecar-1", &mut bytes);
         let read = proto::v1::AuditRecord::decode(bytes.as_slice()).unwrap();
         assert_eq!(read.encode_to_vec(), bytes);
+        assert_eq!((&read.arguments[..], &read.result[..]), ("{}", "{\"a\":1}"));
+        bytes.clear();
+        record.encode(8, Phase::Open, "sidecar-1", &mut bytes);
+        let open = proto::v1::AuditRecord::decode(bytes.as_slice()).unwrap();
+        assert_eq!(open.arguments, "", "once a call is enough");
         assert_eq!(read.seq, 9);
         assert_eq!(read.phase, proto::v1::AuditPhase::Close as i32);
         assert_eq!(read.groups, ["engineering", ""]);

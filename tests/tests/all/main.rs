@@ -34,6 +34,7 @@ mod outward;
 mod pins;
 mod quickstart;
 mod readme;
+mod replay;
 mod servers;
 mod stage;
 mod standing;

@@ -256,6 +256,7 @@ impl EventBody {
         if message.kind == Kind::Response {
             recording.answered();
             recording.outcome(200, message.error_code, message.tool_error);
+            recording.heard(&message.body);
             let closed = recording.close();
             self.recording = None;
             self.source = None;

@@ -54,6 +54,7 @@ impl ForwardedBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         if let Some(begun) = self.begun.take() {
+            self.heard(&begun);
             if self.incoming.is_end_stream()
                 && let Err(error) = self.close()
             {
@@ -72,9 +73,10 @@ impl ForwardedBody {
             self.silence = None;
             return Poll::Ready(match frame {
                 Some(Ok(frame)) => {
-                    if !frame.is_data() {
+                    let Some(data) = frame.data_ref() else {
                         continue;
-                    }
+                    };
+                    self.heard(data);
                     if self.incoming.is_end_stream()
                         && let Err(error) = self.close()
                     {
@@ -85,6 +87,12 @@ impl ForwardedBody {
                 Some(Err(error)) => Some(Err(self.fail(&error.to_string()))),
                 None => self.close().err().map(Err),
             });
+        }
+    }
+
+    fn heard(&mut self, piece: &[u8]) {
+        if let Some(recording) = &mut self.recording {
+            recording.heard(piece);
         }
     }
 

@@ -128,6 +128,7 @@ async fn whole(
         None => message.body,
     };
     recording.outcome(message.status, message.error_code, message.tool_error);
+    recording.heard(&body);
     if recording.close().is_err() {
         return Halt::unrecorded(id).into_response();
     }
@@ -231,6 +232,7 @@ async fn forward_list(
         Ok(body) => body,
         Err(error) => return broken(&error.to_string(), recording),
     };
+    recording.heard(&body);
     if recording.close().is_err() {
         return Halt::unrecorded(id).into_response();
     }

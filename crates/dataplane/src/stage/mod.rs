@@ -7,4 +7,5 @@ pub mod limit;
 pub mod list;
 pub mod pins;
 pub mod record;
+pub mod said;
 pub mod webhook;

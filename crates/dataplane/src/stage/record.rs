@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use model::access::Recorded;
 use model::decision::{Decision, Reason};
 use model::name::{LimitName, RuleName, ServerName};
 use model::principal::Principal;
@@ -15,6 +16,7 @@ use runtime::audit::Log;
 use runtime::clock::now_unix_ns;
 
 use super::findings::Findings;
+use super::said::{self, Hearing};
 use crate::budget::Permit;
 use crate::meter::ServerMeter;
 
@@ -43,6 +45,8 @@ pub struct Recording {
     /// Given back when the reply is over.
     permit: Option<Permit>,
     meter: Arc<ServerMeter>,
+    /// What came of the reply so far, where its result is to be on record.
+    hearing: Option<Hearing>,
 }
 
 impl Recording {
@@ -88,6 +92,7 @@ impl Recording {
             findings: Vec::new(),
             request_change: None,
             response_change: None,
+            said: None,
         };
         let record = Box::new(record);
         Self {
@@ -101,6 +106,7 @@ impl Recording {
             silent: false,
             permit: None,
             meter,
+            hearing: None,
         }
     }
 
@@ -180,6 +186,27 @@ impl Recording {
         self.record.rule = rule.cloned();
     }
 
+    /// Keeps what the deciding rule asks for of what is said: the call's arguments, redacted, and the result to come.
+    pub fn ask(&mut self, asked: Recorded, arguments: Option<&[u8]>) {
+        // A call of a virtual server is decided on twice, with the same arguments.
+        if asked.arguments && self.record.said.is_none() {
+            let kept = said::redacted(arguments.unwrap_or(b"{}"));
+            let said = self.record.said.get_or_insert_default();
+            said.arguments = kept.text;
+            (said.arguments_cut, said.arguments_redacted) = (kept.cut, kept.redacted);
+        }
+        if asked.results {
+            self.hearing = Some(Hearing::default());
+        }
+    }
+
+    /// A piece of the reply goes by; does nothing unless its result is to be on record.
+    pub fn heard(&mut self, piece: &[u8]) {
+        if let Some(hearing) = &mut self.hearing {
+            hearing.heard(piece);
+        }
+    }
+
     /// Adds filters that ran, in their order; one that is there already is not named twice.
     pub fn filters<'a>(&mut self, names: impl IntoIterator<Item = &'a str>) {
         for name in names {
@@ -253,6 +280,10 @@ impl Recording {
             self.log.check().map_err(|_| Unrecorded)?;
         }
         self.answered();
+        if let Some(result) = self.hearing.take().and_then(Hearing::result) {
+            let said = self.record.said.get_or_insert_default();
+            (said.result, said.result_cut) = (result.text, result.cut);
+        }
         self.record.duration_ns = nanos(self.began);
         self.meter.count(&self.record);
         if let Some(findings) = self.findings.take_if(|_| !self.silent) {

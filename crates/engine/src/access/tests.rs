@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use model::access::{AccessRule, Effect, Subject, Subjects, Targets};
+use model::access::{AccessRule, Effect, Recorded, Subject, Subjects, Targets};
 use model::decision::Reason;
 use model::name::{Glob, RuleName, ServerName};
 use model::principal::Principal;
@@ -37,6 +37,7 @@ fn rule(
         }),
         servers: globs(servers),
         targets,
+        record: Recorded::default(),
     }
 }
 

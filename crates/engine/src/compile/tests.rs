@@ -39,6 +39,7 @@ fn snapshot(servers: &[&str], named: &[&str]) -> Snapshot {
         subjects: Subjects::Everyone,
         servers: globs.clone(),
         targets: Targets::All,
+        record: Default::default(),
     };
     snapshot.rules.insert(rule.name.clone(), Arc::new(rule));
     let filter = Filter {

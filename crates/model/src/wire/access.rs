@@ -3,7 +3,7 @@
 use proto::v1 as pb;
 
 use super::{Faults, LIST_MAX};
-use crate::access::{AccessRule, Effect, Subject, Subjects, Targets};
+use crate::access::{AccessRule, Effect, Recorded, Subject, Subjects, Targets};
 use crate::fault::{BAD_GLOB, BAD_VALUE, MISSING, NEVER_MATCHES, ONE_OF};
 use crate::name::{Glob, NAME_BYTES_MAX, RuleName};
 
@@ -25,7 +25,15 @@ pub(super) fn convert(
         subjects: subjects?,
         servers,
         targets,
+        record: spec.record.as_ref().map(recorded).unwrap_or_default(),
     })
+}
+
+fn recorded(spec: &pb::RecordSpec) -> Recorded {
+    Recorded {
+        arguments: spec.arguments,
+        results: spec.results,
+    }
 }
 
 fn effect(spec: &pb::AccessRuleSpec, faults: &mut Faults) -> Option<Effect> {

@@ -85,6 +85,9 @@ fn access(spec: &pb::AccessRuleSpec) -> Vec<&'static str> {
     if !spec.when.is_empty() {
         features.push("access.when/1");
     }
+    if spec.record.is_some() {
+        features.push("access.record/1");
+    }
     let labels =
         |s: &pb::ServerSelector| matches!(s.kind, Some(pb::server_selector::Kind::Labels(_)));
     if spec.servers.iter().any(labels) {

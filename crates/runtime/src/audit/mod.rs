@@ -85,6 +85,20 @@ pub mod attribute {
     pub const TOOL_ERROR: &str = "gatehouse.tool_error";
     /// HTTP status of the reply.
     pub const HTTP_STATUS: &str = "gatehouse.http_status";
+    /// The arguments of a tool call, JSON, where a rule asks for them (OpenTelemetry's own name).
+    pub const TOOL_ARGUMENTS: &str = "gen_ai.tool.call.arguments";
+    /// The result of a tool call, JSON, where a rule asks for it (OpenTelemetry's own name).
+    pub const TOOL_RESULT: &str = "gen_ai.tool.call.result";
+    /// The arguments of another call, for which OpenTelemetry has no name.
+    pub const ARGUMENTS: &str = "gatehouse.arguments";
+    /// The result of another call, for which OpenTelemetry has no name.
+    pub const RESULT: &str = "gatehouse.result";
+    /// The arguments were longer than what is recorded.
+    pub const ARGUMENTS_CUT: &str = "gatehouse.arguments_cut";
+    /// Something in the arguments was redacted.
+    pub const ARGUMENTS_REDACTED: &str = "gatehouse.arguments_redacted";
+    /// The result was longer than what is recorded.
+    pub const RESULT_CUT: &str = "gatehouse.result_cut";
     /// JSON-RPC method, as it came (OpenTelemetry's own name).
     pub const METHOD: &str = "mcp.method.name";
     /// JSON-RPC id, as text (OpenTelemetry's own name).

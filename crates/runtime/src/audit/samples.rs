@@ -51,5 +51,6 @@ pub(crate) fn record(n: u64) -> Record {
             before: [4; 32],
             after: [5; 32],
         }),
+        said: None,
     }
 }

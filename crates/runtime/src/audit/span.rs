@@ -244,6 +244,26 @@ fn ours(attributes: &mut Attributes<'_>, record: &RecordView<'_>, hash: &Hash) {
             attributes.text(key, std::str::from_utf8(&hex).unwrap_or_default());
         }
     }
+    said(attributes, record);
+}
+
+/// What was said in the call, where a rule asked for it.
+fn said(attributes: &mut Attributes<'_>, record: &RecordView<'_>) {
+    let (arguments, result) = match Target::of(record) {
+        Target::Tool(_) => (attribute::TOOL_ARGUMENTS, attribute::TOOL_RESULT),
+        _ => (attribute::ARGUMENTS, attribute::RESULT),
+    };
+    attributes.text(arguments, record.arguments);
+    attributes.text(result, record.result);
+    for (key, is_so) in [
+        (attribute::ARGUMENTS_CUT, record.arguments_cut),
+        (attribute::ARGUMENTS_REDACTED, record.arguments_redacted),
+        (attribute::RESULT_CUT, record.result_cut),
+    ] {
+        if is_so {
+            attributes.bool(key, true);
+        }
+    }
 }
 
 /// What a call is aimed at, as the conventions tell targets apart.

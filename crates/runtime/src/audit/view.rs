@@ -47,6 +47,11 @@ pub(super) struct RecordView<'a> {
     pub(super) request_changed_sha256: &'a [u8],
     pub(super) response_sha256: &'a [u8],
     pub(super) response_changed_sha256: &'a [u8],
+    pub(super) arguments: &'a str,
+    pub(super) arguments_cut: bool,
+    pub(super) arguments_redacted: bool,
+    pub(super) result: &'a str,
+    pub(super) result_cut: bool,
 }
 
 impl<'a> RecordView<'a> {
@@ -120,6 +125,11 @@ impl<'a> RecordView<'a> {
             42 => self.request_changed_sha256 = value.bytes()?,
             43 => self.response_sha256 = value.bytes()?,
             44 => self.response_changed_sha256 = value.bytes()?,
+            50 => self.arguments = value.text()?,
+            51 => self.arguments_cut = value.number()? != 0,
+            52 => self.arguments_redacted = value.number()? != 0,
+            53 => self.result = value.text()?,
+            54 => self.result_cut = value.number()? != 0,
             _ => {}
         }
         Some(())
@@ -218,7 +228,14 @@ mod tests {
     #[test]
     fn it_reads_what_the_generated_decoder_reads() {
         let mut bytes = Vec::new();
-        record(1).encode(9, Phase::Close, "node", &mut bytes);
+        let mut said = record(1);
+        said.said = Some(Box::new(model::record::Said {
+            arguments: "{}".to_owned(),
+            arguments_redacted: true,
+            result: "{}".to_owned(),
+            ..Default::default()
+        }));
+        said.encode(9, Phase::Close, "node", &mut bytes);
         let view = RecordView::parse(&bytes).unwrap();
         let full = AuditRecord::decode(bytes.as_slice()).unwrap();
         assert_eq!(RecordView::is_sent_payload(&bytes), Some(true));
@@ -254,6 +271,11 @@ mod tests {
             (view.response_sha256, view.response_changed_sha256),
             (&full.response_sha256[..], &full.response_changed_sha256[..])
         );
+        assert_eq!(
+            (view.arguments, view.arguments_cut, view.arguments_redacted),
+            ("{}", false, true)
+        );
+        assert_eq!((view.result, view.result_cut), ("{}", false));
     }
 
     proptest! {

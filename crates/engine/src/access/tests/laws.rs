@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use model::access::{AccessRule, Effect, Subject, Subjects, Targets};
+use model::access::{AccessRule, Effect, Recorded, Subject, Subjects, Targets};
 use model::name::{Glob, RuleName, ServerName};
 use model::principal::Principal;
 use proptest::prelude::*;
@@ -70,6 +70,7 @@ fn any_rule() -> impl Strategy<Value = AccessRule> {
             subjects,
             servers,
             targets,
+            record: Recorded::default(),
         },
     )
 }

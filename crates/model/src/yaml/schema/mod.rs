@@ -260,6 +260,13 @@ static ACCESS_RULE_SPEC: Object = object(&[
     field("resources", &[5, 3], Globs, "Resources, as URIs or globs."),
     field("methods", &[5, 4], Globs, "MCP methods, as names or globs."),
     field("when", &[6], Text, "A CEL condition."),
+    field("record", &[9], Map(&RECORD), "What is put on record of the calls that it decides, besides who called what."),
+]);
+
+#[rustfmt::skip]
+static RECORD: Object = object(&[
+    field("arguments", &[1], Bool, "The arguments, redacted; at most 16 KiB."),
+    field("results", &[2], Bool, "The result, redacted; at most 16 KiB."),
 ]);
 
 #[rustfmt::skip]

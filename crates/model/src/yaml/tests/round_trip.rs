@@ -169,8 +169,9 @@ fn rule() -> impl Strategy<Value = pb::resource::Spec> {
         prop::collection::vec(subject, 0..3),
         servers,
         targets,
+        prop::option::of(any::<(bool, bool)>()),
     )
-        .prop_map(|(effect, subjects, servers, targets)| {
+        .prop_map(|(effect, subjects, servers, targets, record)| {
             let selector = |glob| pb::ServerSelector {
                 kind: Some(pb::server_selector::Kind::Glob(glob)),
             };
@@ -181,6 +182,7 @@ fn rule() -> impl Strategy<Value = pb::resource::Spec> {
                 servers: servers.into_iter().map(selector).collect(),
                 targets,
                 when: String::new(),
+                record: record.map(|(arguments, results)| pb::RecordSpec { arguments, results }),
             })
         })
 }

@@ -1,0 +1,169 @@
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+use std::sync::Arc;
+
+use model::snapshot::Snapshot;
+use model::wire;
+use model::yaml::{self, Source};
+
+use super::*;
+
+/// An engine of one server, `a`, and of these specs by kind and name.
+fn engine(resources: &[(&str, &str, &str)]) -> Engine {
+    let server = ("Server", "a", "{runtime: {external: {}}}");
+    let document = |(kind, name, spec): &(&str, &str, &str)| {
+        format!(
+            "---\napiVersion: gatehouse.dev/v1\nkind: {kind}\nmetadata: {{name: {name}}}\nspec: {spec}\n"
+        )
+    };
+    let all = std::iter::once(&server).chain(resources);
+    let source = Source {
+        file: "f".to_owned(),
+        text: all.map(document).collect::<String>().into(),
+    };
+    let mut snapshot = Snapshot::default();
+    for located in yaml::parse(&[source]).unwrap() {
+        wire::insert(&mut snapshot, wire::convert(&located.resource).unwrap());
+    }
+    Engine::compile(Arc::new(snapshot)).unwrap()
+}
+
+const ALL: (&str, &str, &str) = (
+    "AccessRule",
+    "all",
+    r#"{effect: allow, everyone: true, servers: ["*"]}"#,
+);
+const NO_ECHO: (&str, &str, &str) = (
+    "AccessRule",
+    "no-echo",
+    r#"{effect: deny, everyone: true, servers: ["*"], tools: [echo]}"#,
+);
+const NOBODY: (&str, &str, &str) = (
+    "AccessRule",
+    "all",
+    r#"{effect: deny, everyone: true, servers: ["*"]}"#,
+);
+const NO_HACKING: (&str, &str, &str) = (
+    "Filter",
+    "no-hacking",
+    "{keywords: {words: [hacking], fold: true}}",
+);
+
+fn judged<'e>(
+    before: &'e Engine,
+    after: &'e Engine,
+    (method, name): (&str, &str),
+    arguments: Arguments<'_>,
+    passed: &[&str],
+) -> Compared<'e> {
+    let principal = Principal::new("ana", &[], None, "k");
+    let server = ServerName::new("a").unwrap();
+    let past = Past {
+        principal: &principal,
+        server: &server,
+        method,
+        name,
+        arguments,
+        passed,
+    };
+    compare(before, after, &past)
+}
+
+const ECHO: (&str, &str) = ("tools/call", "echo");
+
+#[test]
+fn what_a_rule_changes_is_told_with_both_rules() {
+    let (before, after) = (engine(&[ALL]), engine(&[ALL, NO_ECHO]));
+    let unseen = Arguments::NotRecorded;
+    let Compared::Differs {
+        before: was,
+        after: is,
+    } = judged(&before, &after, ECHO, unseen, &[])
+    else {
+        panic!("it is denied now");
+    };
+    assert_eq!(
+        (was.effect, was.rule.unwrap().as_str()),
+        (Effect::Allow, "all")
+    );
+    assert_eq!(
+        (is.effect, is.rule.unwrap().as_str()),
+        (Effect::Deny, "no-echo")
+    );
+    for call in [("tools/call", "add"), ("tools/list", "")] {
+        let other = judged(&before, &after, call, unseen, &[]);
+        assert!(matches!(other, Compared::Same { .. }), "{other:?}");
+    }
+}
+
+#[test]
+fn a_filter_looks_at_what_is_on_record_and_at_nothing_else() {
+    let (before, after) = (engine(&[ALL]), engine(&[ALL, NO_HACKING]));
+    let of = |arguments| judged(&before, &after, ECHO, arguments, &[]);
+    let Compared::Differs { after: is, .. } = of(Arguments::Whole(r#"{"m":"h\u0061cking"}"#))
+    else {
+        panic!("it is refused now");
+    };
+    assert_eq!(
+        (is.reason, is.filter.unwrap().as_str()),
+        (Some(Reason::Filter), "no-hacking")
+    );
+    assert!(matches!(of(Arguments::Whole("{}")), Compared::Same { .. }));
+    for (arguments, why) in [
+        (Arguments::NotRecorded, Unknown::ArgumentsNotRecorded),
+        (Arguments::Cut, Unknown::ArgumentsCut),
+        (Arguments::Redacted, Unknown::ArgumentsRedacted),
+    ] {
+        assert_eq!(of(arguments), Compared::Unknown(why));
+    }
+    // What has no arguments is whole without them.
+    let read = ("resources/read", "docs://hacking");
+    let read = judged(&before, &after, read, Arguments::NotRecorded, &[]);
+    assert!(matches!(read, Compared::Differs { .. }), "{read:?}");
+}
+
+#[test]
+fn what_is_the_same_under_both_is_not_unknown() {
+    let before = engine(&[ALL, NO_HACKING]);
+    let of = |after: &Engine, passed: &[&str]| {
+        let compared = judged(&before, after, ECHO, Arguments::NotRecorded, passed);
+        match compared {
+            Compared::Same { .. } => "same",
+            Compared::Differs { .. } => "differs",
+            Compared::Unknown(why) => why.as_str(),
+        }
+    };
+    let more = (
+        "AccessRule",
+        "more",
+        r#"{effect: allow, everyone: true, servers: [a]}"#,
+    );
+    assert_eq!(of(&engine(&[ALL, more, NO_HACKING]), &[]), "same");
+    let harder = (
+        "Filter",
+        "no-hacking",
+        "{keywords: {words: [cracking, hacking], fold: true}}",
+    );
+    let missing = "arguments not recorded";
+    assert_eq!(of(&engine(&[ALL, harder]), &[]), missing);
+    // Denied now; whether the filter let it pass before is known by what it passed then.
+    let deny = engine(&[ALL, NO_ECHO, NO_HACKING]);
+    assert_eq!(of(&deny, &[]), missing);
+    assert_eq!(of(&deny, &["no-hacking"]), "differs");
+}
+
+#[test]
+fn a_server_that_one_may_not_use_any_more_is_none() {
+    let (before, after) = (engine(&[ALL]), engine(&[NOBODY]));
+    let unseen = Arguments::NotRecorded;
+    for call in [ECHO, ("tools/list", ""), ("initialize", "")] {
+        let found = judged(&before, &after, call, unseen, &[]);
+        let Compared::Differs { after, .. } = found else {
+            panic!("{call:?}: {found:?}");
+        };
+        assert_eq!(after.reason, Some(Reason::NoRule));
+    }
+    let unread = judged(&after, &before, ("", ""), unseen, &[]);
+    assert_eq!(unread, Compared::Unknown(Unknown::Unread));
+    let task = judged(&before, &before, ("tasks/get", "t"), unseen, &[]);
+    assert_eq!(task, Compared::Unknown(Unknown::Target));
+}
