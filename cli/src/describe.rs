@@ -21,6 +21,7 @@ use proto::v1::{Call, CallFilter, ListCallsRequest, ListNodesResponse, Resource}
 use crate::app::App;
 use crate::fault::Failure;
 use crate::get;
+use crate::history;
 use crate::kind;
 use crate::link::Link;
 use crate::nodes;
@@ -30,6 +31,8 @@ use sheet::Sheet;
 
 /// Calls that are shown.
 const CALLS_SHOWN: usize = 5;
+/// Changes that are shown.
+const CHANGES_SHOWN: u32 = 3;
 /// Newest calls among which they are looked for, where the record cannot be asked for them alone.
 const CALLS_LOOKED_AT: u32 = 1000;
 
@@ -68,15 +71,26 @@ pub async fn run(args: Args, app: &App) -> Result<(), Failure> {
     let Some(resource) = ground.stored.resource(kind, &args.name) else {
         return Err(get::no_such(&ground.link, kind, &args.name).await.into());
     };
-    let sheet = match kind {
+    let mut sheet = match kind {
         model::wire::SERVER => server::describe(&ground, resource).await?,
         model::wire::VIRTUAL_SERVER => virtual_server::describe(&ground, resource).await,
         model::wire::ACCESS_RULE => rule::describe(&ground, resource).await,
         model::wire::LIMIT => limit::describe(&ground, resource).await,
         _ => filter::describe(&ground, resource).await,
     };
+    last_changes(&ground.link, kind, &args.name, &mut sheet).await;
     sheet.show(&app.show);
     Ok(())
+}
+
+/// What it went through lately; nothing where the control plane does not say.
+async fn last_changes(link: &Link, kind: &str, name: &str, sheet: &mut Sheet) {
+    let Ok(entries) = history::last(link, kind, name, CHANGES_SHOWN).await else {
+        return;
+    };
+    let table = history::table(&entries);
+    sheet.table("last changes", table, "older than history");
+    sheet.set("changes", history::json(&entries));
 }
 
 /// All that a sheet is made of.

@@ -2,11 +2,14 @@
 
 use proto::v1::{Change, HistoryEntry, HistoryRequest, ResourceKey};
 use serde::Serialize;
+use serde_json::{Value, json};
+use tonic::Status;
 
 use crate::app::App;
 use crate::apply;
 use crate::fault::Failure;
 use crate::kind;
+use crate::link::Link;
 use crate::show::Table;
 use crate::when;
 
@@ -90,7 +93,34 @@ pub async fn run(args: Args, app: &App) -> Result<(), Failure> {
     Ok(())
 }
 
-fn table(entries: &[HistoryEntry]) -> Table {
+/// The last revisions that changed a resource.
+pub(crate) async fn last(
+    link: &Link,
+    kind: &str,
+    name: &str,
+    limit: u32,
+) -> Result<Vec<HistoryEntry>, Status> {
+    let key = ResourceKey {
+        kind: kind.to_owned(),
+        name: name.to_owned(),
+    };
+    let request = HistoryRequest {
+        key: Some(key),
+        limit,
+        before: 0,
+    };
+    let page = link.admin().history(request).await?;
+    Ok(page.into_inner().entries)
+}
+
+/// Revisions as programs read them.
+pub(crate) fn json(entries: &[HistoryEntry]) -> Value {
+    let views: Vec<View<'_>> = entries.iter().map(View::of).collect();
+    json!(views)
+}
+
+/// Revisions as a table.
+pub(crate) fn table(entries: &[HistoryEntry]) -> Table {
     let mut table = Table::new(&["REVISION", "AGE", "WHO", "CHANGED"]);
     for entry in entries {
         table.row([

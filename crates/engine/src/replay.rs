@@ -8,6 +8,7 @@ use mcp::method;
 use model::access::Effect;
 use model::decision::Reason;
 use model::filter::{Direction, OnError};
+use model::limit::Mode;
 use model::name::{FilterName, RuleName, ServerName};
 use model::principal::Principal;
 
@@ -59,6 +60,8 @@ pub enum Unknown {
     Unread,
     /// What the call was aimed at is not on record: the tool of a task, say.
     Target,
+    /// How much was called meanwhile: a limit that only one of both has.
+    Limit,
     /// Whether the client was who it said: the key that tells is gone.
     Client,
 }
@@ -73,6 +76,7 @@ impl Unknown {
             Self::Webhook => "webhook not asked",
             Self::Unread => "message not read",
             Self::Target => "target not recorded",
+            Self::Limit => "limit not replayed",
             Self::Client => "client not known any more",
         }
     }
@@ -114,6 +118,7 @@ pub enum Compared<'e> {
 
 /// Decides `past` by `before` and by `after`.
 pub fn compare<'e>(before: &'e Engine, after: &'e Engine, past: &Past<'_>) -> Compared<'e> {
+    let engines = (before, after);
     let (was, is) = (side(before, after, past), side(after, before, past));
     // Whatever the same filters say of the same message, they say it under both.
     let cancels = match (&was.open, &is.open) {
@@ -124,9 +129,27 @@ pub fn compare<'e>(before: &'e Engine, after: &'e Engine, past: &Past<'_>) -> Co
     let (before, after) = (was.ruling, is.ruling);
     match was.open.or(is.open) {
         Some(open) if !cancels || before.effect != after.effect => Compared::Unknown(open.why),
+        _ if after.effect != Effect::Deny && other_limits(engines, past) => {
+            Compared::Unknown(Unknown::Limit)
+        }
         _ if before.effect != after.effect => Compared::Differs { before, after },
         _ => Compared::Same { before, after },
     }
+}
+
+/// Whether limits that refuse count the call under one policy and not, or otherwise, under the other.
+fn other_limits((before, after): (&Engine, &Engine), past: &Past<'_>) -> bool {
+    if before.limits().is_empty() && after.limits().is_empty() {
+        return false;
+    }
+    let tool = (past.method == method::TOOLS_CALL).then_some(past.name);
+    let enforced = |engine: &Engine| -> Vec<_> {
+        let limits = engine.limits();
+        let selected = limits.select(past.principal, past.server, past.method, tool);
+        let refuse = selected.into_iter().filter(|l| l.mode == Mode::Enforce);
+        refuse.collect()
+    };
+    enforced(before) != enforced(after)
 }
 
 /// What one policy says, as far as it can be known.

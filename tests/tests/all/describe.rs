@@ -77,6 +77,10 @@ fn rules_filters_and_nodes_are_described_too() {
     };
     let rule = describe("AccessRule", "support");
     assert_eq!(rule["servers"], json!(["hacker"]), "{rule:#}");
+    assert_eq!(
+        rule["changes"][0]["changes"][0]["action"], "created",
+        "{rule:#}"
+    );
     assert_eq!(rule["in_force"]["live"], 6, "{rule:#}");
     let filter = describe("Filter", "no-hacking");
     assert!(

@@ -152,6 +152,31 @@ fn what_is_the_same_under_both_is_not_unknown() {
 }
 
 #[test]
+fn a_limit_that_is_new_leaves_open_what_was_called_meanwhile() {
+    let limit = ("Limit", "few", "{match: {tools: [echo]}, rate: 1/1m}");
+    let watched = (
+        "Limit",
+        "few",
+        "{match: {tools: [echo]}, rate: 1/1m, mode: observe}",
+    );
+    let (before, after) = (engine(&[ALL]), engine(&[ALL, limit]));
+    let unseen = Arguments::NotRecorded;
+    let echo = judged(&before, &after, ECHO, unseen, &[]);
+    assert_eq!(echo, Compared::Unknown(Unknown::Limit));
+    let add = judged(&before, &after, ("tools/call", "add"), unseen, &[]);
+    assert!(matches!(add, Compared::Same { .. }), "{add:?}");
+    let same = judged(&after, &after, ECHO, unseen, &[]);
+    assert!(matches!(same, Compared::Same { .. }), "{same:?}");
+    let watched = engine(&[ALL, watched]);
+    let observed = judged(&before, &watched, ECHO, unseen, &[]);
+    assert!(matches!(observed, Compared::Same { .. }), "{observed:?}");
+    // Who is denied is not counted.
+    let denied = engine(&[ALL, NO_ECHO, limit]);
+    let denied = judged(&before, &denied, ECHO, unseen, &[]);
+    assert!(matches!(denied, Compared::Differs { .. }), "{denied:?}");
+}
+
+#[test]
 fn a_server_that_one_may_not_use_any_more_is_none() {
     let (before, after) = (engine(&[ALL]), engine(&[NOBODY]));
     let unseen = Arguments::NotRecorded;

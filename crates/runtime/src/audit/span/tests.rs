@@ -160,3 +160,33 @@ fn names_of_spans_hold_no_uris() {
     assert_eq!(attributes["mcp.resource.uri"], "file:///etc/passwd");
     assert!(!attributes.contains_key("gen_ai.tool.name"));
 }
+
+#[test]
+fn what_was_said_goes_under_the_names_of_the_conventions_where_there_are_some() {
+    let said = model::record::Said {
+        arguments: r#"{"a":1}"#.to_owned(),
+        arguments_redacted: true,
+        result: "{".to_owned(),
+        result_cut: true,
+        ..Default::default()
+    };
+    let with = |method: &str| {
+        let record = Record {
+            method: method.into(),
+            said: Some(Box::new(said.clone())),
+            ..record(1)
+        };
+        span(record).1
+    };
+    let tool = with("tools/call");
+    assert_eq!(tool["gen_ai.tool.call.arguments"], r#"{"a":1}"#);
+    assert_eq!(tool["gen_ai.tool.call.result"], "{");
+    assert_eq!(tool["gatehouse.arguments_redacted"], "true");
+    assert_eq!(tool["gatehouse.result_cut"], "true");
+    assert!(!tool.contains_key("gatehouse.arguments_cut"));
+    let prompt = with("prompts/get");
+    assert_eq!(prompt["gatehouse.arguments"], r#"{"a":1}"#);
+    assert!(!prompt.contains_key("gen_ai.tool.call.arguments"));
+    let without = span(record(1)).1;
+    assert!(without.keys().all(|key| !key.contains("arguments")));
+}
