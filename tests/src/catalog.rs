@@ -52,6 +52,13 @@ pub fn named_fixture(name: &str, program: &str, arguments: &[&str]) -> Value {
     command(name, &argv)
 }
 
+/// The same, one for each user and what its client can do.
+pub fn own_fixture(name: &str, program: &str) -> Value {
+    let mut server = named_fixture(name, program, &[]);
+    server["spec"]["tenancy"] = json!("per-session");
+    server
+}
+
 /// The reference server that exercises all of MCP, from the packages of the test clients: no package manager stands
 /// before it, so that it starts at once.
 pub fn everything() -> Value {
@@ -80,6 +87,19 @@ pub fn deny_tool(name: &str, group: &str, server: &str, tool: &str) -> Value {
     let spec =
         json!({"effect": "deny", "subjects": subjects, "servers": [server], "tools": [tool]});
     resource("AccessRule", name, &spec)
+}
+
+/// A rule that denies one user a whole server.
+pub fn deny_user(name: &str, user: &str, server: &str) -> Value {
+    let spec = json!({"effect": "deny", "subjects": [{"user": user}], "servers": [server]});
+    resource("AccessRule", name, &spec)
+}
+
+/// A rule that denies one user a server's resources of this form.
+pub fn deny_resource(name: &str, user: &str, server: &str, uri: &str) -> Value {
+    let mut rule = deny_user(name, user, server);
+    rule["spec"]["resources"] = json!([uri]);
+    rule
 }
 
 /// A filter for words, in both directions.

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -113,6 +114,8 @@ pub struct Listener {
 }
 
 struct Shared {
+    /// Answers that came to nothing, as whoever was to have them left before.
+    left: AtomicUsize,
     heard: std::sync::Mutex<Vec<Heard>>,
     answering: std::sync::Mutex<Answering>,
 }
@@ -127,6 +130,7 @@ impl Listener {
     /// One that answers so.
     pub fn start(answering: impl Fn(&Heard) -> Answer + Send + Sync + 'static) -> Self {
         let shared = Arc::new(Shared {
+            left: AtomicUsize::new(0),
             heard: std::sync::Mutex::default(),
             answering: std::sync::Mutex::new(Arc::new(answering)),
         });
@@ -155,6 +159,11 @@ impl Listener {
     /// What was sent so far; then nothing was.
     pub fn take(&self) -> Vec<Heard> {
         std::mem::take(&mut self.shared.heard.lock().expect("no test panicked"))
+    }
+
+    /// How many were gone before their answer.
+    pub fn left(&self) -> usize {
+        self.shared.left.load(Ordering::Relaxed)
     }
 
     /// How much was sent so far.
@@ -203,10 +212,12 @@ async fn answer(
     let answering = shared.answering.lock().expect("no test panicked").clone();
     let answer = answering(&heard);
     shared.heard.lock().expect("no test panicked").push(heard);
+    let mut waiting = Waiting(Some(shared));
     match answer.after {
         Some(time) => tokio::time::sleep(time).await,
         None => std::future::pending().await,
     }
+    waiting.0 = None;
     let mut response = http::Response::builder().status(answer.status);
     for (name, value) in answer.headers {
         response = response.header(name, value);
@@ -214,4 +225,15 @@ async fn answer(
     Ok(response
         .body(Full::new(answer.body))
         .expect("tests write headers that are some"))
+}
+
+/// Counts a caller that leaves before its answer, by being dropped.
+struct Waiting(Option<Arc<Shared>>);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if let Some(shared) = &self.0 {
+            shared.left.fetch_add(1, Ordering::Relaxed);
+        }
+    }
 }

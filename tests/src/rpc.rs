@@ -211,14 +211,27 @@ impl Session {
             .body(message.to_string())
     }
 
+    /// Asks for the session's own stream.
+    pub fn listening(&self) -> Request {
+        self.standing(http::Method::GET)
+    }
+
     /// Asks for the rest of a stream, after the event with this id.
     pub fn resuming(&self, event: &str) -> Request {
-        Request::get(&self.url)
+        self.listening().with("last-event-id", event)
+    }
+
+    /// Says that the session is over.
+    pub fn ending(&self) -> Request {
+        self.standing(http::Method::DELETE)
+    }
+
+    fn standing(&self, method: http::Method) -> Request {
+        Request::new(method, &self.url)
             .with("authorization", &format!("Bearer {}", self.key))
             .with("accept", "text/event-stream")
             .with("mcp-session-id", &self.id)
             .with("mcp-protocol-version", &self.revision)
-            .with("last-event-id", event)
     }
 
     /// A request, with an id of its own.

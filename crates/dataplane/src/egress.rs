@@ -13,6 +13,7 @@ mod address;
 mod connect;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -24,6 +25,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use model::url::HttpUrl;
 use serde::{Deserialize, Serialize};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use self::connect::Connector;
 
@@ -32,6 +34,9 @@ const IDLE_MAX: usize = 128;
 /// How long a connection rests before it is closed. Many servers close theirs after 5 s, and a request that meets that is
 /// lost, so ours goes first.
 const IDLE: Duration = Duration::from_secs(4);
+
+/// Calls that go on without anybody who waits for them.
+const FINISHING_MAX: usize = 256;
 
 /// What may be reached.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,9 +85,16 @@ impl Error {
 pub struct Egress {
     client: Client<Connector, Full<Bytes>>,
     allow_private: bool,
+    /// One permit for each call that goes on without its client.
+    finishing: Arc<Semaphore>,
 }
 
 impl Egress {
+    /// Room for a call that goes on without anybody who waits for it, as long as the answer is held. `None`: too many do.
+    pub(crate) fn room_to_finish(&self) -> Option<OwnedSemaphorePermit> {
+        self.finishing.clone().try_acquire_owned().ok()
+    }
+
     /// As `settings` allow. The roots are read with the first TLS connection.
     pub fn new(settings: &EgressSettings) -> Self {
         let client = Client::builder(TokioExecutor::new())
@@ -94,6 +106,7 @@ impl Egress {
         Self {
             client,
             allow_private: settings.allow_private,
+            finishing: Arc::new(Semaphore::new(FINISHING_MAX)),
         }
     }
 

@@ -136,12 +136,14 @@ impl Open {
     /// Reads the reply to its end.
     ///
     /// # Panics
-    /// Where it breaks off.
+    /// Where it breaks off, or does not end in time.
     #[track_caller]
     pub fn whole(self) -> Response {
-        super::runtime()
-            .block_on(self.rest())
-            .expect("the reply comes whole")
+        let rest = self.rest();
+        let whole =
+            super::runtime().block_on(async { tokio::time::timeout(super::DEADLINE, rest).await });
+        let whole = whole.expect("the reply ends in time");
+        whole.expect("the reply comes whole")
     }
 
     /// Reads until more than so many bytes of the body have come, and answers with how many; they are not kept.

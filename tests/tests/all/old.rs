@@ -37,6 +37,23 @@ impl Old {
             .body(message.to_string())
     }
 
+    /// Says hello, as a client must.
+    fn hello(&mut self) {
+        let hello = json!({"protocolVersion": "2024-11-05", "capabilities": {},
+            "clientInfo": {"name": "old", "version": "1"}});
+        let begun = self.asks(1, 1, "initialize", &hello);
+        assert_eq!(begun["result"]["protocolVersion"], "2024-11-05");
+        let initialized = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
+        self.post(&initialized).send().expect_status(202);
+    }
+
+    /// Posts a call, and does not wait for its answer.
+    fn calls(&self, id: u64, tool: &str, arguments: &Value) {
+        let params = json!({"name": tool, "arguments": arguments});
+        let message = json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params});
+        self.post(&message).send().expect_status(202);
+    }
+
     /// The so many-th message on the stream, after a request was posted.
     fn asks(&mut self, count: usize, id: u64, method: &str, params: &Value) -> Value {
         let message = json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params});
@@ -60,12 +77,7 @@ fn a_client_of_2024_hears_all_answers_on_its_stream_whichever_edge_it_posts_to()
     let key = mesh.key("ana@example.com", &["engineering"]).text;
     let sam = mesh.key("sam@example.com", &["engineering"]).text;
     let mut client = Old::connect(mesh.edge(0), mesh.edge(1), "slow", &key);
-    let hello = json!({"protocolVersion": "2024-11-05", "capabilities": {},
-        "clientInfo": {"name": "old", "version": "1"}});
-    let begun = client.asks(1, 1, "initialize", &hello);
-    assert_eq!(begun["result"]["protocolVersion"], "2024-11-05");
-    let initialized = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
-    client.post(&initialized).send().expect_status(202);
+    client.hello();
     let listed = client.asks(2, 2, "tools/list", &json!({}));
     let tools = listed["result"]["tools"].to_string();
     assert!(
@@ -103,4 +115,78 @@ fn a_client_of_2024_hears_all_answers_on_its_stream_whichever_edge_it_posts_to()
     by(Request::get(&format!("{}/sse/nowhere", mesh.edge(0))), &key)
         .send()
         .expect_status(404);
+}
+
+#[test]
+fn what_filters_refuse_does_not_come_on_such_a_stream_either() {
+    let mut words = catalog::words("words", &["hacking"]);
+    words["spec"]["match"]["methods"] = json!(["*"]);
+    let mesh = Mesh::new()
+        .with(&[
+            catalog::own_fixture("notes", "notes"),
+            catalog::fixture("hacker", &[]),
+            catalog::allow("all", "engineering", &["*"]),
+            words,
+        ])
+        .edges(2)
+        .start();
+    let key = mesh.key("ana@example.com", &["engineering"]).text;
+    // What a server says of itself.
+    mesh.server_in("notes", "ready");
+    let mut client = Old::connect(mesh.edge(0), mesh.edge(1), "notes", &key);
+    client.hello();
+    let backwards = |text: &str| json!({"text": text.chars().rev().collect::<String>()});
+    client.calls(2, "say", &backwards("about hacking"));
+    client.calls(3, "say", &backwards("about gardening"));
+    let said = client.stream.messages(4);
+    let logged: Vec<&Value> = said
+        .iter()
+        .filter(|message| message["method"] == "notifications/message")
+        .collect();
+    assert_eq!(logged.len(), 1, "{said:#?}");
+    assert_eq!(logged[0]["params"]["data"], "about gardening", "{said:#?}");
+    // What it answers.
+    mesh.server_in("hacker", "ready");
+    let mut client = Old::connect(mesh.edge(0), mesh.edge(1), "hacker", &key);
+    client.hello();
+    let params = json!({"name": "say", "arguments": {"escaped": true}});
+    let refused = client.asks(2, 2, "tools/call", &params);
+    assert_eq!(refused["error"]["code"], -31010, "{refused:#}");
+}
+
+#[test]
+fn such_a_session_ends_with_the_process_that_it_shares() {
+    let mesh = Mesh::new()
+        .with(&[
+            catalog::fixture("notes", &[]),
+            catalog::allow("all", "engineering", &["*"]),
+        ])
+        .edges(2)
+        .start();
+    let key = mesh.key("ana@example.com", &["engineering"]).text;
+    mesh.server_in("notes", "ready");
+    let connect = || {
+        let mut client = Old::connect(mesh.edge(0), mesh.edge(1), "notes", &key);
+        client.hello();
+        client
+    };
+    let listens = connect();
+    let ends = connect();
+    let end = json!({"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {"name": "end"}});
+    // Where the session's end is faster than the answer, there is nobody to answer to.
+    let status = ends.post(&end).send().status;
+    assert!(matches!(status, 202 | 404), "{status}");
+    // Nothing would come any more, so nobody is left to wait for it.
+    listens.stream.whole();
+    let last = ends.stream.whole();
+    let results = last
+        .messages()
+        .iter()
+        .filter(|m| m.get("result").is_some())
+        .count();
+    assert!(results <= 1, "nothing was answered but initialize: {last}");
+    mesh.server_in("notes", "ready");
+    let params = json!({"name": "process", "arguments": {}});
+    let answer = connect().asks(2, 2, "tools/call", &params);
+    assert!(answer.get("result").is_some(), "{answer:#}");
 }

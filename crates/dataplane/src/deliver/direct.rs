@@ -18,7 +18,7 @@ use mcp::headers::{MCP_PROTOCOL_VERSION, MCP_SESSION_ID};
 use mcp::method::{self, Target};
 
 use super::mirror::mirror;
-use super::{Forwarded, Reply, tasks};
+use super::{Forwarded, Reply, finish, tasks};
 use crate::call::{self, Call, TRACEPARENT};
 use crate::egress::{Egress, Error};
 use crate::refusal::Fault;
@@ -45,11 +45,16 @@ pub async fn send(
     let request = request(upstream, call, body, session)?;
     let server = call.config.engine.server(call.server.as_str());
     let within = server.map_or(Duration::from_secs(60), |server| server.limits.call);
-    let sent = tokio::time::timeout(within, egress.send(&upstream.url, request));
-    match sent.await {
-        Ok(Ok(response)) => answered(call, response),
-        Ok(Err(error)) => Err(unreachable(call, &error)),
-        Err(_) => Err(Fault::timeout("the server did not answer in time")),
+    let sent = if call.is_modern() || call.message.kind != Kind::Request {
+        let sent = tokio::time::timeout(within, egress.send(&upstream.url, request));
+        sent.await.ok()
+    } else {
+        finish::send(egress, &upstream.url, request, within).await
+    };
+    match sent {
+        Some(Ok(response)) => answered(call, response),
+        Some(Err(error)) => Err(unreachable(call, &error)),
+        None => Err(Fault::timeout("the server did not answer in time")),
     }
 }
 

@@ -6,6 +6,7 @@
 pub mod deadline;
 pub mod direct;
 pub mod federation;
+mod finish;
 pub mod http;
 pub mod messages;
 mod mirror;

@@ -73,11 +73,14 @@ def serve_legacy(
     tools: list[Message],
     call: Callable[[Message, str, Message], None],
     notified: Callable[[Message], None] = lambda _message: None,
+    more: dict[str, Callable[[Message, Message], None]] = {},
+    offers: Message = {},
 ) -> None:
     """A legacy server that answers all but tools/call by itself.
 
     `call(request, tool, arguments)` answers a call of a known tool, at once or later; `notified` gets
-    what the client tells without asking.
+    what the client tells without asking; `more` answers further methods, given the request and its
+    parameters, and `offers` are the capabilities that go with them.
     """
     known = {each["name"] for each in tools}
     for message in messages():
@@ -90,7 +93,7 @@ def serve_legacy(
                 asked = params.get("protocolVersion")
                 reply(message, {
                     "protocolVersion": asked if asked in LEGACY else LEGACY[0],
-                    "capabilities": {"tools": {}},
+                    "capabilities": {"tools": {}, **offers},
                     "serverInfo": {"name": name, "version": "1.0.0"},
                 })
             case "ping":
@@ -101,5 +104,7 @@ def serve_legacy(
                 call(message, params["name"], params.get("arguments") or {})
             case "tools/call":
                 fail(message, INVALID_PARAMS, f"Unknown tool: {params.get('name')}")
+            case other if other in more:
+                more[other](message, params)
             case other:
                 fail(message, METHOD_NOT_FOUND, f"Method not found: {other}")
