@@ -32,6 +32,7 @@ fn ask() -> Ask {
         origin: None,
         progress: false,
         hears: false,
+        can_be_asked: false,
         listens: false,
         limit: DEADLINE,
         abandoned: Abandoned::Cancel,

@@ -264,6 +264,7 @@ impl Line {
             origin: None,
             progress: false,
             hears: false,
+            can_be_asked: false,
             listens: false,
             limit: CHORE,
             abandoned: Abandoned::Finish,

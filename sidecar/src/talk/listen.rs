@@ -149,6 +149,7 @@ pub(super) fn ask() -> Ask {
         origin: None,
         progress: false,
         hears: false,
+        can_be_asked: false,
         listens: true,
         limit: ENDLESS,
         abandoned: Abandoned::Cancel,

@@ -128,6 +128,7 @@ async fn begin(call: &Call<'_>, setting: &Setting<'_>) -> Result<Talk, Fault> {
         origin: None,
         progress: translator.wants_progress() && streams,
         hears,
+        can_be_asked: can_be_asked && way == Way::ModernOnLegacy,
         listens: false,
         limit: setting.limit,
         abandoned: if call.is_modern() {

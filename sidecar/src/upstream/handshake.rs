@@ -104,6 +104,7 @@ async fn ask(
         origin: None,
         progress: false,
         hears: false,
+        can_be_asked: false,
         listens: false,
         limit,
         abandoned: Abandoned::Finish,

@@ -61,6 +61,7 @@ fn ask() -> Ask {
         origin: None,
         progress: false,
         hears: false,
+        can_be_asked: false,
         listens: false,
         limit: LIMIT,
         abandoned: Abandoned::Cancel,

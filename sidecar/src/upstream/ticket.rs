@@ -22,6 +22,8 @@ pub struct Ask {
     pub progress: bool,
     /// Whether all else is wanted that the server says or asks in mid-call.
     pub hears: bool,
+    /// Whether its client can be asked also what the server asks without saying for which call; with `hears`.
+    pub can_be_asked: bool,
     /// Whether it is a subscription: what names it is wanted.
     pub listens: bool,
     /// How long the answer may take; begins anew with each progress.

@@ -102,6 +102,15 @@ impl Open {
         data.expect("it says where").to_owned()
     }
 
+    /// Waits for an event with an id, and answers with that.
+    ///
+    /// # Panics
+    /// As [`Self::messages`].
+    #[track_caller]
+    pub fn first_event_id(&mut self) -> String {
+        self.until(|open| open.event_ids().into_iter().next())
+    }
+
     /// Reads on until `found` finds something in what has come, up to the last whole event.
     #[track_caller]
     fn until<T>(&mut self, found: impl Fn(&Self) -> Option<T>) -> T {

@@ -7,6 +7,8 @@ use tests::http::Open;
 use tests::mesh::{Mesh, Running};
 use tests::rpc::{Modern, Session};
 
+mod aside;
+
 /// All that a client can be asked for.
 fn able() -> Value {
     json!({"elicitation": {}, "sampling": {}, "roots": {}})

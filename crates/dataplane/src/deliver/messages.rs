@@ -1,20 +1,34 @@
 //! The messages of one HTTP answer, be it JSON or an event stream, for whoever has to read them all.
 
-use bytes::Bytes;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
 use http::Response;
 use http::header::CONTENT_TYPE;
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
-use mcp::sse::Decoder;
+use mcp::sse::{Decoder, Event};
 
 /// The messages of an answer, one after the other.
 #[derive(Debug)]
-pub struct Messages(State);
+pub struct Messages {
+    state: State,
+    place: Place,
+}
+
+/// Where a stream can be gone on with once it has ended, as far as it says so itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Place {
+    /// The id of the last event; empty: it has none.
+    pub id: String,
+    /// How long whoever goes on with it is to wait before.
+    pub retry: Option<Duration>,
+}
 
 #[derive(Debug)]
 enum State {
-    /// One whole message, not yet read.
-    Json(Limited<Incoming>),
+    /// One whole message, and what has come of it.
+    Json(Limited<Incoming>, BytesMut),
     /// Events.
     Stream(Box<Decoder>, Incoming),
     Over,
@@ -37,43 +51,75 @@ impl Messages {
     pub fn of(response: Response<Incoming>, bytes_max: usize) -> Self {
         let is_stream = is_event_stream(response.headers());
         let body = response.into_body();
-        Self(if is_stream {
+        let state = if is_stream {
             State::Stream(Box::new(Decoder::new(bytes_max)), body)
         } else {
-            State::Json(Limited::new(body, bytes_max))
-        })
+            State::Json(Limited::new(body, bytes_max), BytesMut::new())
+        };
+        Self {
+            state,
+            place: Place::default(),
+        }
     }
 
-    /// The next message; `None` after the last. Of a stream, nothing is lost if it is dropped while it waits.
+    /// Up to where it was read.
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// The next message; `None` after the last. Nothing is lost if it is dropped while it waits.
     ///
     /// # Errors
     /// The connection broke, or a message is too long. Nothing comes after it.
     pub async fn next(&mut self) -> Option<Result<Bytes, String>> {
-        let next = match &mut self.0 {
-            State::Json(body) => {
-                let whole = body.collect().await;
-                self.0 = State::Over;
-                return Some(match whole {
-                    Ok(body) => Ok(body.to_bytes()),
-                    Err(error) => Err(error.to_string()),
-                });
+        let next = match &mut self.state {
+            State::Json(body, read) => {
+                let whole = whole(body, read).await;
+                self.state = State::Over;
+                return Some(whole);
             }
-            State::Stream(decoder, incoming) => next_event(decoder, incoming).await,
+            State::Stream(decoder, incoming) => {
+                next_event(decoder, incoming, &mut self.place).await
+            }
             State::Over => None,
         };
         if !matches!(next, Some(Ok(_))) {
-            self.0 = State::Over;
+            self.state = State::Over;
         }
         next
+    }
+}
+
+async fn whole(body: &mut Limited<Incoming>, read: &mut BytesMut) -> Result<Bytes, String> {
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| error.to_string())?;
+        read.extend_from_slice(&frame.into_data().unwrap_or_default());
+    }
+    Ok(std::mem::take(read).freeze())
+}
+
+impl Place {
+    fn note(&mut self, event: &Event) {
+        if let Some(id) = &event.id {
+            self.id.clone_from(id);
+        }
+        if let Some(ms) = event.retry {
+            self.retry = Some(Duration::from_millis(ms));
+        }
     }
 }
 
 async fn next_event(
     decoder: &mut Decoder,
     incoming: &mut Incoming,
+    place: &mut Place,
 ) -> Option<Result<Bytes, String>> {
     loop {
-        match decoder.next_event() {
+        let event = decoder.next_event();
+        if let Some(Ok(event)) = &event {
+            place.note(event);
+        }
+        match event {
             // Priming events carry an id and no message.
             Some(Ok(event)) if event.data.is_empty() => continue,
             Some(Ok(event)) => return Some(Ok(event.data)),

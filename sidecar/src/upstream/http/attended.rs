@@ -1,14 +1,17 @@
 //! The own stream of a legacy session with a server: one for all who listen, as the server says each thing once.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use ::http::header::ACCEPT;
 use ::http::{HeaderValue, Method, StatusCode};
 use dataplane::deliver::direct;
 use dataplane::deliver::messages::{Messages, is_event_stream};
+use dataplane::deliver::standing::LAST_EVENT_ID;
 use mcp::envelope::{self, Kind, Limits};
 use mcp::headers::MCP_PROTOCOL_VERSION;
+use mcp::method;
 use mcp::revision::Revision;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -25,6 +28,10 @@ const BEGIN: Duration = Duration::from_secs(30);
 /// How often a stream that ended is begun anew, and after what time.
 const AGAIN: (u32, Duration) = (5, Duration::from_secs(1));
 
+/// How soon, at most and at least, whatever the server says.
+pub(super) const RETRY_MIN: Duration = Duration::from_millis(50);
+pub(super) const RETRY_MAX: Duration = Duration::from_secs(30);
+
 /// A stream that is being read, as long as this is held.
 #[derive(Debug)]
 pub struct Attended {
@@ -32,6 +39,8 @@ pub struct Attended {
     over: CancellationToken,
     server: HttpServer,
     session: Arc<Session>,
+    /// It is held for a while after a call, for the next one.
+    pub(super) lingers: AtomicBool,
     /// Its session is in use.
     _slot: Arc<Slot>,
 }
@@ -40,6 +49,11 @@ impl Attended {
     /// Who hears what it says.
     pub fn feed(&self) -> &Feed {
         &self.feed
+    }
+
+    /// Answers something that the server asked.
+    pub fn answer(&self, message: Vec<u8>) {
+        self.tell(|_| message);
     }
 
     /// Orders something of the server of which nobody waits for the answer, under an id of ours.
@@ -68,18 +82,31 @@ impl HttpServer {
     /// [`Error::Invalid`]: the server gives none; else it cannot be had now.
     pub async fn attend(&self, who: &Who) -> Result<Arc<Attended>, Error> {
         let (slot, session) = self.session(who).await?;
+        self.attend_in(slot, session).await
+    }
+
+    /// The own stream of this session.
+    ///
+    /// # Errors
+    /// As [`Self::attend`].
+    pub(super) async fn attend_in(
+        &self,
+        slot: Arc<Slot>,
+        session: Arc<Session>,
+    ) -> Result<Arc<Attended>, Error> {
         // One at a time: a server may have no second stream to give.
         let _opening = session.opening.lock().await;
         let known = session.attended.lock().upgrade();
         if let Some(known) = known.filter(|known| !known.over.is_cancelled()) {
             return Ok(known);
         }
-        let messages = self.open_stream(&session).await?;
+        let messages = self.open_stream(&session, "").await?;
         let attended = Arc::new(Attended {
             feed: Feed::default(),
             over: CancellationToken::new(),
             server: self.clone(),
             session: session.clone(),
+            lingers: AtomicBool::new(false),
             _slot: slot,
         });
         *session.attended.lock() = Arc::downgrade(&attended);
@@ -96,7 +123,15 @@ impl HttpServer {
         Ok(attended)
     }
 
-    async fn open_stream(&self, session: &Session) -> Result<Messages, Error> {
+    /// Begins a stream of the session: its own, or where there is an id of an event, the one that goes on after that.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`]: the server gives none, and never will; else it cannot be had now.
+    pub(super) async fn open_stream(
+        &self,
+        session: &Session,
+        after: &str,
+    ) -> Result<Messages, Error> {
         let unusable =
             |fault: dataplane::refusal::Fault| Error::Gone(fault.message.as_str().into());
         let request = direct::bodiless(&self.0.upstream, Method::GET, &session.id);
@@ -105,6 +140,12 @@ impl HttpServer {
         headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
         let revision = HeaderValue::from_static(Revision::as_str(session.revision));
         headers.insert(MCP_PROTOCOL_VERSION, revision);
+        if let Some(after) = HeaderValue::from_str(after)
+            .ok()
+            .filter(|_| !after.is_empty())
+        {
+            headers.insert(LAST_EVENT_ID, after);
+        }
         let sent = timeout(BEGIN, self.request(request)).await;
         let response = sent.unwrap_or(Err(Error::Timeout(BEGIN)))?;
         match response.status() {
@@ -114,6 +155,7 @@ impl HttpServer {
             StatusCode::METHOD_NOT_ALLOWED => {
                 Err(Error::Invalid("it has no stream of its own".to_owned()))
             }
+            StatusCode::NOT_FOUND => Err(Error::Invalid("its session is over".to_owned())),
             status => Err(Error::Gone(
                 format!("the server answers HTTP {status} to who listens").into(),
             )),
@@ -149,22 +191,32 @@ impl HttpServer {
                             .hear(&Heard::new(message.clone(), &read), None);
                     }
                     Kind::Request => {
-                        // It says nothing of the call that it is for.
-                        let answer = own_answer(&read);
-                        self.later(Chore::Tell(session.clone(), answer.into()));
+                        let heard = Heard::new(message.clone(), &read);
+                        let is_for_us = read.method() == method::PING;
+                        if is_for_us
+                            || !(session.askable.ask(&heard) || attended.feed.hear(&heard, None))
+                        {
+                            let answer = own_answer(&read);
+                            self.later(Chore::Tell(session.clone(), answer.into()));
+                        }
                     }
                     Kind::Response => {}
                 }
             }
+            let place = messages.place().clone();
             loop {
                 if left == 0 || attended.strong_count() == 0 {
                     return;
                 }
                 left -= 1;
-                sleep(pause).await;
-                if let Ok(anew) = self.open_stream(session).await {
-                    messages = anew;
-                    break;
+                sleep(place.retry.unwrap_or(pause).clamp(RETRY_MIN, RETRY_MAX)).await;
+                match self.open_stream(session, &place.id).await {
+                    Ok(anew) => {
+                        messages = anew;
+                        break;
+                    }
+                    Err(Error::Invalid(_)) => return,
+                    Err(_) => {}
                 }
             }
         }

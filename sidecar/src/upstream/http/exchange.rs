@@ -15,6 +15,8 @@ use mcp::envelope::{self, Kind, Limits};
 use mcp::method;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::asked::Asked;
+use super::coming::{Came, Coming, Sending};
 use super::sessions::{Session, Slot};
 use super::{Chore, HttpServer, MESSAGE_BYTES_MAX};
 use crate::upstream::Error;
@@ -33,7 +35,18 @@ pub struct Exchange {
     under_way: Option<Arc<Session>>,
     /// The place of its session, which is in use as long as this lives.
     slot: Option<Arc<Slot>>,
-    messages: Option<Messages>,
+    coming: Coming,
+    /// What is asked on the session's own stream, where its client can be asked.
+    asked: Option<Asked>,
+    /// A question that came before the answer began.
+    early: Option<Heard>,
+}
+
+/// What is there next.
+enum Next {
+    Asked(Heard),
+    Came(Came),
+    Late,
 }
 
 impl HttpServer {
@@ -87,7 +100,9 @@ impl HttpServer {
             ask,
             under_way: None,
             slot: None,
-            messages: None,
+            coming: Coming::default(),
+            asked: None,
+            early: None,
         }
     }
 }
@@ -116,17 +131,43 @@ impl Exchange {
             let (slot, session) = self.server.session(who).await?;
             self.under_way = Some(session.clone());
             self.slot = Some(slot.clone());
-            let sent = self.server.post(message.clone(), Some(&session)).await;
+            if self.ask.can_be_asked {
+                self.asked = Some(self.server.asked((&slot, &session), self.id).await);
+            }
             // Where nothing came back, whether it has begun is not known: it is told to stop.
-            let response = sent?;
+            let Some(response) = self.posted(message.clone(), &session).await? else {
+                return Ok(());
+            };
             if response.status() == StatusCode::NOT_FOUND && !session.id.is_empty() && again {
                 // The session is over, so the request was not looked at: it goes with a new one.
                 self.under_way = None;
+                self.asked = None;
                 self.server.0.sessions.forget(&who.key(), &slot);
                 again = false;
                 continue;
             }
             return self.take(response);
+        }
+    }
+
+    /// `None`: its answer has not begun, and the server asks something first.
+    async fn posted(
+        &mut self,
+        message: Bytes,
+        session: &Arc<Session>,
+    ) -> Result<Option<HttpResponse<Incoming>>, Error> {
+        let Some(asked) = &mut self.asked else {
+            return self.server.post(message, Some(session)).await.map(Some);
+        };
+        let (server, session) = (self.server.clone(), session.clone());
+        let mut sending = Sending::of(async move { server.post(message, Some(&session)).await });
+        tokio::select! {
+            sent = sending.done() => sent.map(Some),
+            heard = asked.next() => {
+                self.early = Some(heard);
+                self.coming.is_sent(sending);
+                Ok(None)
+            }
         }
     }
 
@@ -143,7 +184,7 @@ impl Exchange {
             self.under_way = None;
             return Err(error);
         }
-        self.messages = Some(Messages::of(response, MESSAGE_BYTES_MAX));
+        self.coming.begins(response);
         Ok(())
     }
 
@@ -153,18 +194,33 @@ impl Exchange {
     /// There will be no answer; see [`Error`].
     pub async fn next(&mut self) -> Result<Event, Error> {
         loop {
-            let gone = || Error::Gone("the server's stream ended before its answer".into());
-            let messages = self.messages.as_mut().ok_or_else(gone)?;
-            let next = timeout_at(self.deadline.at(), messages.next()).await;
-            let message = match next {
-                Ok(Some(Ok(message))) => message,
-                Ok(Some(Err(why))) => {
-                    return Err(Error::Gone(
-                        format!("the server's answer broke off: {why}").into(),
-                    ));
+            if let Some(heard) = self.early.take() {
+                return Ok(Event::Heard(heard));
+            }
+            let next = tokio::select! {
+                biased;
+                heard = question(&mut self.asked) => Next::Asked(heard),
+                came = timeout_at(self.deadline.at(), self.coming.next()) => {
+                    came.map_or(Next::Late, Next::Came)
                 }
-                Ok(None) => return Err(gone()),
-                Err(_) => return Err(Error::Timeout(self.ask.limit)),
+            };
+            let message = match next {
+                Next::Asked(heard) => return Ok(Event::Heard(heard)),
+                Next::Late => return Err(Error::Timeout(self.ask.limit)),
+                Next::Came(Came::Begun(response)) => {
+                    self.take(response)?;
+                    continue;
+                }
+                Next::Came(Came::Message(message)) => message,
+                Next::Came(Came::Failed(error)) => {
+                    // Who does not hold a session with it has nothing to go on with.
+                    let session = self.under_way.as_ref().filter(|it| !it.id.is_empty());
+                    let goes_on = session.is_some_and(|it| self.coming.go_on(&self.server, it));
+                    if !goes_on {
+                        return Err(error);
+                    }
+                    continue;
+                }
             };
             if let Some(event) = self.event(message).await? {
                 return Ok(event);
@@ -187,7 +243,8 @@ impl Exchange {
                 let id =
                     id.ok_or_else(|| Error::Invalid("it answers another request".to_owned()))?;
                 self.under_way = None;
-                self.messages = None;
+                self.coming = Coming::default();
+                self.asked = None;
                 let response = Response::new(message.clone(), &read, id.span);
                 Ok(Some(Event::Response(response)))
             }
@@ -229,11 +286,17 @@ impl Exchange {
     /// Somebody is being asked: the server waits, not we.
     pub fn waits_for_somebody(&mut self, for_at_most: Duration) {
         self.deadline.extend(for_at_most);
+        if let Some(asked) = &self.asked {
+            asked.set_busy(true);
+        }
     }
 
     /// Whoever was asked has answered: the call has its own time again.
     pub fn goes_on(&mut self) {
         self.deadline.goes_on();
+        if let Some(asked) = &self.asked {
+            asked.set_busy(false);
+        }
     }
 }
 
@@ -248,7 +311,7 @@ impl Drop for Exchange {
         // Before 2026-07-28, a closed connection is no word: the server has to be told.
         let is_wanted =
             self.ask.abandoned == Abandoned::Finish && !self.ask.taken_back.is_taken_back();
-        if let Some(messages) = self.messages.take().filter(|_| is_wanted) {
+        if let Some(messages) = self.coming.take().filter(|_| is_wanted) {
             let until = self.deadline.at();
             let (taken_back, server) = (self.ask.taken_back.clone(), self.server.clone());
             let told = self.under_way.take().map(|session| {
@@ -267,6 +330,14 @@ impl Drop for Exchange {
             let message = cancelled(self.id);
             self.server.later(Chore::Tell(session, message));
         }
+    }
+}
+
+/// The next question; never, where the call cannot be asked.
+async fn question(asked: &mut Option<Asked>) -> Heard {
+    match asked {
+        Some(asked) => asked.next().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -115,14 +115,7 @@ impl HttpServer {
             let session = session_of(&response).map_err(|fault| Error::Invalid(fault.message))?;
             let answer = answer(Messages::of(response, MESSAGE_BYTES_MAX)).await?;
             let greeting = read(&answer)?;
-            let session = Session {
-                id: session,
-                revision: greeting.revision,
-                greeting: None,
-                level: Arc::default(),
-                opening: tokio::sync::Mutex::default(),
-                attended: parking_lot::Mutex::default(),
-            };
+            let session = Session::new(session, greeting.revision);
             let told = self.post(initialized_notification().into(), Some(&session));
             check(told.await?.status())?;
             Ok((session, greeting))

@@ -2,14 +2,18 @@
 //!
 //! ```text
 //! running (asked what it speaks, asked again, given up) -- HttpServer -- sessions: legacy era, by user and capabilities
+//!                                                             |     '-- attended: a session's own stream
 //!                                                             '-- exchange: one call, until its answer or deadline
+//!                                                                   '-- asked: what is asked on that stream
 //! ```
 //!
 //! Where the client speaks the server's era, its messages do not come by here: they go as they came, by
 //! [`dataplane::deliver::direct`].
 
+mod asked;
 mod attended;
 mod chores;
+mod coming;
 mod exchange;
 mod greet;
 mod running;

@@ -3,6 +3,7 @@
 //!
 //! What a server remembers of one user is never shown to another.
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use tokio::time::Instant;
 use super::super::Error;
 use super::super::greeting::Greeting;
 use super::super::level::Level;
+use super::asked::Askable;
 use super::attended::Attended;
 
 /// Sessions that are kept at once.
@@ -39,6 +41,29 @@ pub(super) struct Session {
     pub(super) opening: tokio::sync::Mutex<()>,
     /// Its own stream, while somebody listens.
     pub(super) attended: Mutex<Weak<Attended>>,
+    /// Calls under way that may be asked what is asked on that stream.
+    pub(super) askable: Askable,
+    /// The server has no such stream.
+    pub(super) is_mute: AtomicBool,
+    /// The server is slow to begin it: nobody waits for that again.
+    pub(super) is_late: AtomicBool,
+}
+
+impl Session {
+    /// One that was just begun.
+    pub(super) fn new(id: String, revision: Revision) -> Self {
+        Self {
+            id,
+            revision,
+            greeting: None,
+            level: Arc::default(),
+            opening: tokio::sync::Mutex::default(),
+            attended: Mutex::default(),
+            askable: Askable::default(),
+            is_mute: AtomicBool::new(false),
+            is_late: AtomicBool::new(false),
+        }
+    }
 }
 
 impl PartialEq for Session {
@@ -145,14 +170,7 @@ mod tests {
 
     fn begin(sessions: &Sessions, user: &str) -> Arc<Slot> {
         let slot = sessions.slot(user, &mut Vec::new()).unwrap();
-        let session = Arc::new(Session {
-            id: user.to_owned(),
-            revision: Revision::LATEST_LEGACY,
-            greeting: None,
-            level: Arc::default(),
-            opening: tokio::sync::Mutex::default(),
-            attended: Mutex::default(),
-        });
+        let session = Arc::new(Session::new(user.to_owned(), Revision::LATEST_LEGACY));
         slot.session.set(session).unwrap();
         slot
     }
