@@ -7,6 +7,7 @@ mod asking;
 mod audit;
 mod away;
 mod batch;
+mod bypasses;
 mod certificates;
 mod chain;
 mod changes;

@@ -3,7 +3,7 @@
 //! words and without the engine, and what must not reach a server is looked for at the server.
 
 mod cells;
-mod vault;
+pub(crate) mod vault;
 
 use std::collections::BTreeMap;
 

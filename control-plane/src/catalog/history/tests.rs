@@ -1,5 +1,4 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-use std::sync::Arc;
 
 use model::name::ServerName;
 use model::snapshot::ResourceKey;

@@ -6,7 +6,7 @@ use tests::rpc::MODERN;
 
 /// Which eras a server speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Speaks {
+pub(crate) enum Speaks {
     /// Both: edges call it themselves.
     Both,
     /// Legacy alone: a sidecar stands before it for modern clients.
@@ -16,7 +16,7 @@ pub(super) enum Speaks {
 }
 
 /// Starts one.
-pub(super) fn start(speaks: Speaks) -> Listener {
+pub(crate) fn start(speaks: Speaks) -> Listener {
     Listener::start(move |heard: &Heard| answer(speaks, heard))
 }
 
