@@ -69,6 +69,11 @@ bench: build ## Measure Gatehouse against less (docs/performance.md); ARGS=--qui
 	target/release/gatehouse-loadtest bounds --json target/bounds.json $(QUICK)
 	cargo bench -p mcp --bench codecs --locked -- $(QUICK)
 	cargo bench -p dataplane --bench limits --locked -- $(QUICK)
+	cargo bench -p engine --bench decide --locked -- $(QUICK)
+
+.PHONY: bench-decide
+bench-decide: build-deps ## Measure decisions by themselves: 100,000 rules, conditions, long lists
+	cargo bench -p engine --bench decide --locked -- $(ARGS)
 
 .PHONY: bench-codecs
 bench-codecs: build-deps ## Measure what reads and rewrites messages, by itself

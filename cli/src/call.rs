@@ -68,7 +68,8 @@ pub async fn run(args: Args, app: &App) -> Result<(), Failure> {
     match caller.request(&args.server, message, args.timeout).await {
         Ok(Answer::Result(result)) => tell(app, &result),
         Ok(Answer::Error(error)) if error["code"] == REFUSED => {
-            Err(refused(&context, &args, &arguments, &error).into())
+            let condition = condition(&context, &error).await;
+            Err(refused(&context, &args, &arguments, (&error, condition)).into())
         }
         Ok(Answer::Error(error)) if error["code"] == INVALID_PARAMS => {
             Err(not_taken(&caller, &args, &error).await.into())
@@ -157,12 +158,31 @@ fn lines(result: &Value) -> Vec<String> {
         .collect()
 }
 
-/// `refused by filter no-hacking`, and the command that shows why.
-fn refused(context: &Context, args: &Args, arguments: &Value, error: &Value) -> Fault {
+/// The condition of the rule that refused, where it has one and the caller may look it up.
+async fn condition(context: &Context, error: &Value) -> Option<String> {
+    use proto::v1::resource::Spec;
+    let rule = error["data"]["rule"].as_str()?;
+    let link = Link::connect(context).await.ok()?;
+    let rules = get::all(&link, model::wire::ACCESS_RULE).await.ok()?;
+    let is_meant = |r: &proto::v1::Resource| r.metadata.as_ref().is_some_and(|m| m.name == rule);
+    match rules.into_iter().find(is_meant)?.spec {
+        Some(Spec::AccessRule(spec)) => Some(spec.when).filter(|when| !when.is_empty()),
+        _ => None,
+    }
+}
+
+/// `refused by rule no-secrets: args.message.contains("secret")`, and the command that shows why.
+fn refused(
+    context: &Context,
+    args: &Args,
+    arguments: &Value,
+    (error, condition): (&Value, Option<String>),
+) -> Fault {
     let data = &error["data"];
     let by = ["rule", "filter"]
         .into_iter()
         .find_map(|by| data[by].as_str().map(|name| format!("{by} {name}")));
+    let by = by.map(|by| condition.map_or_else(|| by.clone(), |when| format!("{by}: {when}")));
     let message = match (by, data["reason"].as_str()) {
         (Some(by), _) => format!("refused by {by}"),
         (None, Some(reason)) => format!("refused: {reason}"),
@@ -375,7 +395,12 @@ mod tests {
             ..Context::default()
         };
         let error = json!({"code": -31010, "data": {"reason": "filter", "filter": "no-hacking"}});
-        let fault = refused(&context, &args(), &json!({"message": "hacking"}), &error);
+        let fault = refused(
+            &context,
+            &args(),
+            &json!({"message": "hacking"}),
+            (&error, None),
+        );
         assert_eq!(fault.message, "refused by filter no-hacking");
         assert_eq!(
             fault.why.as_deref(),
@@ -386,12 +411,17 @@ mod tests {
         );
         let error = json!({"code": -31010, "data": {"reason": "rule", "rule": "no-env"}});
         assert_eq!(
-            refused(&context, &args(), &json!({}), &error).message,
+            refused(&context, &args(), &json!({}), (&error, None)).message,
             "refused by rule no-env"
+        );
+        let when = Some("args.a > 1".to_owned());
+        assert_eq!(
+            refused(&context, &args(), &json!({}), (&error, when)).message,
+            "refused by rule no-env: args.a > 1"
         );
         let error = json!({"code": -31010, "data": {"reason": "limit"}});
         assert_eq!(
-            refused(&context, &args(), &json!({}), &error).message,
+            refused(&context, &args(), &json!({}), (&error, None)).message,
             "refused: limit"
         );
     }

@@ -15,6 +15,7 @@ mod sheet;
 mod virtual_server;
 
 use engine::Engine;
+use model::access::AccessRule;
 use model::name::Glob;
 use proto::v1::{Call, CallFilter, ListCallsRequest, ListNodesResponse, Resource};
 
@@ -134,6 +135,15 @@ impl Ground {
         names
             .filter(|name| matched(name.as_str()))
             .map(ToString::to_string)
+            .collect()
+    }
+
+    /// Names of the servers of the catalog that a rule is about.
+    fn selected(&self, rule: &AccessRule) -> Vec<String> {
+        let servers = self.stored.snapshot.servers.values();
+        servers
+            .filter(|server| rule.selects(server.name.as_str(), &server.labels))
+            .map(|server| server.name.to_string())
             .collect()
     }
 

@@ -100,10 +100,14 @@ pub fn snapshot(sources: &Sources) -> Result<Snapshot, Failure> {
 
 fn at(sources: &Sources, fault: &engine::compile::Fault) -> Fault {
     let index = sources.index_of(&fault.resource);
-    sources.fault(
+    let told = sources.fault(
         index,
         &fault.path,
         &fault.message,
         Some(fault.code.to_string()),
-    )
+    );
+    match &fault.fix {
+        Some(fix) => told.fix(fix.clone()),
+        None => told,
+    }
 }

@@ -110,7 +110,7 @@ impl Hop for Edge {
     fn admit(
         &self,
         config: &Config,
-        _: &Connection,
+        peer: &Connection,
         parts: &Parts,
         server: &ServerName,
     ) -> Result<Admitted, Refused> {
@@ -123,6 +123,7 @@ impl Hop for Edge {
         Ok(Admitted {
             principal,
             call_id: None,
+            client_address: Some(peer.remote.ip().to_canonical()),
         })
     }
 

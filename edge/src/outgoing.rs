@@ -1,12 +1,13 @@
 //! Requests as sidecars get them: our statement of who calls, and nothing of the client's headers but what mirrors its
 //! message. It knows no connections.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
-use dataplane::auth::statement::{self, Signer};
+use dataplane::auth::statement::{self, Caller, Signer};
 use dataplane::call::{self, CALL_HEADER, Call, TRACEPARENT};
 use dataplane::deliver::federation::{CLIENT_HEADER, PUT_HEADER, REPLY_HEADER, member_session};
 use dataplane::deliver::standing::{LAST_EVENT_ID, Standing};
@@ -25,7 +26,12 @@ use runtime::clock::now_unix_s;
 /// The call as the sidecar gets it: the client's own message and revision, our statement of who calls,
 /// and no header that the client could have made up.
 pub(crate) fn of_call(call: &Call<'_>, signer: &Signer) -> Result<Request<Full<Bytes>>, Fault> {
-    let mut request = of_hop(signer, call.principal, call.server, call.id)?;
+    let mut request = of_hop(
+        signer,
+        (call.principal, call.client_address),
+        call.server,
+        call.id,
+    )?;
     *request.method_mut() = Method::POST;
     *request.body_mut() = Full::new(call.body.clone());
     let headers = request.headers_mut();
@@ -58,7 +64,12 @@ pub(crate) fn of_standing(
     signer: &Signer,
     put: Option<&[u8]>,
 ) -> Result<Request<Full<Bytes>>, Fault> {
-    let mut request = of_hop(signer, standing.principal, standing.server, standing.id)?;
+    let mut request = of_hop(
+        signer,
+        (standing.principal, standing.client_address),
+        standing.server,
+        standing.id,
+    )?;
     request.method_mut().clone_from(standing.method);
     let headers = request.headers_mut();
     headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
@@ -91,14 +102,16 @@ fn session(headers: &mut HeaderMap, handle: &str) -> Result<(), Fault> {
 /// What every request to a sidecar has.
 fn of_hop(
     signer: &Signer,
-    principal: &Arc<Principal>,
+    (principal, address): (&Arc<Principal>, Option<IpAddr>),
     server: &ServerName,
     id: CallId,
 ) -> Result<Request<Full<Bytes>>, Fault> {
     let lost = |_| Fault::unavailable("who calls could not be stated");
-    let statement = signer
-        .state(principal, server, now_unix_s())
-        .map_err(lost)?;
+    let caller = Caller {
+        principal: principal.clone(),
+        address,
+    };
+    let statement = signer.state(&caller, server, now_unix_s()).map_err(lost)?;
     let host = format!("{server}.sidecar.gatehouse.internal");
     let uri = format!("https://{host}/mcp/{server}");
     let mut request = Request::new(Full::default());

@@ -29,7 +29,7 @@ pub fn admit(
         return Err(refused("the edge's certificate is over"));
     }
     let statement = single(headers, HEADER)?;
-    let principal = verifier
+    let caller = verifier
         .verify(edge, statement, server, now)
         .map_err(|error| {
             tracing::warn!(%error, remote = %peer.remote, "a statement is not believed");
@@ -38,8 +38,9 @@ pub fn admit(
     let call_id = CallId::parse(single(headers, CALL_HEADER)?);
     let call_id = call_id.ok_or_else(|| refused("the edge does not name the call"))?;
     Ok(Admitted {
-        principal,
+        principal: caller.principal,
         call_id: Some(call_id),
+        client_address: caller.address,
     })
 }
 
@@ -66,7 +67,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
     use std::sync::Arc;
 
-    use dataplane::auth::statement::Signer;
+    use dataplane::auth::statement::{Caller, Signer};
     use dataplane::deliver::PeerIdentity;
     use model::principal::Principal;
     use runtime::tls::{self, NodeKey, Peer};
@@ -95,7 +96,10 @@ mod tests {
         let new_key = || NodeKey::from_pkcs8(&tls::new_key_and_csr().unwrap().0).unwrap();
         let (key, other) = (new_key(), new_key());
         let server = ServerName::new("time").unwrap();
-        let ana = Arc::new(Principal::new("ana", &["g"], None, "k1"));
+        let ana = Caller {
+            principal: Arc::new(Principal::new("ana", &["g"], None, "k1")),
+            address: Some("192.0.2.7".parse().unwrap()),
+        };
         let edge = connection(Some(Peer::edge("e1").unwrap()), &key);
         let stranger = connection(Some(Peer::edge("e1").unwrap()), &other);
         let sidecar = connection(Some(Peer::sidecar(server.clone(), "s1").unwrap()), &key);
@@ -117,7 +121,9 @@ mod tests {
             assert_eq!(status(peer, &headers), Some(StatusCode::FORBIDDEN));
         }
         let admitted = admit(&verifier, &edge, &headers, &server).unwrap();
-        assert_eq!((admitted.principal, admitted.call_id), (ana, Some(id)));
+        assert_eq!(admitted.principal, ana.principal);
+        let told = (admitted.call_id, admitted.client_address);
+        assert_eq!(told, (Some(id), ana.address));
         let mut old = edge.clone();
         old.identity = old.identity.map(|identity| {
             Arc::new(PeerIdentity {

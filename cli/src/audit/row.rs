@@ -47,7 +47,7 @@ const fn header(wide: bool) -> &'static [&'static str] {
     if wide {
         &[
             "TIME", "USER", "CLIENT", "CALL", "DECISION", "RULE", "MS", "GROUPS", "METHOD",
-            "REASON", "FILTERS", "REVISION", "UPSTREAM", "NODE", "CALL ID",
+            "REASON", "OBSERVED", "FILTERS", "REVISION", "UPSTREAM", "NODE", "CALL ID",
         ]
     } else {
         &["TIME", "USER", "CLIENT", "CALL", "DECISION", "RULE", "MS"]
@@ -70,6 +70,7 @@ fn cells(call: &Call, wide: bool) -> Vec<(String, Meaning)> {
             plain(call.groups.join(",")),
             plain(call.method.clone()),
             plain(call.reason.clone()),
+            plain(call.observed.clone()),
             plain(call.filters.join(",")),
             plain(call.revision.to_string()),
             plain(milliseconds(call.upstream_ns).to_string()),
@@ -158,6 +159,9 @@ pub(crate) struct View<'a> {
     result: Option<Value>,
     #[serde(skip_serializing_if = "is_not")]
     result_cut: bool,
+    /// What rules that only observe would have changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    observed: Option<&'a str>,
 }
 
 #[expect(
@@ -213,6 +217,7 @@ impl<'a> View<'a> {
             arguments_redacted: call.arguments_redacted,
             result: said(&call.result, call.result_cut),
             result_cut: call.result_cut,
+            observed: some(&call.observed),
         }
     }
 }
@@ -302,6 +307,18 @@ mod tests {
         assert_eq!(view["result"], serde_json::json!("{\"b\":\"x"));
         assert_eq!(view["result_cut"], serde_json::json!(true));
         assert!(view.get("arguments_cut").is_none());
+    }
+
+    #[test]
+    fn what_would_have_been_is_told_where_it_differs() {
+        let mut call = call("", "engineers", &[]);
+        call.observed = "deny by no-secrets".to_owned();
+        let text = serde_json::to_string(&View::of(&call)).unwrap_or_default();
+        assert!(
+            text.ends_with(r#","observed":"deny by no-secrets"}"#),
+            "{text}"
+        );
+        assert!(header(true).contains(&"OBSERVED"));
     }
 
     #[test]

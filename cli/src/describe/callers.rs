@@ -45,9 +45,12 @@ pub(super) fn of(
     server: &ServerName,
     targets: impl Fn(&AccessRule) -> String,
 ) -> Vec<Who> {
-    let all = &engine.snapshot().rules;
-    let selects = |rule: &&Arc<AccessRule>| rule.servers.iter().any(|g| g.matches(server.as_str()));
-    let rules: Vec<&Arc<AccessRule>> = all.values().filter(selects).collect();
+    let snapshot = engine.snapshot();
+    let labels = snapshot.servers.get(server).map(|s| s.labels.clone());
+    let labels = labels.unwrap_or_default();
+    let selects =
+        |rule: &&Arc<AccessRule>| rule.is_enforced() && rule.selects(server.as_str(), &labels);
+    let rules: Vec<&Arc<AccessRule>> = snapshot.rules.values().filter(selects).collect();
     let mut subjects = BTreeMap::new();
     for rule in &rules {
         match &rule.subjects {
@@ -61,8 +64,14 @@ pub(super) fn of(
             }
         }
     }
-    let single: Vec<(&Arc<AccessRule>, Option<Engine>)> =
-        rules.iter().map(|rule| (*rule, alone(rule))).collect();
+    // A user is in groups by membership, too.
+    for principal in subjects.values_mut() {
+        *principal = engine.with_groups(principal);
+    }
+    let single: Vec<(&Arc<AccessRule>, Option<Engine>)> = rules
+        .iter()
+        .map(|rule| (*rule, alone(snapshot, rule)))
+        .collect();
     let about = |principal: &Principal| -> Vec<By> {
         let is_about = |engine: &Option<Engine>| {
             engine
@@ -88,12 +97,14 @@ pub(super) fn of(
 }
 
 /// An engine of one rule that allows: so that the engine itself says whether the rule is about a caller.
-fn alone(rule: &AccessRule) -> Option<Engine> {
+fn alone(all: &Snapshot, rule: &AccessRule) -> Option<Engine> {
     let rule = AccessRule {
         effect: Effect::Allow,
         ..rule.clone()
     };
     let snapshot = Snapshot {
+        // Labels are theirs.
+        servers: all.servers.clone(),
         rules: [(rule.name.clone(), Arc::new(rule))].into(),
         ..Snapshot::default()
     };
@@ -101,14 +112,14 @@ fn alone(rule: &AccessRule) -> Option<Engine> {
 }
 
 /// A caller who is exactly what a subject says.
-fn principal(subject: Option<&Subject>) -> Principal {
+fn principal(subject: Option<&Subject>) -> Arc<Principal> {
     let user = subject.and_then(|s| s.user.as_deref()).unwrap_or_default();
     let groups: Vec<&str> = subject
         .and_then(|s| s.group.as_deref())
         .into_iter()
         .collect();
     let client = subject.and_then(|s| s.client.as_deref());
-    Principal::new(user, &groups, client, "describe")
+    Principal::new(user, &groups, client, "describe").into()
 }
 
 /// The same for people.

@@ -14,7 +14,7 @@ pub(super) async fn describe(ground: &Ground, resource: &Resource) -> Sheet {
     sheet.problems(warnings(ground, model::wire::ACCESS_RULE, &name));
     sheet.problems(rejections(ground, &name));
     let rule = ground.stored.snapshot.rules.get(name.as_str());
-    let servers = rule.map_or_else(Vec::new, |rule| ground.servers(&rule.servers));
+    let servers = rule.map_or_else(Vec::new, |rule| ground.selected(rule));
     let shown = if servers.is_empty() {
         "none yet".to_owned()
     } else {

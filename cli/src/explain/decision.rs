@@ -1,8 +1,13 @@
 //! Why a call is allowed or not: the rule that decided, those that came near, and the filters that would run.
 
-use engine::Engine;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::SystemTime;
+
 use engine::action::Action;
+use engine::condition::Outcome;
 use engine::filter::{Compiled, Finding, Seen};
+use engine::{Engine, Facts};
 use mcp::method;
 use model::decision::Reason;
 use model::filter::{Direction, OnError};
@@ -58,13 +63,19 @@ pub(super) async fn explain(args: &Args, app: &App) -> Result<(), Failure> {
 /// Who wants to do what.
 #[derive(Debug)]
 struct Question {
-    principal: Principal,
+    principal: Arc<Principal>,
     server: ServerName,
     tool: String,
     arguments: Option<Value>,
+    address: Option<IpAddr>,
+    time: Option<SystemTime>,
 }
 
-fn question(args: &Args, snapshot: &Snapshot) -> Result<Question, Failure> {
+/// The server that is meant, which is one of the catalog.
+///
+/// # Errors
+/// There is none of that name; with the nearest.
+pub(super) fn server_of(args: &Args, snapshot: &Snapshot) -> Result<ServerName, Failure> {
     let name = args.server.as_deref().unwrap_or_default();
     let server = ServerName::new(name).map_err(|e| Failure::usage(e.to_string()))?;
     if !snapshot.servers.contains_key(&server) {
@@ -75,19 +86,44 @@ fn question(args: &Args, snapshot: &Snapshot) -> Result<Question, Failure> {
         };
         return Err(fault.fix("gatehouse get Server").into());
     }
+    Ok(server)
+}
+
+fn question(args: &Args, snapshot: &Snapshot) -> Result<Question, Failure> {
+    let server = server_of(args, snapshot)?;
     let groups: Vec<&str> = args.group.iter().map(String::as_str).collect();
     let user = args.user.as_deref().unwrap_or_default();
     Ok(Question {
-        principal: Principal::new(user, &groups, args.client.as_deref(), "explain"),
+        principal: Principal::new(user, &groups, args.client.as_deref(), "explain").into(),
         server,
         tool: args.tool.clone().unwrap_or_default(),
         arguments: args.args.as_deref().map(call::arguments).transpose()?,
+        address: args.address,
+        time: args.at.as_deref().map(instant).transpose()?,
+    })
+}
+
+fn instant(text: &str) -> Result<SystemTime, Failure> {
+    let at: Result<jiff::Timestamp, _> = text.parse();
+    at.map(SystemTime::from).map_err(|_| {
+        Failure::usage(format!(
+            "--at {text}: write a time such as 2026-11-27T18:00:00Z"
+        ))
     })
 }
 
 impl Question {
     fn ask(&self, engine: &Engine) -> Answer {
-        let found = engine.explain(&self.principal, &self.server, &Action::tool(&self.tool));
+        // What is not said is not known: then the answer is about what may be, as in a list.
+        let given = self.arguments.as_ref().map(Value::to_string);
+        let facts = Facts {
+            args: given.as_deref().map(str::as_bytes),
+            client_address: self.address,
+            time: self.time,
+        };
+        let action = Action::tool(&self.tool);
+        let principal = engine.with_groups(&self.principal);
+        let found = engine.explain(&principal, &self.server, &action, &facts);
         let rules = found
             .rules
             .iter()
@@ -96,6 +132,9 @@ impl Question {
                 effect: rule.effect.as_str(),
                 matched: rule.matched,
                 why_not: Some(rule.why_not.clone()).filter(|why| !why.is_empty()),
+                mode: if rule.observes { "observe" } else { "enforce" },
+                when: rule.condition.as_ref().map(|c| c.text.to_owned()),
+                condition: rule.condition.as_ref().map(|c| words(&c.outcome)),
             })
             .collect();
         let mut answer = Answer {
@@ -107,6 +146,7 @@ impl Question {
             filter: None,
             filter_says: None,
             place: None,
+            observed: found.verdict.observed.map(|o| o.to_string()),
             rules,
             asked: Asked::No,
         };
@@ -189,6 +229,9 @@ struct Answer {
     /// Where the rule, or the filter that refused, stands in the files that were asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     place: Option<String>,
+    /// What rules that only observe would have changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    observed: Option<String>,
     rules: Vec<Rule>,
     #[serde(skip)]
     asked: Asked,
@@ -200,6 +243,43 @@ struct Rule {
     effect: &'static str,
     matched: bool,
     why_not: Option<String>,
+    mode: &'static str,
+    /// Its condition …
+    #[serde(skip_serializing_if = "Option::is_none")]
+    when: Option<String>,
+    /// … and what came of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    condition: Option<String>,
+}
+
+impl Rule {
+    /// `no-secrets (deny, observes) matches: args.message.contains("secret") holds`
+    fn line(&self) -> String {
+        let Self { name, effect, .. } = self;
+        let observes = if self.mode == "observe" {
+            ", observes"
+        } else {
+            ""
+        };
+        let fit = self.why_not.as_ref().map_or_else(
+            || "matches".to_owned(),
+            |why| format!("does not match: {why}"),
+        );
+        let condition = match (&self.when, &self.condition) {
+            (Some(when), Some(outcome)) => format!("; {when} {outcome}"),
+            _ => String::new(),
+        };
+        format!("{name} ({effect}{observes}) {fit}{condition}")
+    }
+}
+
+fn words(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Holds => "holds".to_owned(),
+        Outcome::Fails => "does not hold".to_owned(),
+        Outcome::Unknown => "is not known: it asks for more than is said here".to_owned(),
+        Outcome::Error(why) => format!("cannot be evaluated: {why}"),
+    }
 }
 
 impl Answer {
@@ -248,11 +328,10 @@ impl Answer {
         ];
         for (n, rule) in self.rules.iter().enumerate() {
             let head = if n == 0 { "rules     " } else { "          " };
-            let fit = rule.why_not.as_ref().map_or_else(
-                || "matches".to_owned(),
-                |why| format!("does not match: {why}"),
-            );
-            lines.push(format!("{head}{} ({}) {fit}", rule.name, rule.effect));
+            lines.push(format!("{head}{}", rule.line()));
+        }
+        if let Some(observed) = &self.observed {
+            lines.push(format!("observed  would be {observed}"));
         }
         let asked = match self.asked {
             Asked::No if self.filters.is_empty() => "none",

@@ -114,10 +114,10 @@ fn is_seen(scope: &Scope, key: &ResourceKey, snapshot: &Snapshot) -> bool {
     let names = |globs: &[Glob]| globs.iter().any(|glob| glob.matches(server.as_str()));
     match key.kind.as_str() {
         SERVER | TOOL_PINS => key.name == server.as_str(),
-        ACCESS_RULE => snapshot
-            .rules
-            .get(key.name.as_str())
-            .is_none_or(|rule| names(&rule.servers)),
+        ACCESS_RULE => snapshot.rules.get(key.name.as_str()).is_none_or(|rule| {
+            let labels = snapshot.servers.get(server).map(|server| &server.labels);
+            rule.selects(server.as_str(), labels.unwrap_or(&BTreeMap::new()))
+        }),
         FILTER => snapshot
             .filters
             .get(key.name.as_str())

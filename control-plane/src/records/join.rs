@@ -110,6 +110,7 @@ fn row(hop: HopRecord) -> Call {
         result_cut: record.result_cut,
         client_address: record.client_address,
         credential: record.credential,
+        observed: record.observed,
     }
 }
 
@@ -128,6 +129,7 @@ fn complete(call: &mut Call, behind: Call) {
         fill(&mut call.reason, behind.reason);
         fill(&mut call.rule, behind.rule);
     }
+    fill(&mut call.observed, behind.observed);
     fill(&mut call.limit, behind.limit);
     add(&mut call.filters, behind.filters);
     add(&mut call.findings, behind.findings);

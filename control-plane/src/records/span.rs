@@ -105,6 +105,7 @@ fn set(
         attribute::DECISION => record.decision = text(value),
         attribute::REASON => record.reason = text(value),
         attribute::RULE => record.rule = text(value),
+        attribute::OBSERVED => record.observed = text(value),
         attribute::FILTERS => record.filters = texts(value),
         attribute::LIMIT => record.limit = text(value),
         attribute::FINDINGS => record.findings = texts(value),

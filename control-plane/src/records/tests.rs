@@ -290,6 +290,7 @@ fn call(n: u64) -> Record {
             result_cut: true,
             ..Default::default()
         })),
+        observed: "deny by no-secrets".into(),
     }
 }
 
@@ -359,6 +360,7 @@ async fn what_a_node_logs_is_listed_and_told_as_it_was_logged() {
             arguments_redacted: true,
             result: "{".to_owned(),
             result_cut: true,
+            observed: "deny by no-secrets".to_owned(),
             client_address: "127.0.0.1".to_owned(),
             credential: "k1".to_owned(),
         }

@@ -3,6 +3,7 @@
 //! Everything in here is borrowed from the request and from one snapshot of the configuration; it lives
 //! until the reply has begun.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -31,6 +32,8 @@ pub struct Call<'a> {
     pub server: &'a ServerName,
     /// Who calls.
     pub principal: &'a Arc<Principal>,
+    /// Where the client calls from, as the first hop sees it.
+    pub client_address: Option<IpAddr>,
     /// The one snapshot by which all is decided.
     pub config: &'a Arc<Config>,
     /// The message as it came.
@@ -64,6 +67,12 @@ impl Call<'_> {
     /// The method; empty for a response.
     pub fn method(&self) -> &str {
         self.message.method.as_deref().unwrap_or_default()
+    }
+
+    /// Its arguments as they came; empty where it has none.
+    pub fn arguments(&self) -> &[u8] {
+        let arguments = self.message.arguments.as_ref();
+        arguments.map_or(&[], |span| span.of(self.body))
     }
 
     /// The tool, prompt, resource or task that it is about.

@@ -17,7 +17,7 @@ use mcp::method::{self, Target};
 use mcp::revision::Revision;
 use model::decision::Decision;
 use model::filter::Direction;
-use model::name::{RuleName, ServerName};
+use model::name::ServerName;
 use model::record::{CallId, Hop as HopKind};
 use runtime::audit::Log;
 use runtime::drain::Drain;
@@ -33,7 +33,7 @@ use crate::deliver::{Admitted, Connection, Hop, Session, federation};
 use crate::door::{self, Route};
 use crate::meter::Meter;
 use crate::refusal::{Fault, Refused};
-use crate::stage::authorize::{Denied, authorize};
+use crate::stage::authorize::{Allowed, Denied, authorize};
 use crate::stage::filter::{Questions, Rejected, Screen};
 use crate::stage::limit::{Counted, Held, Limiter};
 use crate::stage::pins::Pins;
@@ -179,19 +179,22 @@ struct Stance<'a> {
     parent: Option<&'a str>,
 }
 
-/// The rule that decided.
-fn rule_of(decided: &Result<Option<RuleName>, Denied>) -> Option<&RuleName> {
-    match decided {
-        Ok(rule) => rule.as_ref(),
-        Err(denied) => denied.rule.as_ref(),
-    }
-}
-
-/// Names the rule that decided, and keeps what it asks for of what is said. That is the edge's to do: it hears what the
-/// client says as it came, and answers last.
-fn note(slot: &mut Option<Recording>, call: &Call<'_>, rule: Option<&RuleName>, hop: HopKind) {
+/// Puts on record the rule that decided, what rules that only observe would have changed, and what the rule asks for of
+/// what is said. The last is the edge's to do: it hears what the client says as it came, and answers last.
+fn note(
+    slot: &mut Option<Recording>,
+    call: &Call<'_>,
+    decided: &Result<Allowed, Denied>,
+    hop: HopKind,
+) {
     let Some(recording) = slot else { return };
+    let by = match decided {
+        Ok(allowed) => &allowed.by,
+        Err(denied) => &denied.by,
+    };
+    let rule = by.rule.as_ref();
     recording.rule(rule);
+    recording.observed(by.observed.as_deref());
     if hop == HopKind::Edge {
         let arguments = call.message.arguments.map(|span| span.of(call.body));
         recording.ask(call.config.engine.recorded(rule), arguments);
@@ -252,6 +255,7 @@ impl<H: Hop> Incall<'_, H> {
             id: recording.as_ref().map_or_else(CallId::new, Recording::id),
             server: self.server,
             principal: &self.admitted.principal,
+            client_address: self.admitted.client_address,
             config: self.config,
             body: &body,
             message: &message,
@@ -298,7 +302,7 @@ impl<H: Hop> Incall<'_, H> {
             return Err(Halt::invalid(&error, id));
         }
         let decided = authorize(call);
-        note(slot, call, rule_of(&decided), H::HOP);
+        note(slot, call, &decided, H::HOP);
         decided.map_err(|denied| Halt::denied(&denied, id))?;
         let held = self.count(call, id, slot).await?;
         let way = self.shared.hop.way(call).await;
@@ -366,8 +370,8 @@ impl<H: Hop> Incall<'_, H> {
         if let Some(recording) = slot {
             recording.decide(Decision::Change, None);
             recording.describe(changed.method(), changed.target(), id);
-            recording.rule(rule_of(&decided));
         }
+        note(slot, &changed, &decided, H::HOP);
         decided.map_err(|denied| Halt::denied(&denied, id))?;
         self.go(&changed, way, id, slot, permit).await
     }

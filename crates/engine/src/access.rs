@@ -8,27 +8,32 @@
 //!   call, whatever its targets: who may use a server may get to know it. They never wait for a person.
 //! * Anything else (`completion/complete`, `tasks/*`, methods of extensions) has to be allowed by `methods` or by a rule
 //!   without targets.
+//! * A rule with a condition matches where the rest of it does and the condition holds. Where the condition cannot be
+//!   evaluated, an allow rule does not match, a deny rule and an approve rule do. Where it depends on what is not known
+//!   ([`Facts`]), an allow or approve rule counts as matching and a deny rule does not: what may be allowed is shown.
 //! * What no allow or approve rule matches is denied; what a deny rule matches is denied whatever allows it; what an
 //!   approve rule matches waits for a person whatever allows it. The order of rules never matters. The rule that is named
 //!   is the first by name of those that decide.
+//! * A rule that only observes decides nothing. Where it would have changed the effect, [`Verdict::observed`] says so.
 //!
 //! [`crate::reference`] says the same without an index; tests hold the two together.
-//!
-//! The index is by subject, then by server, then by target, each with a table of literals and a list of globs. So
-//! a decision costs by the number of the principal's groups and of the *different* globs in reach, not by the number
-//! of rules. No decision allocates.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-
-use model::access::{AccessRule, Effect, Subject, Subjects, Targets};
+use model::access::{Effect, Mode};
 use model::decision::Reason;
 use model::name::{RuleName, ServerName};
 use model::principal::Principal;
 use model::snapshot::Snapshot;
 
-use crate::action::{Action, Target};
-use crate::index::{GlobTable, Lane, Residue};
+use self::rules::{Ask, Found, Rules};
+use crate::action::Action;
+use crate::compile::Fault;
+use crate::condition::{Condition, Facts, Outcome, Scope};
+
+pub(crate) mod conditions;
+pub(crate) mod labels;
+mod rules;
+
+use conditions::Conditions;
 
 /// What was decided, and by which rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +45,25 @@ pub struct Verdict<'e> {
     /// The deciding rule: the first deny rule by name that matches, or else the first allow rule. `None` where no rule
     /// matches.
     pub rule: Option<&'e RuleName>,
+    /// What would have been decided, had the rules that only observe decided, too. `None` where that is the same.
+    pub observed: Option<Observed<'e>>,
+}
+
+/// What rules that only observe would have changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Observed<'e> {
+    /// What would have been decided.
+    pub effect: Effect,
+    /// By which rule.
+    pub rule: Option<&'e RuleName>,
+}
+
+impl std::fmt::Display for Observed<'_> {
+    /// `deny by no-secrets`
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.effect.as_str())?;
+        self.rule.map_or(Ok(()), |rule| write!(f, " by {rule}"))
+    }
 }
 
 impl Verdict<'_> {
@@ -54,129 +78,93 @@ impl Verdict<'_> {
     }
 }
 
+/// Whether a rule with this effect matches where its condition comes out so: see the module's words.
+pub(crate) fn applies(effect: Effect, outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::Holds => true,
+        Outcome::Fails => false,
+        Outcome::Unknown => effect != Effect::Deny,
+        Outcome::Error(_) => effect != Effect::Allow,
+    }
+}
+
 /// The compiled rules.
 #[derive(Debug, Default)]
 pub(crate) struct Access {
-    /// By name; the index holds positions in here, so that the lowest position is the first name.
+    /// By name; the indexes hold positions in here, so that the lowest position is the first name.
     names: Vec<RuleName>,
-    everyone: Servers,
-    users: HashMap<Arc<str>, Servers>,
-    groups: HashMap<Arc<str>, Servers>,
-    clients: HashMap<Arc<str>, Servers>,
-}
-
-/// What one subject's rules say, by server.
-type Servers = GlobTable<Cell>;
-
-/// What one subject's rules say of one server or glob of servers.
-#[derive(Debug, Default)]
-struct Cell {
-    /// Rules without targets.
-    all: Lane,
-    /// Every allow rule: for base methods.
-    base: Lane,
-    tools: GlobTable<Lane>,
-    prompts: GlobTable<Lane>,
-    resources: GlobTable<Lane>,
-    methods: GlobTable<Lane>,
+    conditions: Conditions,
+    enforced: Rules,
+    observed: Option<Rules>,
 }
 
 impl Access {
-    pub(crate) fn compile(snapshot: &Snapshot) -> Self {
-        let mut access = Self::default();
-        for (position, rule) in snapshot.rules.values().enumerate() {
-            access.names.push(rule.name.clone());
-            // Bounded by compile::RULES_MAX, which is far below.
-            let position = u32::try_from(position).unwrap_or(u32::MAX);
-            match &rule.subjects {
-                Subjects::Everyone => add(&mut access.everyone, position, rule, Residue::default()),
-                Subjects::Any(subjects) => {
-                    for subject in subjects {
-                        if let Some((servers, residue)) = access.place(subject) {
-                            add(servers, position, rule, residue);
-                        }
-                    }
-                }
-            }
-        }
-        access
-    }
-
-    /// Where rules of a subject lie: under the part that fewest principals share. The other parts are checked at a hit.
-    /// `None` for a subject that names nobody: it is refused at apply, and would match nobody.
-    fn place(&mut self, subject: &Subject) -> Option<(&mut Servers, Residue)> {
-        let shared = |text: &Option<String>| text.as_deref().map(Arc::<str>::from);
-        let (group, client) = (shared(&subject.group), shared(&subject.client));
-        Some(if let Some(user) = shared(&subject.user) {
-            (
-                self.users.entry(user).or_default(),
-                Residue { group, client },
-            )
-        } else if let Some(group) = group {
-            (
-                self.groups.entry(group).or_default(),
-                Residue {
-                    group: None,
-                    client,
-                },
-            )
-        } else {
-            (self.clients.entry(client?).or_default(), Residue::default())
+    /// # Errors
+    /// Conditions that cannot be compiled.
+    pub(crate) fn compile(snapshot: &Snapshot) -> Result<Self, Vec<Fault>> {
+        let rules = || snapshot.rules.values();
+        let observes = rules().any(|rule| !rule.is_enforced());
+        Ok(Self {
+            names: rules().map(|rule| rule.name.clone()).collect(),
+            conditions: Conditions::compile(snapshot)?,
+            enforced: Rules::compile(snapshot, Mode::Enforce),
+            observed: observes.then(|| Rules::compile(snapshot, Mode::Observe)),
         })
     }
 
-    pub(crate) fn may_use(&self, principal: &Principal, server: &ServerName) -> bool {
-        let (mut allowed, mut denied) = (false, false);
-        self.each_cell(principal, server, &mut |cell| {
-            allowed = allowed
-                || [Effect::Allow, Effect::Approve]
-                    .iter()
-                    .any(|effect| cell.base.first(*effect, principal).is_some());
-            denied = denied || cell.all.first(Effect::Deny, principal).is_some();
-        });
-        allowed && !denied
+    pub(crate) fn may_use(
+        &self,
+        snapshot: &Snapshot,
+        principal: &Principal,
+        server: &ServerName,
+    ) -> bool {
+        let scope = Scope::of_use(snapshot, (principal, server));
+        self.enforced.is_usable(&self.conditions, &scope)
+            && !self.enforced.is_denied(&self.conditions, &scope)
     }
 
-    pub(crate) fn is_denied(&self, principal: &Principal, server: &ServerName) -> bool {
-        let mut denied = false;
-        self.each_cell(principal, server, &mut |cell| {
-            denied = denied || cell.all.first(Effect::Deny, principal).is_some();
-        });
-        denied
+    pub(crate) fn is_denied(
+        &self,
+        snapshot: &Snapshot,
+        principal: &Principal,
+        server: &ServerName,
+    ) -> bool {
+        let scope = Scope::of_use(snapshot, (principal, server));
+        self.enforced.is_denied(&self.conditions, &scope)
     }
 
     pub(crate) fn decide(
         &self,
-        principal: &Principal,
-        server: &ServerName,
+        snapshot: &Snapshot,
+        who: (&Principal, &ServerName),
         action: &Action<'_>,
+        facts: &Facts<'_>,
     ) -> Verdict<'_> {
-        let mut found = Found::default();
-        let base = action.is_base();
-        self.each_cell(principal, server, &mut |cell| {
-            found.look(&cell.all, principal);
-            if base {
-                found.look(&cell.base, principal);
-            }
-            cell.methods
-                .each(action.method, &mut |lane| found.look(lane, principal));
-            match action.target {
-                Target::Tool(name) => cell
-                    .tools
-                    .each(name, &mut |lane| found.look(lane, principal)),
-                Target::Prompt(name) => cell
-                    .prompts
-                    .each(name, &mut |lane| found.look(lane, principal)),
-                Target::Resource(uri) => cell
-                    .resources
-                    .each(uri, &mut |lane| found.look(lane, principal)),
-                Target::None => {}
-            }
+        let ask = Ask {
+            action,
+            call: Scope::of_call(snapshot, who, action, facts),
+            server_use: Scope::of_use(snapshot, who),
+            conditions: &self.conditions,
+        };
+        let found = self.enforced.find(&ask);
+        let verdict = self.verdict(&found);
+        let Some(observed) = &self.observed else {
+            return verdict;
+        };
+        let would = self.verdict(&found.with(&observed.find(&ask)));
+        let observed = (would.effect != verdict.effect).then_some(Observed {
+            effect: would.effect,
+            rule: would.rule,
         });
-        if base {
-            found.need_nobody();
+        Verdict {
+            observed,
+            ..verdict
         }
-        self.verdict(&found)
+    }
+
+    /// The condition of the rule at a position.
+    pub(crate) fn condition(&self, position: usize) -> Option<&Condition> {
+        self.conditions.of(u32::try_from(position).ok()?)
     }
 
     fn verdict(&self, found: &Found) -> Verdict<'_> {
@@ -190,92 +178,7 @@ impl Access {
             effect,
             reason,
             rule: position.and_then(|p| self.names.get(p as usize)),
-        }
-    }
-
-    /// Every cell that may hold rules about this principal and server.
-    fn each_cell<'s>(
-        &'s self,
-        principal: &Principal,
-        server: &ServerName,
-        look: &mut dyn FnMut(&'s Cell),
-    ) {
-        let server = server.as_str();
-        self.everyone.each(server, look);
-        if let Some(servers) = self.users.get(&*principal.user) {
-            servers.each(server, look);
-        }
-        for group in principal.groups.iter() {
-            if let Some(servers) = self.groups.get(&**group) {
-                servers.each(server, look);
-            }
-        }
-        if let Some(servers) = principal
-            .client
-            .as_ref()
-            .and_then(|client| self.clients.get(&**client))
-        {
-            servers.each(server, look);
-        }
-    }
-}
-
-/// The first rules by name that were met so far.
-#[derive(Debug, Default)]
-struct Found {
-    deny: Option<u32>,
-    approve: Option<u32>,
-    allow: Option<u32>,
-}
-
-impl Found {
-    /// What a base method tells needs nobody's agreement: a rule that wants it counts as one that allows there.
-    fn need_nobody(&mut self) {
-        self.allow = [self.allow, self.approve.take()]
-            .into_iter()
-            .flatten()
-            .min();
-    }
-
-    fn look(&mut self, lane: &Lane, principal: &Principal) {
-        for (effect, best) in [
-            (Effect::Deny, &mut self.deny),
-            (Effect::Approve, &mut self.approve),
-            (Effect::Allow, &mut self.allow),
-        ] {
-            if let Some(rule) = lane.first(effect, principal) {
-                *best = Some(best.map_or(rule, |b| b.min(rule)));
-            }
-        }
-    }
-}
-
-fn add(servers: &mut Servers, position: u32, rule: &AccessRule, residue: Residue) {
-    for server in &rule.servers {
-        let cell = servers.at(server);
-        let push = |lane: &mut Lane| lane.push(rule.effect, position, residue.clone());
-        if rule.effect != Effect::Deny {
-            push(&mut cell.base);
-        }
-        match &rule.targets {
-            Targets::All => push(&mut cell.all),
-            Targets::Some {
-                tools,
-                prompts,
-                resources,
-                methods,
-            } => {
-                for (table, globs) in [
-                    (&mut cell.tools, tools),
-                    (&mut cell.prompts, prompts),
-                    (&mut cell.resources, resources),
-                    (&mut cell.methods, methods),
-                ] {
-                    for glob in globs {
-                        push(table.at(glob));
-                    }
-                }
-            }
+            observed: None,
         }
     }
 }

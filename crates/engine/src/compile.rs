@@ -2,11 +2,15 @@
 
 use std::fmt;
 
+use model::access::ServerSelector;
 use model::fault::{DANGLING, DUPLICATE, MATCHES_NOTHING, TOO_MUCH};
 use model::filter::Kind;
 use model::name::Glob;
 use model::snapshot::{ResourceKey, Snapshot};
 use model::wire::{ACCESS_RULE, FILTER, LIMIT, SERVER, VIRTUAL_SERVER};
+
+use crate::access::labels::Labelled;
+use crate::overlap;
 
 /// Most rules that an engine takes.
 pub const RULES_MAX: usize = 1_000_000;
@@ -119,7 +123,8 @@ fn missing_secrets(snapshot: &Snapshot) -> impl Iterator<Item = Fault> {
     })
 }
 
-/// What works but may not be meant: globs that match no server yet. Only who holds the whole may ask.
+/// What works but may not be meant: globs and labels that match no server yet, rules that take each other's effect. Only
+/// who holds the whole may ask.
 pub fn warnings(snapshot: &Snapshot) -> Vec<Fault> {
     let idle = |glob: &Glob| {
         !glob.is_literal()
@@ -136,10 +141,33 @@ pub fn warnings(snapshot: &Snapshot) -> Vec<Fault> {
         message: format!("{:?} matches no server yet", glob.as_str()),
         fix: None,
     };
-    places(snapshot)
+    let globs = places(snapshot)
         .filter(|(_, _, glob)| idle(glob))
-        .map(warning)
+        .map(warning);
+    globs
+        .chain(idle_labels(snapshot))
+        .chain(overlap::warnings(snapshot))
         .collect()
+}
+
+/// Labels that no server has yet.
+fn idle_labels(snapshot: &Snapshot) -> impl Iterator<Item = Fault> {
+    let labelled = Labelled::of(snapshot);
+    snapshot.rules.values().flat_map(move |rule| {
+        let selectors = rule.servers.iter().enumerate();
+        let idle = selectors.filter(|(_, selector)| match selector {
+            ServerSelector::Labels(labels) => labelled.with(labels).next().is_none(),
+            ServerSelector::Glob(_) => false,
+        });
+        let fault = |(i, selector): (usize, &ServerSelector)| Fault {
+            resource: ResourceKey::new(ACCESS_RULE, rule.name.as_str()),
+            path: format!("spec.servers[{i}]"),
+            code: MATCHES_NOTHING,
+            message: format!("no server is labelled {selector} yet"),
+            fix: None,
+        };
+        idle.map(fault).collect::<Vec<_>>()
+    })
 }
 
 /// Bounds that no single resource can break.
@@ -159,19 +187,20 @@ pub(crate) fn check_bounds(snapshot: &Snapshot) -> Vec<Fault> {
     last.map(fault).into_iter().collect()
 }
 
-/// A server's name or glob in some resource: whose, where, which.
+/// A server's name or glob in some resource: whose, where, which. Not servers by label, which may come any time.
 type Place<'s> = (ResourceKey, String, &'s Glob);
 
 fn places(snapshot: &Snapshot) -> impl Iterator<Item = Place<'_>> {
     let rules = snapshot.rules.values().flat_map(|rule| {
-        let place = move |(i, glob)| {
-            (
+        let place = move |(i, selector)| match selector {
+            &ServerSelector::Labels(_) => None,
+            ServerSelector::Glob(glob) => Some((
                 ResourceKey::new(ACCESS_RULE, rule.name.as_str()),
                 format!("spec.servers[{i}]"),
                 glob,
-            )
+            )),
         };
-        rule.servers.iter().enumerate().map(place)
+        rule.servers.iter().enumerate().filter_map(place)
     });
     let filters = snapshot.filters.values().flat_map(|filter| {
         let place = move |(i, glob)| {

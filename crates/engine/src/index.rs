@@ -62,12 +62,15 @@ pub(crate) struct Lane {
     deny: Vec<Hit>,
     approve: Vec<Hit>,
     allow: Vec<Hit>,
+    /// Whether one of them has a condition.
+    conditional: bool,
 }
 
 /// One rule, for one of its subjects.
 #[derive(Debug)]
 struct Hit {
     rule: u32,
+    conditional: bool,
     residue: Residue,
 }
 
@@ -96,28 +99,60 @@ impl Residue {
 }
 
 impl Lane {
-    /// Adds a rule; positions come in rising order. One that can change no answer is left out: behind a rule
-    /// without residue none is ever looked at.
-    pub(crate) fn push(&mut self, effect: Effect, rule: u32, residue: Residue) {
+    /// Adds a rule; positions come in rising order. One that can change no answer is left out: behind a rule without
+    /// residue and condition none is ever looked at.
+    pub(crate) fn push(&mut self, effect: Effect, rule: u32, residue: Residue, conditional: bool) {
         let hits = match effect {
             Effect::Deny => &mut self.deny,
             Effect::Approve => &mut self.approve,
             Effect::Allow => &mut self.allow,
         };
-        if !hits.last().is_some_and(|last| last.residue.is_empty()) {
-            hits.push(Hit { rule, residue });
+        let ends = |last: &Hit| last.residue.is_empty() && !last.conditional;
+        if hits.last().is_some_and(ends) {
+            return;
         }
+        self.conditional |= conditional;
+        hits.push(Hit {
+            rule,
+            conditional,
+            residue,
+        });
     }
 
-    /// The first rule of this effect that is about the principal.
-    pub(crate) fn first(&self, effect: Effect, principal: &Principal) -> Option<u32> {
-        let hits = match effect {
+    fn hits(&self, effect: Effect) -> &[Hit] {
+        match effect {
             Effect::Deny => &self.deny,
             Effect::Approve => &self.approve,
             Effect::Allow => &self.allow,
+        }
+    }
+
+    /// The first rule of this effect, and without a condition, that is about the principal.
+    pub(crate) fn first(&self, effect: Effect, principal: &Principal) -> Option<u32> {
+        self.hits(effect)
+            .iter()
+            .find(|hit| !hit.conditional && hit.residue.matches(principal))
+            .map(|hit| hit.rule)
+    }
+
+    /// Whether a rule here has a condition.
+    pub(crate) fn is_conditional(&self) -> bool {
+        self.conditional
+    }
+
+    /// The rules of this effect with a condition that are about the principal, first name first.
+    pub(crate) fn conditional(
+        &self,
+        effect: Effect,
+        principal: &Principal,
+    ) -> impl Iterator<Item = u32> {
+        let hits = if self.conditional {
+            self.hits(effect)
+        } else {
+            &[]
         };
         hits.iter()
-            .find(|hit| hit.residue.matches(principal))
+            .filter(|hit| hit.conditional && hit.residue.matches(principal))
             .map(|hit| hit.rule)
     }
 }

@@ -14,12 +14,16 @@
 pub mod access;
 pub mod action;
 pub mod compile;
+pub mod condition;
 mod explain;
 pub mod federation;
 pub mod filter;
+pub mod groups;
 mod index;
 pub mod limit;
+mod overlap;
 pub mod pins;
+pub mod questions;
 pub mod reference;
 pub mod replay;
 mod trace;
@@ -35,14 +39,18 @@ use model::principal::Principal;
 use model::server::Server;
 use model::snapshot::{Revision, Snapshot};
 
-pub use access::Verdict;
+pub use access::{Observed, Verdict};
 pub use action::{Action, Target};
+pub use condition::Facts;
 pub use explain::{EXPLAIN_RULES_MAX, Explanation, RuleTrace};
 
 /// What this engine knows how to run rightly; a node sends it in Hello. See `model::wire::features_of`.
 pub const FEATURES: &[&str] = &[
+    "access.labels/1",
     "access.methods/1",
     "access.record/1",
+    "access.observe/1",
+    "access.when/1",
     "access/1",
     "api-key/1",
     "filter.change/1",
@@ -50,6 +58,7 @@ pub const FEATURES: &[&str] = &[
     "filter.observe/1",
     "filter.signed-answer/1",
     "filter.webhook/1",
+    "group/1",
     "key-ring/1",
     "limit/1",
     "secret/1",
@@ -68,6 +77,7 @@ pub const FEATURES: &[&str] = &[
 pub struct Engine {
     snapshot: Arc<Snapshot>,
     access: access::Access,
+    groups: groups::Groups,
     filters: filter::Chain,
     limits: limit::Limits,
     upstreams: upstream::Upstreams,
@@ -84,22 +94,28 @@ impl Engine {
     /// holds one server only: see [`compile::check_references`].
     pub fn compile(snapshot: Arc<Snapshot>) -> Result<Self, Vec<compile::Fault>> {
         let mut faults = compile::check_bounds(&snapshot);
-        let access = access::Access::compile(&snapshot);
         let federations = federation::Federations::compile(&snapshot);
         let mut taken = |more: Vec<compile::Fault>| faults.extend(more);
+        let access = access::Access::compile(&snapshot).map_err(&mut taken);
+        let groups = groups::Groups::compile(&snapshot).map_err(&mut taken);
         let filters = filter::Chain::compile(&snapshot).map_err(&mut taken);
         let limits = limit::Limits::compile(&snapshot).map_err(&mut taken);
         let upstreams = upstream::compile(&snapshot).map_err(&mut taken);
-        match (filters, limits, upstreams) {
-            (Ok(filters), Ok(limits), Ok(upstreams)) if faults.is_empty() => Ok(Self {
-                recorded: recorded(&snapshot),
-                snapshot,
-                access,
-                filters,
-                limits,
-                upstreams,
-                federations,
-            }),
+        match (access, groups, filters, limits, upstreams) {
+            (Ok(access), Ok(groups), Ok(filters), Ok(limits), Ok(upstreams))
+                if faults.is_empty() =>
+            {
+                Ok(Self {
+                    recorded: recorded(&snapshot),
+                    snapshot,
+                    access,
+                    groups,
+                    filters,
+                    limits,
+                    upstreams,
+                    federations,
+                })
+            }
             _ => Err(faults),
         }
     }
@@ -112,6 +128,15 @@ impl Engine {
     /// Which state of all configuration this is.
     pub fn revision(&self) -> Revision {
         self.snapshot.revision
+    }
+
+    /// A caller with all of its groups: those of its credential, and those that it is a member of. Decisions are asked for
+    /// such ones only.
+    pub fn with_groups(&self, principal: &Arc<Principal>) -> Arc<Principal> {
+        match self.groups.expand(principal) {
+            Some(expanded) => Arc::new(expanded),
+            None => Arc::clone(principal),
+        }
     }
 
     /// A server of the catalog.
@@ -127,7 +152,7 @@ impl Engine {
     /// Whether a rule refuses everything at `server` to `principal`: a virtual server exists for whoever may use one of
     /// its members, but for those.
     pub fn is_denied(&self, principal: &Principal, server: &ServerName) -> bool {
-        self.access.is_denied(principal, server)
+        self.access.is_denied(&self.snapshot, principal, server)
     }
 
     /// Where a remote server is, and what is sent to it. `None` for servers that are not remote.
@@ -139,21 +164,35 @@ impl Engine {
     /// To whom it is refused the server does not exist. By the rules alone: a glob also matches the name of a server
     /// that there is not; see [`Self::server`].
     pub fn may_use(&self, principal: &Principal, server: &ServerName) -> bool {
-        self.access.may_use(principal, server)
+        self.access.may_use(&self.snapshot, principal, server)
     }
 
-    /// Decides one action. See [`access`] for what matches what. Does not allocate.
+    /// Decides on what may be, with nothing known but who, where and what: for lists. Where conditions ask for more, it
+    /// is possible what some call could do; see [`access`].
     pub fn decide(
         &self,
         principal: &Principal,
         server: &ServerName,
         action: &Action<'_>,
     ) -> Verdict<'_> {
-        self.access.decide(principal, server, action)
+        self.decide_with(principal, server, action, &Facts::default())
+    }
+
+    /// Decides one action of which this is known. See [`access`] for what matches what. Allocates nothing where no rule
+    /// in reach has a condition.
+    pub fn decide_with(
+        &self,
+        principal: &Principal,
+        server: &ServerName,
+        action: &Action<'_>,
+        facts: &Facts<'_>,
+    ) -> Verdict<'_> {
+        self.access
+            .decide(&self.snapshot, (principal, server), action, facts)
     }
 
     /// Whether `principal` is to see the action's target in a list: exactly where [`Self::decide`] would let it go on, be
-    /// it only once a person has agreed.
+    /// it only once a person has agreed. Where it is false, [`Self::decide_with`] denies, whatever is known.
     pub fn visible(&self, principal: &Principal, server: &ServerName, action: &Action<'_>) -> bool {
         self.decide(principal, server, action).is_possible()
     }
@@ -164,8 +203,14 @@ impl Engine {
         principal: &Principal,
         server: &ServerName,
         action: &Action<'_>,
+        facts: &Facts<'_>,
     ) -> Explanation<'_> {
-        explain::explain(self, principal, server, action)
+        explain::explain(self, (principal, server), action, facts)
+    }
+
+    /// The condition of a rule, where it has one.
+    pub fn condition(&self, rule: &RuleName) -> Option<&str> {
+        self.snapshot.rules.get(rule)?.when.as_deref()
     }
 
     /// What counts calls.

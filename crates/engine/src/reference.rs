@@ -1,85 +1,156 @@
 //! The naive twin of [`crate::access`]: the same decisions by walking all rules, in the plainest words that could be
-//! found. Tests compare the two; nothing else calls it.
+//! found. Tests compare the two; nothing else calls [`decide`] and [`may_use`].
 
-use model::access::{AccessRule, Effect, Subject, Subjects, Targets};
+use model::access::{AccessRule, Effect, Mode, Subject, Subjects, Targets};
 use model::decision::Reason;
 use model::name::{Glob, RuleName, ServerName};
 use model::principal::Principal;
 use model::snapshot::Snapshot;
 
-use crate::access::Verdict;
+use crate::access::conditions::Conditions;
+use crate::access::{Observed, Verdict, applies};
 use crate::action::{Action, Target};
+use crate::compile::Fault;
+use crate::condition::{Facts, Outcome, Scope, labels};
 
-/// What [`crate::Engine::decide`] decides.
-pub fn decide<'s>(
+/// Rules as they stand, and their conditions.
+#[derive(Debug)]
+pub struct Naive<'s> {
     snapshot: &'s Snapshot,
-    principal: &Principal,
-    server: &ServerName,
-    action: &Action<'_>,
-) -> Verdict<'s> {
-    let matching = |effect: Effect| -> Option<&'s RuleName> {
-        let rules = snapshot.rules.values();
-        rules
-            .filter(|r| r.effect == effect)
-            .find(|r| matches(r, principal, server, action))
-            .map(|r| &r.name)
-    };
-    if let Some(rule) = matching(Effect::Deny) {
-        return Verdict {
-            effect: Effect::Deny,
-            reason: Some(Reason::Rule),
-            rule: Some(rule),
-        };
+    conditions: Conditions,
+}
+
+impl<'s> Naive<'s> {
+    /// # Errors
+    /// Conditions that cannot be compiled.
+    pub fn of(snapshot: &'s Snapshot) -> Result<Self, Vec<Fault>> {
+        let conditions = Conditions::compile(snapshot)?;
+        Ok(Self {
+            snapshot,
+            conditions,
+        })
     }
-    let allowing = if action.is_base() {
-        [matching(Effect::Allow), matching(Effect::Approve)]
-            .into_iter()
-            .flatten()
-            .min()
-    } else {
-        if let Some(rule) = matching(Effect::Approve) {
-            return Verdict {
-                effect: Effect::Approve,
-                reason: Some(Reason::Approval),
-                rule: Some(rule),
-            };
+
+    /// What [`crate::Engine::decide_with`] decides.
+    pub fn decide(
+        &self,
+        who: (&Principal, &ServerName),
+        action: &Action<'_>,
+        facts: &Facts<'_>,
+    ) -> Verdict<'s> {
+        let enforced = self.among(&[Mode::Enforce], who, action, facts);
+        let all = self.among(&[Mode::Enforce, Mode::Observe], who, action, facts);
+        let observed = (all.effect != enforced.effect).then_some(Observed {
+            effect: all.effect,
+            rule: all.rule,
+        });
+        Verdict {
+            observed,
+            ..enforced
         }
-        matching(Effect::Allow)
-    };
-    match allowing {
-        Some(rule) => Verdict {
-            effect: Effect::Allow,
-            reason: None,
-            rule: Some(rule),
-        },
-        None => Verdict {
-            effect: Effect::Deny,
-            reason: Some(Reason::NoRule),
-            rule: None,
-        },
     }
-}
 
-/// What [`crate::Engine::may_use`] decides.
-pub fn may_use(snapshot: &Snapshot, principal: &Principal, server: &ServerName) -> bool {
-    let about = |rule: &AccessRule| {
-        is_subject(&rule.subjects, principal) && any(&rule.servers, server.as_str())
-    };
-    let rules = || snapshot.rules.values().filter(|rule| about(rule));
-    rules().any(|rule| rule.effect != Effect::Deny)
-        && !rules().any(|rule| rule.effect == Effect::Deny && rule.targets == Targets::All)
-}
+    fn among(
+        &self,
+        modes: &[Mode],
+        who: (&Principal, &ServerName),
+        action: &Action<'_>,
+        facts: &Facts<'_>,
+    ) -> Verdict<'s> {
+        let matching = |effect: Effect| -> Option<&'s RuleName> {
+            let mut rules = self.snapshot.rules.values().enumerate();
+            rules
+                .find(|(at, rule)| {
+                    rule.effect == effect
+                        && modes.contains(&rule.mode)
+                        && self.matches(*at, rule, who, action, facts)
+                })
+                .map(|(_, rule)| &rule.name)
+        };
+        let verdict = |effect, reason, rule| Verdict {
+            effect,
+            reason,
+            rule,
+            observed: None,
+        };
+        if let Some(rule) = matching(Effect::Deny) {
+            return verdict(Effect::Deny, Some(Reason::Rule), Some(rule));
+        }
+        let allowing = if action.is_base() {
+            [matching(Effect::Allow), matching(Effect::Approve)]
+                .into_iter()
+                .flatten()
+                .min()
+        } else {
+            if let Some(rule) = matching(Effect::Approve) {
+                return verdict(Effect::Approve, Some(Reason::Approval), Some(rule));
+            }
+            matching(Effect::Allow)
+        };
+        match allowing {
+            Some(rule) => verdict(Effect::Allow, None, Some(rule)),
+            None => verdict(Effect::Deny, Some(Reason::NoRule), None),
+        }
+    }
 
-/// Whether a rule matches a call.
-pub(crate) fn matches(
-    rule: &AccessRule,
-    principal: &Principal,
-    server: &ServerName,
-    action: &Action<'_>,
-) -> bool {
-    is_subject(&rule.subjects, principal)
-        && any(&rule.servers, server.as_str())
-        && is_target(rule, action)
+    /// What [`crate::Engine::may_use`] decides.
+    pub fn may_use(&self, principal: &Principal, server: &ServerName) -> bool {
+        let scope = Scope::of_use(self.snapshot, (principal, server));
+        let about = |(at, rule): &(usize, &AccessRule)| {
+            rule.is_enforced()
+                && is_subject(&rule.subjects, principal)
+                && rule.selects(server.as_str(), labels(self.snapshot, server.as_str()))
+                && applies(rule.effect, &self.outcome(*at, &scope))
+        };
+        let rules = || {
+            let rules = self.snapshot.rules.values().map(|rule| &**rule);
+            rules.enumerate().filter(about)
+        };
+        rules().any(|(_, rule)| rule.effect != Effect::Deny)
+            && !rules().any(|(_, rule)| rule.effect == Effect::Deny && rule.targets == Targets::All)
+    }
+
+    /// Whether a rule that decides, with this effect, matches.
+    pub fn is_matched(
+        &self,
+        effect: Effect,
+        who: (&Principal, &ServerName),
+        action: &Action<'_>,
+        facts: &Facts<'_>,
+    ) -> bool {
+        let mut rules = self.snapshot.rules.values().enumerate();
+        rules.any(|(at, rule)| {
+            rule.effect == effect
+                && rule.is_enforced()
+                && self.matches(at, rule, who, action, facts)
+        })
+    }
+
+    fn matches(
+        &self,
+        at: usize,
+        rule: &AccessRule,
+        who: (&Principal, &ServerName),
+        action: &Action<'_>,
+        facts: &Facts<'_>,
+    ) -> bool {
+        let (principal, server) = who;
+        // Who may use a server by a rule may get to know it, whatever the rule wants of single calls.
+        let scope = if rule.effect != Effect::Deny && action.is_base() {
+            Scope::of_use(self.snapshot, who)
+        } else {
+            Scope::of_call(self.snapshot, who, action, facts)
+        };
+        is_subject(&rule.subjects, principal)
+            && rule.selects(server.as_str(), labels(self.snapshot, server.as_str()))
+            && is_target(rule, action)
+            && applies(rule.effect, &self.outcome(at, &scope))
+    }
+
+    fn outcome(&self, at: usize, scope: &Scope<'_>) -> Outcome {
+        let condition = u32::try_from(at).ok().and_then(|at| self.conditions.of(at));
+        condition.map_or(Outcome::Holds, |condition| condition.evaluate(scope))
+    }
 }
 
 /// Whether a rule's targets match, given that it is about principal and server.

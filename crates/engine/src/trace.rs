@@ -1,11 +1,15 @@
 //! How near one rule came to one call, in words.
 
-use model::access::{AccessRule, Effect, Subject, Subjects, Targets};
+use std::collections::BTreeMap;
+
+use model::access::{AccessRule, Effect, ServerSelector, Subject, Subjects, Targets};
 use model::name::{Glob, ServerName};
 use model::principal::Principal;
 
+use crate::access::applies;
 use crate::action::{Action, Target};
-use crate::reference::{any, is_subject, is_target};
+use crate::condition::Outcome;
+use crate::reference::{is_subject, is_target};
 
 /// Most entries of a list that are written out.
 const SHOWN_MAX: usize = 5;
@@ -14,20 +18,34 @@ const SHOWN_MAX: usize = 5;
 pub(crate) fn misses(
     rule: &AccessRule,
     principal: &Principal,
-    server: &ServerName,
+    (server, labels): (&ServerName, &BTreeMap<String, String>),
     action: &Action<'_>,
 ) -> Vec<String> {
     let mut misses = Vec::new();
     if !is_subject(&rule.subjects, principal) {
         misses.push(format!("is about {}", subjects(&rule.subjects)));
     }
-    if !any(&rule.servers, server.as_str()) {
-        misses.push(format!("is about servers {}", list(&rule.servers)));
+    if !rule.selects(server.as_str(), labels) {
+        let servers = rule.servers.iter().map(ServerSelector::to_string);
+        let servers = cut(servers, rule.servers.len(), ", ");
+        misses.push(format!("is about servers {servers}"));
     }
     if !is_target(rule, action) {
         misses.push(target(rule, action));
     }
     misses
+}
+
+/// Why a condition keeps a rule with this effect from matching. `None`: it does not.
+pub(crate) fn condition(effect: Effect, outcome: &Outcome) -> Option<String> {
+    if applies(effect, outcome) {
+        return None;
+    }
+    Some(match outcome {
+        Outcome::Unknown => "its condition asks for what is not known here".to_owned(),
+        Outcome::Error(why) => format!("its condition cannot be evaluated: {why}"),
+        Outcome::Fails | Outcome::Holds => "its condition does not hold".to_owned(),
+    })
 }
 
 fn target(rule: &AccessRule, action: &Action<'_>) -> String {

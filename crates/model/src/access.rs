@@ -1,6 +1,8 @@
 //! Access rules: who may do what.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use crate::name::{Glob, RuleName};
 
@@ -13,12 +15,16 @@ pub struct AccessRule {
     pub effect: Effect,
     /// Whom it is about.
     pub subjects: Subjects,
-    /// Servers, by name or glob; ORed, never empty.
-    pub servers: Vec<Glob>,
+    /// Servers; ORed, never empty.
+    pub servers: Vec<ServerSelector>,
     /// What it is about on those servers.
     pub targets: Targets,
     /// What is put on record of the calls that it decides.
     pub record: Recorded,
+    /// A CEL condition as it was written: the rule matches only where it holds. The engine compiles it.
+    pub when: Option<Arc<str>>,
+    /// Whether it decides.
+    pub mode: Mode,
 }
 
 /// What is put on record of a call, besides who called what. Nothing unless it is asked for.
@@ -28,6 +34,67 @@ pub struct Recorded {
     pub arguments: bool,
     /// The result, redacted.
     pub results: bool,
+}
+
+impl AccessRule {
+    /// Whether the rule is about a server of this name and with these labels.
+    pub fn selects(&self, server: &str, labels: &BTreeMap<String, String>) -> bool {
+        self.servers
+            .iter()
+            .any(|selector| selector.matches(server, labels))
+    }
+
+    /// Whether it decides.
+    pub fn is_enforced(&self) -> bool {
+        self.mode == Mode::Enforce
+    }
+}
+
+/// Which servers.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum ServerSelector {
+    /// By name or glob.
+    Glob(Glob),
+    /// Those that have all of these labels; never empty.
+    Labels(BTreeMap<String, String>),
+}
+
+impl ServerSelector {
+    /// Whether a server of this name and with these labels is meant.
+    pub fn matches(&self, server: &str, labels: &BTreeMap<String, String>) -> bool {
+        match self {
+            Self::Glob(glob) => glob.matches(server),
+            Self::Labels(wanted) => wanted
+                .iter()
+                .all(|(label, value)| labels.get(label) == Some(value)),
+        }
+    }
+}
+
+impl fmt::Display for ServerSelector {
+    /// `docs-*`, or `team=platform`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Glob(glob) => glob.fmt(f),
+            Self::Labels(labels) => {
+                for (i, (label, value)) in labels.iter().enumerate() {
+                    let between = if i == 0 { "" } else { "," };
+                    write!(f, "{between}{label}={value}")?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Whether a rule decides.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Mode {
+    /// It decides.
+    #[default]
+    Enforce,
+    /// It decides nothing: what it would have changed is put on record.
+    Observe,
 }
 
 /// What a rule does.

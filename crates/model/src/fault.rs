@@ -81,6 +81,9 @@ pub const MATCHES_NOTHING: &str = "GH2005";
 /// More than a bound allows.
 pub const TOO_MUCH: &str = "GH2006";
 
+/// Rules that take each other's effect. A warning.
+pub const OVERLAPS: &str = "GH2007";
+
 /// Every code: its title, and the long text that `gatehouse explain CODE` prints.
 pub const CODES: &[(&str, &str, &str)] = &[
     (
@@ -153,18 +156,26 @@ pub const CODES: &[(&str, &str, &str)] = &[
         NEVER_MATCHES,
         "can never match",
         "What is written contradicts itself, so that the rule or filter could never take effect: a server pattern \
-         with characters that no server name has, an empty list of targets, tools on a method that calls none.",
+         with characters that no server name has, an empty list of targets, tools on a method that calls none, a \
+         condition that asks for a field that there is not, or compares text with a number.",
     ),
     (
         MATCHES_NOTHING,
         "matches nothing yet",
-        "A warning. The glob matches no server of the catalog now; it will match those that come later.",
+        "A warning. The glob, or the labels, match no server of the catalog now; they will match those that come later.",
     ),
     (
         TOO_MUCH,
         "over a bound",
         "All filters' words together, or all rules together, are more than an engine takes. Split the installation or \
-         use globs.",
+         use globs. A condition is bounded, too: in length, in how many parts it has and how deep they lie in each other.",
+    ),
+    (
+        OVERLAPS,
+        "no effect beside another rule",
+        "A warning. A rule says the same as another one, allows only what another one denies without a condition, or has \
+         a condition while another rule allows the same without. It works as it stands; most often something else was \
+         meant.",
     ),
 ];
 

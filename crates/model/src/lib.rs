@@ -7,6 +7,7 @@ pub mod access;
 pub mod decision;
 pub mod fault;
 pub mod filter;
+pub mod group;
 pub mod key;
 pub mod limit;
 pub mod name;

@@ -104,6 +104,10 @@ name!(
     RuleName
 );
 name!(
+    /// Names a group within the installation.
+    GroupName
+);
+name!(
     /// A filter.
     FilterName
 );

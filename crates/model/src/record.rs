@@ -136,6 +136,7 @@ pub struct Record {
     pub request_change: Option<Change>,
     pub response_change: Option<Change>,
     pub said: Option<Box<Said>>,
+    pub observed: Arc<str>,
 }
 
 /// What was said in a call, where a rule asks for it. Field meanings are those of `gatehouse.v1.AuditRecord`.
@@ -200,6 +201,7 @@ impl Record {
         w.text(29, &self.client_address);
         w.number(30, u64::from(self.direct));
         w.text(38, self.limit.as_ref().map_or("", LimitName::as_str));
+        w.text(39, &self.observed);
         for finding in &self.findings {
             w.always(40, finding.as_bytes());
         }
@@ -319,6 +321,7 @@ mod tests {
                 result: "{\"a\":1}".to_owned(),
                 result_cut: true,
             })),
+            observed: "deny by no-secrets".into(),
         };
         let mut bytes = Vec::new();
         record.encode(9, Phase::Close, "sidecar-1", &mut bytes);

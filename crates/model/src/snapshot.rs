@@ -9,9 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::access::AccessRule;
 use crate::filter::Filter;
+use crate::group::Group;
 use crate::key::{ApiKey, KeyRing};
 use crate::limit::Limit;
-use crate::name::{FilterName, LimitName, RuleName, SecretName, ServerName};
+use crate::name::{FilterName, GroupName, LimitName, RuleName, SecretName, ServerName};
 use crate::pins::ToolPins;
 use crate::secret::Secret;
 use crate::server::Server;
@@ -47,6 +48,8 @@ pub struct Snapshot {
     pub limits: BTreeMap<LimitName, Arc<Limit>>,
     /// Values that are never shown: on a node, those that it needs.
     pub secrets: BTreeMap<SecretName, Arc<Secret>>,
+    /// Groups beside those that credentials name. Empty on sidecars: who calls is stated with all groups.
+    pub groups: BTreeMap<GroupName, Arc<Group>>,
     /// API keys by id. Empty on sidecars.
     pub api_keys: BTreeMap<String, Arc<ApiKey>>,
     /// The edges' key ring. `None` on sidecars.

@@ -39,6 +39,7 @@ fn with_text<T>(revision: Revision, message: &str, f: impl FnOnce(&Call<'_>) -> 
         id: CallId([1; 16]),
         server: &ServerName::new("it").unwrap(),
         principal: &Arc::new(Principal::new("ana", &[], None, "k")),
+        client_address: None,
         config: &config,
         body: &body,
         message: &envelope::scan(&body, &Limits::REQUEST).unwrap(),

@@ -59,6 +59,7 @@ pub async fn deliver(
         id: CallId::new(),
         server: &hop.server,
         principal: &Arc::new(Principal::new(user, &[], None, "k")),
+        client_address: None,
         config,
         body: &body,
         message: &envelope::scan(&body, &mcp::envelope::Limits::REQUEST).unwrap(),

@@ -15,6 +15,7 @@ mod check;
 mod cli;
 mod cluster;
 mod commands;
+mod conditions;
 mod conformance;
 mod crash;
 mod describe;

@@ -24,6 +24,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     (model::wire::FILTER, include_str!("examples/Filter.yaml")),
     (model::wire::LIMIT, include_str!("examples/Limit.yaml")),
     (model::wire::SECRET, include_str!("examples/Secret.yaml")),
+    (model::wire::GROUP, include_str!("examples/Group.yaml")),
 ];
 
 /// Words of fields that are plain text in the contract.

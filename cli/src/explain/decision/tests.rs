@@ -34,12 +34,16 @@ fn ask(group: &str, tool: &str, args: Option<&str>) -> Answer {
     let args = Args {
         topic: None,
         recursive: false,
+        who: false,
+        what: false,
         user: Some("ana".to_owned()),
         group: vec![group.to_owned()],
         client: None,
         server: Some("everything".to_owned()),
         tool: Some(tool.to_owned()),
         args: args.map(str::to_owned),
+        address: None,
+        at: None,
         file: Vec::new(),
     };
     let question = question(&args, &snapshot).unwrap();

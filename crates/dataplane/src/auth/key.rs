@@ -7,8 +7,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use aws_lc_rs::hmac;
+use engine::Engine;
 use model::key::ApiKey;
-use model::snapshot::Snapshot;
 
 /// Every key begins so.
 pub const PREFIX: &str = "gh_";
@@ -23,8 +23,19 @@ pub struct Index {
 }
 
 impl Index {
-    /// Indexes the keys of a snapshot. One without a key ring (a sidecar's) knows no key.
-    pub fn of(snapshot: &Snapshot) -> Self {
+    /// Indexes the keys of a snapshot, each with all groups of its user. One without a key ring (a sidecar's) knows no key.
+    pub fn of(engine: &Engine) -> Self {
+        let snapshot = engine.snapshot();
+        let with_groups = |key: &Arc<ApiKey>| {
+            let principal = engine.with_groups(&key.principal);
+            if Arc::ptr_eq(&principal, &key.principal) {
+                return Arc::clone(key);
+            }
+            Arc::new(ApiKey {
+                principal,
+                ..ApiKey::clone(key)
+            })
+        };
         Self {
             pepper: snapshot
                 .key_ring
@@ -33,7 +44,7 @@ impl Index {
             by_hash: snapshot
                 .api_keys
                 .values()
-                .map(|key| (key.hash, key.clone()))
+                .map(|key| (key.hash, with_groups(key)))
                 .collect(),
         }
     }
@@ -53,6 +64,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
     use model::key::KeyRing;
     use model::principal::Principal;
+    use model::snapshot::Snapshot;
 
     use super::*;
 
@@ -79,7 +91,7 @@ mod tests {
                 expires_unix_ms: None,
             }),
         );
-        let index = Index::of(&snapshot);
+        let index = Index::of(&Engine::compile(Arc::new(snapshot)).unwrap());
         assert_eq!(&*index.find("gh_right").unwrap().principal.user, "ana");
         for wrong in [
             "gh_righ",

@@ -5,6 +5,7 @@
 //! connection that it came on, so a statement is worth nothing to anybody else. Both ends cache: one
 //! signature and one verification a minute for each principal and server, none for each call.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -59,6 +60,17 @@ struct Claims {
     groups: Vec<String>,
     client: Option<String>,
     credential: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    address: Option<IpAddr>,
+}
+
+/// Who calls, and from where: what a statement says.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Caller {
+    /// Who.
+    pub principal: Arc<Principal>,
+    /// The client's address, as the edge sees it.
+    pub address: Option<IpAddr>,
 }
 
 /// Makes statements, at the edge.
@@ -66,8 +78,8 @@ struct Claims {
 pub struct Signer {
     node: String,
     key: NodeKey,
-    /// By principal and server: the statement, and when it was made (Unix seconds).
-    made: DashMap<(Arc<Principal>, ServerName), (http::HeaderValue, i64)>,
+    /// By caller and server: the statement, and when it was made (Unix seconds).
+    made: DashMap<(Caller, ServerName), (http::HeaderValue, i64)>,
 }
 
 impl Signer {
@@ -80,20 +92,20 @@ impl Signer {
         }
     }
 
-    /// The statement that `principal` calls `server`, fresh or of this minute.
+    /// The statement that `caller` calls `server`, fresh or of this minute.
     pub fn state(
         &self,
-        principal: &Arc<Principal>,
+        caller: &Caller,
         server: &ServerName,
         now_unix_s: i64,
     ) -> Result<http::HeaderValue, Error> {
-        let key = (principal.clone(), server.clone());
+        let key = (caller.clone(), server.clone());
         if let Some(made) = self.made.get(&key)
             && (made.1..made.1 + REUSE_S).contains(&now_unix_s)
         {
             return Ok(made.0.clone());
         }
-        let statement = self.sign(principal, server, now_unix_s)?;
+        let statement = self.sign(caller, server, now_unix_s)?;
         if self.made.len() >= CACHE_MAX {
             self.made.clear();
         }
@@ -103,10 +115,11 @@ impl Signer {
 
     fn sign(
         &self,
-        principal: &Principal,
+        caller: &Caller,
         server: &ServerName,
         now: i64,
     ) -> Result<http::HeaderValue, Error> {
+        let principal = &caller.principal;
         let claims = Claims {
             v: 1,
             server: server.as_str().to_owned(),
@@ -117,6 +130,7 @@ impl Signer {
             groups: principal.groups.iter().map(ToString::to_string).collect(),
             client: principal.client.as_deref().map(str::to_owned),
             credential: principal.credential.to_string(),
+            address: caller.address,
         };
         let json = serde_json::to_vec(&claims).map_err(|_| Error::Malformed)?;
         let body = URL_SAFE_NO_PAD.encode(json);
@@ -135,7 +149,7 @@ struct Believed {
     /// Who sent it: only from this very certificate's key is it believed again.
     peer: PeerIdentity,
     server: ServerName,
-    principal: Arc<Principal>,
+    caller: Caller,
     /// Unix seconds.
     ends: i64,
 }
@@ -148,44 +162,48 @@ pub struct Verifier {
 }
 
 impl Verifier {
-    /// The principal that `peer` says is calling `server`.
+    /// Who `peer` says is calling `server`.
     pub fn verify(
         &self,
         peer: &PeerIdentity,
         statement: &str,
         server: &ServerName,
         now_unix_s: i64,
-    ) -> Result<Arc<Principal>, Error> {
+    ) -> Result<Caller, Error> {
         let node = peer.edge_node().ok_or(Error::Signature)?;
         if let Some(known) = self.believed.get(statement)
             && known.peer == *peer
             && known.server == *server
         {
             return if now_unix_s < known.ends {
-                Ok(known.principal.clone())
+                Ok(known.caller.clone())
             } else {
                 Err(Error::Expired)
             };
         }
         let claims = Self::check(peer, node, statement, server, now_unix_s)?;
         let groups: Vec<&str> = claims.groups.iter().map(String::as_str).collect();
-        let principal = Arc::new(Principal::new(
+        let principal = Principal::new(
             &claims.user,
             &groups,
             claims.client.as_deref(),
             &claims.credential,
-        ));
+        );
+        let caller = Caller {
+            principal: Arc::new(principal),
+            address: claims.address,
+        };
         if self.believed.len() >= CACHE_MAX {
             self.believed.clear();
         }
         let believed = Believed {
             peer: peer.clone(),
             server: server.clone(),
-            principal: principal.clone(),
+            caller: caller.clone(),
             ends: claims.exp,
         };
         self.believed.insert(statement.into(), believed);
-        Ok(principal)
+        Ok(caller)
     }
 
     fn check(
@@ -250,13 +268,12 @@ mod tests {
         }
     }
 
-    fn ana() -> Arc<Principal> {
-        Arc::new(Principal::new(
-            "ana@example.com",
-            &["b", "a"],
-            Some("cursor"),
-            "k1",
-        ))
+    fn ana() -> Caller {
+        let principal = Principal::new("ana@example.com", &["b", "a"], Some("cursor"), "k1");
+        Caller {
+            principal: Arc::new(principal),
+            address: Some("192.0.2.7".parse().unwrap()),
+        }
     }
 
     fn server(name: &str) -> ServerName {
@@ -293,6 +310,12 @@ mod tests {
             first
         );
         assert_ne!(signer.state(&ana(), &server("other"), NOW).unwrap(), first);
+        let elsewhere = Caller {
+            address: None,
+            ..ana()
+        };
+        let of_elsewhere = signer.state(&elsewhere, &server("time"), NOW).unwrap();
+        assert_ne!(of_elsewhere, first, "one address is not told for another");
         let verifier = Verifier::default();
         let text = first.to_str().unwrap();
         let verify = |at| verifier.verify(&peer, text, &server("time"), at);

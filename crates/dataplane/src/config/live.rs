@@ -29,11 +29,11 @@ impl Config {
     /// # Errors
     /// All that cannot be compiled.
     pub fn compile(snapshot: Arc<Snapshot>) -> Result<Self, Vec<Fault>> {
-        let keys = Index::of(&snapshot);
         let sessions = snapshot.key_ring.as_deref().and_then(SessionKeys::of);
+        let engine = Engine::compile(snapshot)?;
         Ok(Self {
-            engine: Engine::compile(snapshot)?,
-            keys,
+            keys: Index::of(&engine),
+            engine,
             sessions,
         })
     }

@@ -16,7 +16,7 @@ pub mod tasks;
 
 use std::fmt;
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -153,6 +153,8 @@ pub struct Admitted {
     pub principal: Arc<Principal>,
     /// The id that the hop before gave the call. `None`: this is the first hop.
     pub call_id: Option<CallId>,
+    /// Where the client calls from, as the first hop sees it.
+    pub client_address: Option<IpAddr>,
 }
 
 /// A legacy session, as its id says.

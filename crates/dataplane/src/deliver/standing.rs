@@ -2,6 +2,7 @@
 //! that the session is over (DELETE); 2025-11-25, basic/transports, "Listening for Messages from the Server" and "Session
 //! Management".
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,6 +38,8 @@ pub struct Standing<'a> {
     pub server: &'a ServerName,
     /// Who asks.
     pub principal: &'a Arc<Principal>,
+    /// From where.
+    pub client_address: Option<IpAddr>,
     /// The configuration at its begin.
     pub config: &'a Arc<Config>,
     /// The session's handle.

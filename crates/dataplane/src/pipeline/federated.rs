@@ -28,7 +28,7 @@ use tokio::time::timeout;
 use self::member::{Absent, Said};
 use super::halt::{Ended, Halt};
 use super::reply::{collect_apart, event_stream};
-use super::{Incall, note, rule_of};
+use super::{Incall, note};
 use crate::answer;
 use crate::body::{FederatedBody, ReplyBody};
 use crate::budget::Permit;
@@ -154,7 +154,7 @@ impl<H: Hop> Incall<'_, H> {
         }
         // What is refused is called as the client calls it.
         let decided = authorize(&member);
-        note(slot, &member, rule_of(&decided), H::HOP);
+        note(slot, &member, &decided, H::HOP);
         decided.map_err(|mut denied| {
             if denied.error.code != code::REFUSED {
                 denied.error = unknown();

@@ -97,6 +97,7 @@ impl<H: Hop> Client<H> {
             id,
             server: &self.server,
             principal: &self.admitted.principal,
+            client_address: self.admitted.client_address,
             config: &self.config,
             body: answer,
             message: &message,

@@ -123,6 +123,7 @@ impl<H: Hop> Incall<'_, H> {
             id: self.admitted.call_id.unwrap_or_default(),
             server: self.server,
             principal: &self.admitted.principal,
+            client_address: self.admitted.client_address,
             config: self.config,
             session: &session.handle,
             headers: &parts.headers,

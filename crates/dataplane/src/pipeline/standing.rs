@@ -1,11 +1,11 @@
 //! GET and DELETE of a legacy session: let in like any request, taken to where the session leads, and on the way back each
 //! message decided on by itself.
 
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use engine::Action;
 use http::request::Parts;
 use http::{Method, Response, StatusCode};
 use mcp::envelope::{self, Envelope, Kind, Limits};
@@ -27,6 +27,7 @@ use crate::config::live::{Config, Live};
 use crate::deliver::standing::{LAST_EVENT_ID, Standing, Stood, not_offered};
 use crate::deliver::{Admitted, Asker, Connection, Hop, Message, Session};
 use crate::refusal::Refused;
+use crate::stage::authorize::may_read;
 use crate::stage::filter::{Passed, Rejected, Screen};
 use crate::stage::list;
 use crate::stage::pins::{About, Pins};
@@ -74,6 +75,7 @@ impl<H: Hop> Incall<'_, H> {
             id: self.admitted.call_id.unwrap_or_default(),
             server: self.server,
             principal: &self.admitted.principal,
+            client_address: self.admitted.client_address,
             config: self.config,
             session: &opened.handle,
             headers: &parts.headers,
@@ -241,7 +243,7 @@ impl<H: Hop> Judge for Listener<H> {
             return true;
         };
         let who = (&*self.admitted.principal, &self.server);
-        may_hear(&config, who, &read)
+        may_hear(&config, who, self.admitted.client_address, &read)
     }
 
     fn changed(&self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
@@ -272,7 +274,9 @@ impl<H: Hop> Judge for Listener<H> {
         let (method, target) = (read.method(), read.target.as_deref());
         // On this stream nothing says whose a task is.
         let who = (&**principal, &self.server);
-        if method == method::TASKS_STATUS || !may_hear(&config, who, &read) {
+        if method == method::TASKS_STATUS
+            || !may_hear(&config, who, self.admitted.client_address, &read)
+        {
             return Verdict::Drop;
         }
         let screen = (self.is_servers && !message.is_seen)
@@ -291,6 +295,7 @@ impl<H: Hop> Listener<H> {
         Afterwards {
             config: config.clone(),
             principal: self.admitted.principal.clone(),
+            address: self.admitted.client_address,
             server: self.server.clone(),
             asker: self.asker.clone(),
         }
@@ -334,20 +339,22 @@ impl<H: Hop> Listener<H> {
 /// Whether a client may hear of what a message is about: of a resource only if it may read it.
 fn may_hear(
     config: &Config,
-    (principal, server): (&Principal, &ServerName),
+    who: (&Principal, &ServerName),
+    address: Option<IpAddr>,
     read: &Envelope<'_>,
 ) -> bool {
     if read.method() != method::RESOURCES_UPDATED {
         return true;
     }
-    let read = Action::resource(read.target.as_deref().unwrap_or_default());
-    config.engine.decide(principal, server, &read).is_allowed()
+    let uri = read.target.as_deref().unwrap_or_default();
+    may_read(&config.engine, who, address, uri)
 }
 
 /// Decides on what filters leave of a message, by the same configuration as before.
 struct Afterwards {
     config: Arc<Config>,
     principal: Arc<Principal>,
+    address: Option<IpAddr>,
     server: ServerName,
     /// Who is told where a question does not go.
     asker: Option<Arc<dyn Asker>>,
@@ -394,7 +401,7 @@ impl Afterwards {
         }
         let read = envelope::scan(&body, &Limits::RESPONSE).ok()?;
         let who = (&*self.principal, &self.server);
-        let is_heard = may_hear(&self.config, who, &read);
+        let is_heard = may_hear(&self.config, who, self.address, &read);
         is_heard.then_some(body)
     }
 }

@@ -1,13 +1,42 @@
 //! May this caller do this? Asks the engine, and says no in the words that the client may hear.
 
-use engine::Action;
+use std::net::IpAddr;
+use std::time::SystemTime;
+
+use engine::{Action, Engine, Facts, Verdict};
 use mcp::error::{RefusedBy, RpcError};
 use mcp::method::{self, Target};
 use mcp::walk;
 use model::decision::{Decision, Reason};
-use model::name::RuleName;
+use model::name::{RuleName, ServerName};
+use model::principal::Principal;
 
 use crate::call::Call;
+
+/// Who decided.
+#[derive(Debug, Default)]
+pub struct By {
+    /// The rule. `None`: no rule allows.
+    pub rule: Option<RuleName>,
+    /// What rules that only observe would have changed: `deny by no-secrets`.
+    pub observed: Option<String>,
+}
+
+impl By {
+    fn of(verdict: &Verdict<'_>) -> Self {
+        Self {
+            rule: verdict.rule.cloned(),
+            observed: verdict.observed.map(|observed| observed.to_string()),
+        }
+    }
+}
+
+/// It may go on.
+#[derive(Debug)]
+pub struct Allowed {
+    /// For the record.
+    pub by: By,
+}
 
 /// A refusal: what the client hears, and what goes on record.
 #[derive(Debug)]
@@ -16,28 +45,33 @@ pub struct Denied {
     pub error: RpcError,
     /// For the record.
     pub reason: Reason,
-    /// The rule that denies. `None`: no rule allows.
-    pub rule: Option<RuleName>,
+    /// For the record.
+    pub by: By,
 }
 
 /// Decides on one call. `Ok` names the rule that allows it, where one had to.
 ///
-/// A target that the caller may not see is answered as one that does not exist (CONTRACT section 4): who
-/// may not use a tool shall not learn that there is one. A completion is decided twice, as a method and as
-/// the use of the prompt or resource that it completes for: it must tell nothing about what is hidden.
-pub fn authorize(call: &Call<'_>) -> Result<Option<RuleName>, Denied> {
-    let action = match call.task {
-        // Who may not use the tool any more may not have what came of it.
-        Some(task) => Action::tool(&task.tool),
-        None => Action::of(call.method(), call.target()),
+/// A target that the caller may not see is answered as one that does not exist (CONTRACT section 4): who may not use a
+/// tool shall not learn that there is one. One that is listed, and may not be used in this way or now, is refused as
+/// such. A completion is decided twice, as a method and as the use of the prompt or resource that it completes for: it
+/// must tell nothing about what is hidden.
+pub fn authorize(call: &Call<'_>) -> Result<Allowed, Denied> {
+    let (action, args) = match call.task {
+        // Who may not use the tool any more may not have what came of it. With which arguments it was called is not known
+        // here: it was decided then.
+        Some(task) => (Action::tool(&task.tool), None),
+        None => (
+            Action::of(call.method(), call.target()),
+            Some(call.arguments()),
+        ),
     };
-    let allowed = decide(call, &action)?;
+    let allowed = decide(call, &action, args)?;
     if call.method() == method::COMPLETION_COMPLETE {
         let used = match call.message.target_kind {
             Target::Prompt => method::PROMPTS_GET,
             _ => method::RESOURCES_READ,
         };
-        decide(call, &Action::of(used, call.target()))?;
+        decide(call, &Action::of(used, call.target()), None)?;
     }
     if call.method() == method::SUBSCRIPTIONS_LISTEN {
         listened_to(call)?;
@@ -52,43 +86,67 @@ fn listened_to(call: &Call<'_>) -> Result<(), Denied> {
     let Some(uris) = wanted.and_then(|wanted| member(wanted, "resourceSubscriptions")) else {
         return Ok(());
     };
+    let facts = facts(call.client_address, Some(&[]));
     for raw in walk::elements(call.body, uris) {
         // What is no text is no resource: the server says so.
         let Some(uri) = walk::text(raw.of(call.body)) else {
             continue;
         };
         let read = Action::of(method::RESOURCES_READ, Some(&uri));
-        let verdict = call
-            .config
-            .engine
-            .decide(call.principal, call.server, &read);
+        let engine = &call.config.engine;
+        let verdict = engine.decide_with(call.principal, call.server, &read, &facts);
         if !verdict.is_allowed() {
             return Err(Denied {
                 error: RpcError::unknown_target(Target::Resource, &uri, call.revision.era()),
                 reason: verdict.reason.unwrap_or(Reason::NoRule),
-                rule: verdict.rule.cloned(),
+                by: By::of(&verdict),
             });
         }
     }
     Ok(())
 }
 
-fn decide(call: &Call<'_>, action: &Action<'_>) -> Result<Option<RuleName>, Denied> {
-    let verdict = call
-        .config
-        .engine
-        .decide(call.principal, call.server, action);
+/// Whether a caller may read a resource now: only then is it told of changes.
+pub fn may_read(
+    engine: &Engine,
+    (principal, server): (&Principal, &ServerName),
+    address: Option<IpAddr>,
+    uri: &str,
+) -> bool {
+    let read = Action::resource(uri);
+    let facts = facts(address, Some(&[]));
+    engine
+        .decide_with(principal, server, &read, &facts)
+        .is_allowed()
+}
+
+fn facts(client_address: Option<IpAddr>, args: Option<&[u8]>) -> Facts<'_> {
+    Facts {
+        args,
+        client_address,
+        time: Some(SystemTime::now()),
+    }
+}
+
+fn decide(call: &Call<'_>, action: &Action<'_>, args: Option<&[u8]>) -> Result<Allowed, Denied> {
+    let engine = &call.config.engine;
+    let facts = facts(call.client_address, args);
+    let verdict = engine.decide_with(call.principal, call.server, action, &facts);
     if verdict.is_allowed() {
-        return Ok(verdict.rule.cloned());
+        return Ok(Allowed {
+            by: By::of(&verdict),
+        });
     }
     let reason = verdict.reason.unwrap_or(Reason::NoRule);
+    let refused = || {
+        let by = verdict
+            .rule
+            .map_or(RefusedBy::Nothing, |rule| RefusedBy::Rule(rule.as_str()));
+        RpcError::refused(reason.as_str(), by, Decision::Deny.as_str())
+    };
     let error = match (action.target, call.target()) {
-        (engine::Target::None, _) | (_, None) => {
-            let by = verdict
-                .rule
-                .map_or(RefusedBy::Nothing, |rule| RefusedBy::Rule(rule.as_str()));
-            RpcError::refused(reason.as_str(), by, Decision::Deny.as_str())
-        }
+        (engine::Target::None, _) | (_, None) => refused(),
+        _ if engine.visible(call.principal, call.server, action) => refused(),
         (_, Some(name)) => {
             RpcError::unknown_target(call.message.target_kind, name, call.revision.era())
         }
@@ -96,6 +154,6 @@ fn decide(call: &Call<'_>, action: &Action<'_>) -> Result<Option<RuleName>, Deni
     Err(Denied {
         error,
         reason,
-        rule: verdict.rule.cloned(),
+        by: By::of(&verdict),
     })
 }

@@ -93,6 +93,7 @@ impl Recording {
             request_change: None,
             response_change: None,
             said: None,
+            observed: Arc::default(),
         };
         let record = Box::new(record);
         Self {
@@ -205,6 +206,11 @@ impl Recording {
         if let Some(hearing) = &mut self.hearing {
             hearing.heard(piece);
         }
+    }
+
+    /// What rules that only observe would have changed.
+    pub fn observed(&mut self, observed: Option<&str>) {
+        self.record.observed = observed.unwrap_or_default().into();
     }
 
     /// Adds filters that ran, in their order; one that is there already is not named twice.

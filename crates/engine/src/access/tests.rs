@@ -3,13 +3,15 @@
 
 use std::sync::Arc;
 
-use model::access::{AccessRule, Effect, Recorded, Subject, Subjects, Targets};
+use model::access::{
+    AccessRule, Effect, Mode, Recorded, ServerSelector, Subject, Subjects, Targets,
+};
 use model::decision::Reason;
 use model::name::{Glob, RuleName, ServerName};
 use model::principal::Principal;
 use model::snapshot::Snapshot;
 
-use crate::{Action, Engine};
+use crate::{Action, Engine, Facts};
 
 mod laws;
 
@@ -35,9 +37,14 @@ fn rule(
         subjects: group.map_or(Subjects::Everyone, |group| {
             Subjects::Any(vec![subject(group)])
         }),
-        servers: globs(servers),
+        servers: globs(servers)
+            .into_iter()
+            .map(ServerSelector::Glob)
+            .collect(),
         targets,
         record: Recorded::default(),
+        when: None,
+        mode: Mode::Enforce,
     }
 }
 
@@ -238,7 +245,12 @@ fn an_explanation_names_matches_and_near_misses() {
             Targets::All,
         ),
     ]);
-    let explanation = engine.explain(&ana(), &server("time"), &Action::tool("set_time"));
+    let explanation = engine.explain(
+        &ana(),
+        &server("time"),
+        &Action::tool("set_time"),
+        &Facts::default(),
+    );
     assert_eq!(explanation.verdict.reason, Some(Reason::NoRule));
     let lines: Vec<(String, bool, &str)> = explanation
         .rules
@@ -253,6 +265,82 @@ fn an_explanation_names_matches_and_near_misses() {
             ("sales".to_owned(), false, "is about group sales"),
         ]
     );
-    let allowed = engine.explain(&ana(), &server("time"), &Action::tool("get_time"));
+    let allowed = engine.explain(
+        &ana(),
+        &server("time"),
+        &Action::tool("get_time"),
+        &Facts::default(),
+    );
     assert!(allowed.verdict.is_allowed() && allowed.rules[0].matched);
+}
+
+#[test]
+fn who_can_call_and_what_can_she_call() {
+    let conditional = AccessRule {
+        when: Some("args.n < 3".into()),
+        ..rule(
+            "some",
+            Effect::Allow,
+            Some("ops"),
+            &["time"],
+            tools(&["set_time"]),
+        )
+    };
+    let engine = engine([
+        rule(
+            "engineers",
+            Effect::Allow,
+            Some("eng"),
+            &["time"],
+            tools(&["get_*", "set_time"]),
+        ),
+        rule(
+            "no-setting",
+            Effect::Deny,
+            Some("eng"),
+            &["*"],
+            tools(&["set_time"]),
+        ),
+        rule("admins", Effect::Allow, Some("admin"), &["*"], Targets::All),
+        rule(
+            "elsewhere",
+            Effect::Allow,
+            Some("sales"),
+            &["crm"],
+            Targets::All,
+        ),
+        conditional,
+    ]);
+    let eve = Principal::new("eve", &["ops"], None, "k9");
+    let asked = engine.who(
+        &server("time"),
+        &Action::tool("set_time"),
+        [("key k9 of eve".to_owned(), Arc::new(eve))],
+    );
+    let asked: Vec<_> = asked
+        .iter()
+        .map(|a| (a.who.as_str(), a.verdict.effect, a.condition))
+        .collect();
+    assert_eq!(
+        asked,
+        [
+            ("group admin", Effect::Allow, None),
+            ("group eng", Effect::Deny, None),
+            ("group ops", Effect::Allow, Some("args.n < 3")),
+            ("key k9 of eve", Effect::Allow, Some("args.n < 3")),
+        ]
+    );
+    let what = engine.what(&ana(), &server("time"));
+    let what: Vec<_> = what
+        .iter()
+        .map(|s| (s.kind, s.pattern, s.effect, s.rule.unwrap().as_str()))
+        .collect();
+    assert_eq!(
+        what,
+        [
+            ("tools", "get_*", Effect::Allow, "engineers"),
+            ("tools", "set_time", Effect::Deny, "no-setting"),
+        ]
+    );
+    assert!(engine.what(&ana(), &server("crm")).is_empty());
 }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use model::access::{AccessRule, Effect, Subjects, Targets};
+use model::access::{AccessRule, Effect, Mode, ServerSelector, Subjects, Targets};
 use model::filter::{Direction, Filter, Kind, Match, OnError};
 use model::name::{FilterName, RuleName, ServerName};
 use model::server::{Limits, Runtime, Server, Tenancy};
@@ -37,9 +37,11 @@ fn snapshot(servers: &[&str], named: &[&str]) -> Snapshot {
         name: RuleName::new("r").unwrap(),
         effect: Effect::Allow,
         subjects: Subjects::Everyone,
-        servers: globs.clone(),
+        servers: globs.iter().cloned().map(ServerSelector::Glob).collect(),
         targets: Targets::All,
         record: Default::default(),
+        when: None,
+        mode: Mode::Enforce,
     };
     snapshot.rules.insert(rule.name.clone(), Arc::new(rule));
     let filter = Filter {

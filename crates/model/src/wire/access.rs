@@ -3,7 +3,9 @@
 use proto::v1 as pb;
 
 use super::{Faults, LIST_MAX};
-use crate::access::{AccessRule, Effect, Recorded, Subject, Subjects, Targets};
+use crate::access::{
+    AccessRule, Effect, Mode, Recorded, ServerSelector, Subject, Subjects, Targets,
+};
 use crate::fault::{BAD_GLOB, BAD_VALUE, MISSING, NEVER_MATCHES, ONE_OF};
 use crate::name::{Glob, NAME_BYTES_MAX, RuleName};
 
@@ -16,15 +18,16 @@ pub(super) fn convert(
     let subjects = subjects(spec, faults);
     let servers = servers(&spec.servers, faults);
     let targets = targets(spec.targets.as_ref(), faults);
-    if !spec.when.is_empty() {
-        faults.unsupported("spec.when", "a condition");
-    }
+    faults.check_text("spec.when", &spec.when);
+    let mode = mode(spec, faults);
     Some(AccessRule {
         name: RuleName::new(name).ok()?,
         effect: effect?,
         subjects: subjects?,
         servers,
         targets,
+        when: (!spec.when.is_empty()).then(|| spec.when.as_str().into()),
+        mode,
         record: spec.record.as_ref().map(recorded).unwrap_or_default(),
     })
 }
@@ -33,6 +36,18 @@ fn recorded(spec: &pb::RecordSpec) -> Recorded {
     Recorded {
         arguments: spec.arguments,
         results: spec.results,
+    }
+}
+
+fn mode(spec: &pb::AccessRuleSpec, faults: &mut Faults) -> Mode {
+    match pb::RuleMode::try_from(spec.mode) {
+        Ok(pb::RuleMode::Unspecified | pb::RuleMode::Enforce) => Mode::Enforce,
+        Ok(pb::RuleMode::Observe) => Mode::Observe,
+        Err(_) => {
+            let message = format!("{} is not a mode", spec.mode);
+            faults.push("spec.mode", BAD_VALUE, message);
+            Mode::Enforce
+        }
     }
 }
 
@@ -109,7 +124,7 @@ pub(super) fn subject_list(given: &[pb::Subject], faults: &mut Faults) -> Vec<Su
     subjects
 }
 
-fn servers(selectors: &[pb::ServerSelector], faults: &mut Faults) -> Vec<Glob> {
+fn servers(selectors: &[pb::ServerSelector], faults: &mut Faults) -> Vec<ServerSelector> {
     use pb::server_selector::Kind;
     if selectors.is_empty() {
         faults.push(
@@ -119,16 +134,38 @@ fn servers(selectors: &[pb::ServerSelector], faults: &mut Faults) -> Vec<Glob> {
         );
     }
     faults.check_length("spec.servers", selectors.len());
-    let mut globs = Vec::new();
+    let mut read = Vec::new();
     for (i, selector) in selectors.iter().take(LIST_MAX).enumerate() {
         let path = format!("spec.servers[{i}]");
         match &selector.kind {
             None => faults.push(path, MISSING, "names no server"),
-            Some(Kind::Labels(_)) => faults.unsupported(path, "selecting servers by labels"),
-            Some(Kind::Glob(text)) => globs.extend(server_glob(path, text, faults)),
+            Some(Kind::Labels(labels)) => read.extend(labelled(path, labels, faults)),
+            Some(Kind::Glob(text)) => {
+                read.extend(server_glob(path, text, faults).map(ServerSelector::Glob));
+            }
         }
     }
-    globs
+    read
+}
+
+/// Servers by labels. No labels at all would be all servers, which `*` says.
+fn labelled(
+    path: String,
+    selector: &pb::LabelSelector,
+    faults: &mut Faults,
+) -> Option<ServerSelector> {
+    if selector.labels.is_empty() {
+        faults.push(path, MISSING, "names no label: for all servers write \"*\"");
+        return None;
+    }
+    faults.check_length(&path, selector.labels.len());
+    for (label, value) in selector.labels.iter().take(LIST_MAX) {
+        faults.check_text(&format!("{path}.labels"), label);
+        faults.check_text(&format!("{path}.labels"), value);
+    }
+    let labels = selector.labels.iter();
+    let labels = labels.map(|(label, value)| (label.clone(), value.clone()));
+    Some(ServerSelector::Labels(labels.collect()))
 }
 
 /// A glob over server names. One that holds what no server name does could never match.

@@ -17,6 +17,7 @@ pub fn features_of(resource: &pb::Resource) -> Vec<String> {
         Some(Spec::Filter(spec)) => filter(spec),
         Some(Spec::Limit(_)) => vec!["limit/1"],
         Some(Spec::Secret(_)) => vec!["secret/1"],
+        Some(Spec::Group(_)) => vec!["group/1"],
         Some(Spec::ApiKey(_)) => vec!["api-key/1"],
         Some(Spec::KeyRing(_)) => vec!["key-ring/1"],
         Some(Spec::ToolPins(_)) => vec!["tool-pins/1"],
@@ -92,6 +93,9 @@ fn access(spec: &pb::AccessRuleSpec) -> Vec<&'static str> {
         |s: &pb::ServerSelector| matches!(s.kind, Some(pb::server_selector::Kind::Labels(_)));
     if spec.servers.iter().any(labels) {
         features.push("access.labels/1");
+    }
+    if spec.mode() == pb::RuleMode::Observe {
+        features.push("access.observe/1");
     }
     features
 }

@@ -13,6 +13,7 @@ mod access;
 mod config;
 mod features;
 mod filter;
+mod group;
 mod key;
 mod limit;
 mod metadata;
@@ -30,6 +31,7 @@ use crate::access::AccessRule;
 pub use crate::fault::Fault;
 use crate::fault::{MISSING, UNSUPPORTED};
 use crate::filter::Filter;
+use crate::group::Group;
 use crate::key::{ApiKey, KeyRing};
 use crate::limit::Limit;
 use crate::pins::ToolPins;
@@ -67,8 +69,8 @@ pub const KINDS: &[Kind] = &[
     kind(ACCESS_RULE, true),
     kind(FILTER, true),
     kind(SECRET, true),
+    kind(GROUP, true),
     kind(LIMIT, true),
-    kind("Group", false),
     kind("IdentityProvider", false),
     kind("CatalogSource", false),
     kind("ModelProvider", false),
@@ -87,6 +89,8 @@ pub const FILTER: &str = "Filter";
 pub const LIMIT: &str = "Limit";
 /// A value that is never shown.
 pub const SECRET: &str = "Secret";
+/// Users and groups under one name.
+pub const GROUP: &str = "Group";
 /// An API key; made by the control plane, never applied.
 pub const API_KEY: &str = "ApiKey";
 /// The edges' keys; made by the control plane, never applied.
@@ -109,6 +113,8 @@ pub enum Item {
     Limit(Arc<Limit>),
     /// A secret.
     Secret(Arc<Secret>),
+    /// A group.
+    Group(Arc<Group>),
     /// An API key, by its id.
     ApiKey(String, Arc<ApiKey>),
     /// The key ring.
@@ -146,6 +152,9 @@ pub fn convert(resource: &pb::Resource) -> Result<Item, Vec<Fault>> {
         Some(Spec::Secret(spec)) => {
             secret::convert(name, spec, &mut faults).map(|s| Item::Secret(Arc::new(s)))
         }
+        Some(Spec::Group(spec)) => {
+            group::convert(name, spec, &mut faults).map(|g| Item::Group(Arc::new(g)))
+        }
         Some(Spec::ApiKey(spec)) => key::api_key(name, spec, &mut faults)
             .map(|k| Item::ApiKey(name.to_owned(), Arc::new(k))),
         Some(Spec::KeyRing(spec)) => {
@@ -176,6 +185,7 @@ pub fn kind_of(resource: &pb::Resource) -> Option<&'static str> {
         Spec::Filter(_) => FILTER,
         Spec::Limit(_) => LIMIT,
         Spec::Secret(_) => SECRET,
+        Spec::Group(_) => GROUP,
         Spec::ApiKey(_) => API_KEY,
         Spec::KeyRing(_) => KEY_RING,
         Spec::ToolPins(_) => TOOL_PINS,
@@ -211,6 +221,9 @@ pub fn insert(snapshot: &mut Snapshot, item: Item) {
         Item::Secret(secret) => {
             snapshot.secrets.insert(secret.name.clone(), secret);
         }
+        Item::Group(group) => {
+            snapshot.groups.insert(group.name.clone(), group);
+        }
         Item::ApiKey(id, key) => {
             snapshot.api_keys.insert(id, key);
         }
@@ -231,6 +244,7 @@ pub fn remove(snapshot: &mut Snapshot, key: &ResourceKey) {
         FILTER => drop(snapshot.filters.remove(name)),
         LIMIT => drop(snapshot.limits.remove(name)),
         SECRET => drop(snapshot.secrets.remove(name)),
+        GROUP => drop(snapshot.groups.remove(name)),
         API_KEY => drop(snapshot.api_keys.remove(name)),
         KEY_RING => snapshot.key_ring = None,
         TOOL_PINS => drop(snapshot.tool_pins.remove(name)),

@@ -198,7 +198,6 @@ fn all_faults_of_all_files_at_once() {
              | fields here: user, group, client",
             "GH1002 a.yaml:6:45 «\"\"» spec.subjects[1].user is empty: leave it out or give it a value",
             "GH1002 a.yaml:7:12 «\"*\"» spec.servers: \"*\" is not a list",
-            "GH2002 a.yaml:8:9 «'a'» spec.when: a condition is not supported by this version",
             "GH1006 b.yaml:1:13 «gatehouse.dev/v2» apiVersion: \"gatehouse.dev/v2\" is not known, this version reads \
              gatehouse.dev/v1",
             "GH1006 b.yaml:2:7 «Servr» kind: \"Servr\" is not a kind | did you mean `Server`?",

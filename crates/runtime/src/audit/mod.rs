@@ -47,6 +47,8 @@ pub mod attribute {
     pub const REASON: &str = "gatehouse.reason";
     /// The rule that decided.
     pub const RULE: &str = "gatehouse.rule";
+    /// What rules that only observe would have changed.
+    pub const OBSERVED: &str = "gatehouse.observed";
     /// Filters that ran.
     pub const FILTERS: &str = "gatehouse.filters";
     /// The limit that refused, or would have.

@@ -52,5 +52,6 @@ pub(crate) fn record(n: u64) -> Record {
             after: [5; 32],
         }),
         said: None,
+        observed: "deny by no-secrets".into(),
     }
 }

@@ -206,6 +206,7 @@ fn ours(attributes: &mut Attributes<'_>, record: &RecordView<'_>, hash: &Hash) {
     attributes.text(attribute::DECISION, record.decision);
     attributes.text(attribute::REASON, record.reason);
     attributes.text(attribute::RULE, record.rule);
+    attributes.text(attribute::OBSERVED, record.observed);
     attributes.texts(attribute::FILTERS, &record.filters);
     attributes.text(attribute::LIMIT, record.limit);
     attributes.int(attribute::REVISION, record.revision.cast_signed());

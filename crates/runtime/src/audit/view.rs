@@ -52,6 +52,7 @@ pub(super) struct RecordView<'a> {
     pub(super) arguments_redacted: bool,
     pub(super) result: &'a str,
     pub(super) result_cut: bool,
+    pub(super) observed: &'a str,
 }
 
 impl<'a> RecordView<'a> {
@@ -130,6 +131,7 @@ impl<'a> RecordView<'a> {
             52 => self.arguments_redacted = value.number()? != 0,
             53 => self.result = value.text()?,
             54 => self.result_cut = value.number()? != 0,
+            39 => self.observed = value.text()?,
             _ => {}
         }
         Some(())

@@ -1,6 +1,5 @@
 //! Streams of several members as one: a modern client's subscription, and what a legacy client's session has standing.
 
-use engine::Action;
 use engine::federation::Federation;
 use futures_util::future::join_all;
 use http::request::Parts;
@@ -24,6 +23,7 @@ use crate::deliver::messages::is_event_stream;
 use crate::deliver::standing::not_offered;
 use crate::deliver::{Hop, Session};
 use crate::refusal::{Fault, Refused};
+use crate::stage::authorize::may_read;
 use crate::stage::record::Recording;
 
 impl<H: Hop> Incall<'_, H> {
@@ -96,11 +96,8 @@ impl<H: Hop> Incall<'_, H> {
 
     /// Who wants to hear of a resource has to be allowed to read it: what is not, is no member's.
     fn may_read(&self, server: &ServerName, uri: &str) -> bool {
-        let engine = &self.config.engine;
-        let read = Action::resource(uri);
-        engine
-            .decide(&self.admitted.principal, server, &read)
-            .is_allowed()
+        let who = (&*self.admitted.principal, server);
+        may_read(&self.config.engine, who, self.admitted.client_address, uri)
     }
 
     /// `None`: the member has nothing to be listened to.

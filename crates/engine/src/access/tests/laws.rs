@@ -1,208 +1,404 @@
-//! The laws of access, and the index against its naive twin, in a small world where rules and calls meet often.
+//! The laws of access, and the index against its naive twin, in a small world where rules and calls meet often: a million
+//! calls, each decided both ways.
+//!
+//! Worlds are made from a seed, which a failure names; equal seeds make equal worlds.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
 
-use model::access::{AccessRule, Effect, Recorded, Subject, Subjects, Targets};
-use model::name::{Glob, RuleName, ServerName};
-use model::principal::Principal;
-use proptest::prelude::*;
-use proptest::sample::select;
+use model::server::{Limits, Runtime, Server, Tenancy};
 
-use super::{engine, snapshot};
-use crate::{Action, Engine, reference};
+use super::*;
+use crate::reference::Naive;
 
-fn any_glob(of: &'static [&'static str]) -> impl Strategy<Value = Glob> {
-    select(of).prop_map(|text| Glob::new(text).unwrap())
-}
+/// Sets of rules …
+const WORLDS: u64 = 2_000;
+/// … and calls that each decides.
+const CALLS: usize = 500;
+const THREADS: u64 = 2;
 
-fn any_globs(of: &'static [&'static str]) -> impl Strategy<Value = Vec<Glob>> {
-    prop::collection::vec(any_glob(of), 0..3)
-}
+const SERVERS: &[&str] = &["time", "docs", "docs-eu", "dime"];
+const CONDITIONS: &[&str] = &[
+    "args.n > 1",
+    "!has(args.n) || args.n < 3",
+    r#"principal.groups.exists(g, g == "eng")"#,
+    r#"principal.user == "ana" && args.n == 1"#,
+    r#"tool == "a" || args.n == 2"#,
+    r#"server.labels.team == "platform""#,
+    r#"time.getHours() < 12"#,
+    r#"cidr("10.0.0.0/8").containsIP(client_address) || principal.client == "cli""#,
+    r#"method != "tools/call""#,
+    "args.n / args.d == 1",
+];
 
-fn any_subject() -> impl Strategy<Value = Subject> {
-    let part = |of: &'static [&'static str]| prop::option::of(select(of).prop_map(str::to_owned));
-    (
-        part(&["ana", "bob"]),
-        part(&["eng", "ops", "hr"]),
-        part(&["cursor", "cli"]),
-    )
-        .prop_map(|(user, group, client)| Subject {
-            user,
-            group,
-            client,
-        })
-}
+/// xorshift64*
+struct Dice(u64);
 
-fn any_targets() -> impl Strategy<Value = Targets> {
-    const NAMES: &[&str] = &["a", "b", "a*", "?", "*", ""];
-    const METHODS: &[&str] = &[
-        "tools/call",
-        "tools/*",
-        "ping",
-        "completion/complete",
-        "*",
-        "resources/?ead",
-    ];
-    let named = || any_globs(&NAMES[..5]);
-    prop_oneof![
-        1 => Just(Targets::All),
-        3 => (named(), named(), named(), any_globs(METHODS)).prop_map(|(tools, prompts, resources, methods)| {
-            Targets::Some { tools, prompts, resources, methods }
-        }),
-    ]
-}
+impl Dice {
+    fn roll(&mut self, below: usize) -> usize {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        let rolled = self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 32;
+        rolled as usize % below
+    }
 
-fn any_rule() -> impl Strategy<Value = AccessRule> {
-    let subjects = prop_oneof![
-        1 => Just(Subjects::Everyone),
-        3 => prop::collection::vec(any_subject(), 1..3).prop_map(Subjects::Any),
-    ];
-    let servers = prop::collection::vec(
-        any_glob(&["time", "docs", "docs-*", "*", "?ime", "d*"]),
-        1..3,
-    );
-    let effect =
-        prop_oneof![3 => Just(Effect::Allow), 1 => Just(Effect::Deny), 1 => Just(Effect::Approve)];
-    ("[a-z]{1,3}", effect, subjects, servers, any_targets()).prop_map(
-        |(name, effect, subjects, servers, targets)| AccessRule {
-            name: RuleName::new(&name).unwrap(),
-            effect,
-            subjects,
-            servers,
-            targets,
+    fn pick<'t, T: ?Sized>(&mut self, of: &[&'t T]) -> &'t T {
+        of[self.roll(of.len())]
+    }
+
+    fn maybe<'t>(&mut self, of: &[&'t str]) -> Option<&'t str> {
+        (self.roll(2) == 0).then(|| self.pick(of))
+    }
+
+    fn globs(&mut self, of: &[&str]) -> Vec<Glob> {
+        let count = self.roll(3);
+        (0..count)
+            .map(|_| Glob::new(self.pick(of)).unwrap())
+            .collect()
+    }
+
+    fn subject(&mut self) -> Subject {
+        Subject {
+            user: self.maybe(&["ana", "bob"]).map(str::to_owned),
+            group: self.maybe(&["eng", "ops", "hr"]).map(str::to_owned),
+            client: self.maybe(&["cursor", "cli"]).map(str::to_owned),
+        }
+    }
+
+    fn subjects(&mut self) -> Subjects {
+        match self.roll(4) {
+            0 => Subjects::Everyone,
+            n => Subjects::Any((0..n.min(2)).map(|_| self.subject()).collect()),
+        }
+    }
+
+    fn server(&mut self) -> ServerSelector {
+        if self.roll(5) == 0 {
+            let label = (
+                self.pick(&["team", "stage"]),
+                self.pick(&["platform", "live"]),
+            );
+            return ServerSelector::Labels([(label.0.to_owned(), label.1.to_owned())].into());
+        }
+        let name = self.pick(&["time", "docs", "docs-*", "*", "?ime", "d*"]);
+        ServerSelector::Glob(Glob::new(name).unwrap())
+    }
+
+    fn targets(&mut self) -> Targets {
+        const METHODS: &[&str] = &[
+            "tools/call",
+            "tools/*",
+            "ping",
+            "completion/complete",
+            "*",
+            "resources/?ead",
+        ];
+        const NAMES: &[&str] = &["a", "b", "a*", "?", "*"];
+        if self.roll(4) == 0 {
+            return Targets::All;
+        }
+        Targets::Some {
+            tools: self.globs(NAMES),
+            prompts: self.globs(NAMES),
+            resources: self.globs(NAMES),
+            methods: self.globs(METHODS),
+        }
+    }
+
+    fn rule(&mut self, name: &str) -> AccessRule {
+        AccessRule {
+            name: RuleName::new(name).unwrap(),
+            effect: [
+                Effect::Allow,
+                Effect::Allow,
+                Effect::Allow,
+                Effect::Deny,
+                Effect::Approve,
+            ][self.roll(5)],
+            subjects: self.subjects(),
+            servers: (0..=self.roll(2)).map(|_| self.server()).collect(),
+            targets: self.targets(),
+            when: (self.roll(3) == 0).then(|| self.pick(CONDITIONS).into()),
+            mode: if self.roll(8) == 0 {
+                Mode::Observe
+            } else {
+                Mode::Enforce
+            },
             record: Recorded::default(),
-        },
-    )
-}
+        }
+    }
 
-fn any_rules() -> impl Strategy<Value = Vec<AccessRule>> {
-    prop::collection::vec(any_rule(), 0..10)
-}
+    fn rules(&mut self) -> Vec<AccessRule> {
+        (0..self.roll(10))
+            .map(|n| self.rule(&format!("r{n}")))
+            .collect()
+    }
 
-fn any_principal() -> impl Strategy<Value = Principal> {
-    let groups = prop::sample::subsequence(vec!["eng", "ops", "hr"], 0..=3);
-    (
-        select(&["ana", "bob", "eve"][..]),
-        groups,
-        prop::option::of(select(&["cursor", "cli"][..])),
-    )
-        .prop_map(|(user, groups, client)| Principal::new(user, &groups, client, "k"))
-}
+    fn world(&mut self, rules: impl IntoIterator<Item = AccessRule>) -> Snapshot {
+        let mut world = snapshot(rules);
+        for (name, labels) in [
+            ("time", [("team", "platform")]),
+            ("docs", [("stage", "live")]),
+        ] {
+            let name = ServerName::new(name).unwrap();
+            let labels = labels.map(|(l, v)| (l.to_owned(), v.to_owned()));
+            world
+                .servers
+                .insert(name.clone(), Arc::new(labelled(&name, labels.into())));
+        }
+        world
+    }
 
-type Call = (Principal, ServerName, &'static str, Option<&'static str>);
-
-fn any_call() -> impl Strategy<Value = Call> {
-    const METHODS: &[&str] = &[
-        "tools/call",
-        "prompts/get",
-        "resources/read",
-        "resources/subscribe",
-        "tools/list",
-        "ping",
-        "initialize",
-        "completion/complete",
-        "tasks/get",
-        "notifications/cancelled",
-        "acme/x",
-    ];
-    let target = prop::option::of(select(&["a", "b", "ab", "c"][..]));
-    (
-        any_principal(),
-        select(&["time", "docs", "docs-eu", "dime"][..]),
-        select(METHODS),
-        target,
-    )
-        .prop_map(|(principal, name, method, target)| {
-            (principal, ServerName::new(name).unwrap(), method, target)
-        })
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2_500))]
-
-    /// Ten calls for each set of rules: 25 000 comparisons.
-    #[test]
-    fn the_index_decides_as_its_naive_twin(rules in any_rules(), calls in prop::collection::vec(any_call(), 10)) {
-        let snapshot = Arc::new(snapshot(rules));
-        let engine = Engine::compile(Arc::clone(&snapshot)).unwrap();
-        for (principal, server, method, target) in &calls {
-            let action = Action::of(method, *target);
-            let expected = reference::decide(&snapshot, principal, server, &action);
-            prop_assert_eq!(engine.decide(principal, server, &action), expected);
-            prop_assert_eq!(engine.may_use(principal, server), reference::may_use(&snapshot, principal, server));
-            let explained = engine.explain(principal, server, &action);
-            prop_assert_eq!(explained.verdict, expected);
-            prop_assert_eq!(explained.rules.iter().any(|r| r.matched), expected.rule.is_some());
+    fn call(&mut self) -> Call {
+        const METHODS: &[&str] = &[
+            "tools/call",
+            "tools/call",
+            "prompts/get",
+            "resources/read",
+            "resources/subscribe",
+            "tools/list",
+            "ping",
+            "initialize",
+            "completion/complete",
+            "tasks/get",
+            "notifications/cancelled",
+            "acme/x",
+        ];
+        let mut groups = vec!["eng", "ops", "hr"];
+        groups.retain(|_| self.roll(2) == 0);
+        let user = self.pick(&["ana", "bob", "eve"]);
+        let client = self.maybe(&["cursor", "cli"]);
+        Call {
+            principal: Principal::new(user, &groups, client, "k"),
+            server: server(self.pick(SERVERS)),
+            method: self.pick(METHODS),
+            target: self.maybe(&["a", "b", "ab", "c"]),
+            args: self.pick(&[
+                "",
+                "{}",
+                r#"{"n":1}"#,
+                r#"{"n":2,"d":0}"#,
+                r#"{"n":3,"d":3}"#,
+                r#"{"n":"x"}"#,
+            ]),
+            address: self.pick(&["10.1.1.1", "192.0.2.1", "fd00::1"]),
+            hour: self.roll(24) as u64,
         }
     }
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1_000))]
+fn labelled(name: &ServerName, labels: BTreeMap<String, String>) -> Server {
+    Server {
+        name: name.clone(),
+        labels,
+        title: String::new(),
+        description: String::new(),
+        tenancy: Tenancy::Shared,
+        runtime: Runtime::Command {
+            argv: vec!["/bin/true".to_owned()],
+        },
+        env: Default::default(),
+        headers: Default::default(),
+        url_values: Default::default(),
+        limits: Limits::default(),
+    }
+}
 
-    #[test]
-    fn deny_beats_allow(rules in any_rules(), call in any_call()) {
-        let (principal, server, method, target) = call;
-        let action = Action::of(method, target);
-        // Of rules with one name the last is kept.
-        let kept = snapshot(rules);
-        let denies = |r: &Arc<AccessRule>| r.effect == Effect::Deny && reference::matches(r, &principal, &server, &action);
-        let denies = kept.rules.values().any(denies);
-        let allowed = Engine::compile(Arc::new(kept)).unwrap().decide(&principal, &server, &action).is_allowed();
-        prop_assert!(!(denies && allowed));
+#[derive(Debug)]
+struct Call {
+    principal: Principal,
+    server: ServerName,
+    method: &'static str,
+    target: Option<&'static str>,
+    args: &'static str,
+    address: &'static str,
+    hour: u64,
+}
+
+impl Call {
+    fn action(&self) -> Action<'_> {
+        Action::of(self.method, self.target)
     }
 
-    #[test]
-    fn one_more_allow_takes_nothing_away(rules in any_rules(), more in any_rule(), call in any_call()) {
-        let (principal, server, method, target) = call;
-        let action = Action::of(method, target);
-        let before = engine(rules.clone());
-        // A name of its own, so that it takes no other's place.
-        let more = AccessRule { name: RuleName::new("0-more").unwrap(), effect: Effect::Allow, ..more };
-        let after = engine(rules.into_iter().chain([more]));
-        let allowed = |engine: &Engine| engine.decide(&principal, &server, &action).is_allowed();
-        prop_assert!(!allowed(&before) || allowed(&after));
-        prop_assert!(!before.may_use(&principal, &server) || after.may_use(&principal, &server));
+    fn facts(&self) -> Facts<'_> {
+        Facts {
+            args: Some(self.args.as_bytes()),
+            client_address: Some(self.address.parse().unwrap()),
+            time: Some(SystemTime::UNIX_EPOCH + Duration::from_secs(3600 * self.hour)),
+        }
     }
+}
 
-    #[test]
-    fn one_more_deny_gives_nothing(rules in any_rules(), more in any_rule(), call in any_call()) {
-        let (principal, server, method, target) = call;
-        let action = Action::of(method, target);
-        let before = engine(rules.clone());
-        let more = AccessRule { name: RuleName::new("0-more").unwrap(), effect: Effect::Deny, ..more };
-        let after = engine(rules.into_iter().chain([more]));
-        let allowed = |engine: &Engine| engine.decide(&principal, &server, &action).is_allowed();
-        prop_assert!(allowed(&before) || !allowed(&after));
+/// The same rules, with one more, and under names that turn their order round.
+struct Versions {
+    plain: Arc<Snapshot>,
+    engine: Engine,
+    more_allow: Engine,
+    more_deny: Engine,
+    turned: Engine,
+}
+
+impl Versions {
+    fn of(dice: &mut Dice) -> Self {
+        let rules = dice.rules();
+        let (mut allow, mut deny) = (dice.rule("0-more"), dice.rule("0-more"));
+        (allow.effect, deny.effect) = (Effect::Allow, Effect::Deny);
+        let last = rules.len();
+        let turned = rules.iter().enumerate().map(|(n, rule)| AccessRule {
+            name: RuleName::new(&format!("r{}", last - n)).unwrap(),
+            ..rule.clone()
+        });
+        let turned: Vec<_> = turned.collect();
+        let plain = Arc::new(dice.world(rules.clone()));
+        let compiled = |world: Snapshot| Engine::compile(Arc::new(world)).unwrap();
+        Self {
+            engine: Engine::compile(Arc::clone(&plain)).unwrap(),
+            plain,
+            more_allow: compiled(dice.world(rules.clone().into_iter().chain([allow]))),
+            more_deny: compiled(dice.world(rules.into_iter().chain([deny]))),
+            turned: compiled(dice.world(turned)),
+        }
     }
+}
 
-    #[test]
-    fn the_order_of_rules_never_matters(rules in any_rules(), call in any_call()) {
-        let (principal, server, method, target) = call;
-        let action = Action::of(method, target);
-        let renamed = |turned: bool| {
-            let last = rules.len();
-            engine(rules.clone().into_iter().enumerate().map(|(i, rule)| {
-                let place = if turned { last - i } else { i };
-                AccessRule { name: RuleName::new(&format!("r{place}")).unwrap(), ..rule }
-            }))
+/// How many calls came out how, so that a world in which nothing happens would show.
+#[derive(Debug, Default)]
+struct Tally {
+    allowed: usize,
+    denied: usize,
+    approved: usize,
+    observed: usize,
+    by_facts: usize,
+}
+
+fn hold_to_the_laws(seed: u64, tally: &mut Tally) {
+    let mut dice = Dice(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
+    let versions = Versions::of(&mut dice);
+    let naive = Naive::of(&versions.plain).unwrap();
+    for _ in 0..CALLS {
+        let call = dice.call();
+        let (action, facts) = (call.action(), call.facts());
+        let (principal, server) = (&call.principal, &call.server);
+        let of = |engine: &Engine| {
+            engine
+                .decide_with(principal, server, &action, &facts)
+                .effect
         };
-        let (forward, backward) = (renamed(false), renamed(true));
-        let effect = |engine: &Engine| engine.decide(&principal, &server, &action).effect;
-        prop_assert_eq!(effect(&forward), effect(&backward));
-        prop_assert_eq!(forward.may_use(&principal, &server), backward.may_use(&principal, &server));
-    }
+        let about = || format!("world {seed}, {call:?}");
 
-    #[test]
-    fn what_is_not_allowed_is_not_visible_and_what_is_allowed_is_on_a_server_that_may_be_used(
-        rules in any_rules(),
-        call in any_call(),
-    ) {
-        let (principal, server, method, target) = call;
-        let action = Action::of(method, target);
-        let engine = engine(rules);
-        let allowed = engine.decide(&principal, &server, &action).is_possible();
-        prop_assert_eq!(engine.visible(&principal, &server, &action), allowed);
-        prop_assert!(!allowed || engine.may_use(&principal, &server));
+        let decided = versions
+            .engine
+            .decide_with(principal, server, &action, &facts);
+        assert_eq!(
+            decided,
+            naive.decide((principal, server), &action, &facts),
+            "{}",
+            about()
+        );
+        let listed = versions.engine.decide(principal, server, &action);
+        assert_eq!(
+            listed,
+            naive.decide((principal, server), &action, &Facts::default()),
+            "list: {}",
+            about()
+        );
+        let usable = versions.engine.may_use(principal, server);
+        assert_eq!(usable, naive.may_use(principal, server), "{}", about());
+
+        // A list and a call: what some call may do is shown, on a server that there is.
+        assert_eq!(
+            versions.engine.visible(principal, server, &action),
+            listed.is_possible()
+        );
+        assert!(
+            !decided.is_possible() || listed.is_possible(),
+            "hidden, and goes: {}",
+            about()
+        );
+        assert!(
+            !decided.is_possible() || usable,
+            "no server, and goes: {}",
+            about()
+        );
+        // Deny beats allow.
+        let denies = naive.is_matched(Effect::Deny, (principal, server), &action, &facts);
+        assert_eq!(denies, decided.reason == Some(Reason::Rule), "{}", about());
+        // One more allow takes nothing away, one more deny gives nothing, and order is nothing.
+        let (effect, more) = (decided.effect, of(&versions.more_allow));
+        assert!(
+            effect != Effect::Allow || more == Effect::Allow,
+            "{}",
+            about()
+        );
+        assert!(
+            !decided.is_possible() || more != Effect::Deny,
+            "{}",
+            about()
+        );
+        assert!(
+            effect != Effect::Deny || of(&versions.more_deny) == Effect::Deny,
+            "{}",
+            about()
+        );
+        assert_eq!(effect, of(&versions.turned), "{}", about());
+
+        match effect {
+            Effect::Allow => tally.allowed += 1,
+            Effect::Deny => tally.denied += 1,
+            Effect::Approve => tally.approved += 1,
+        }
+        tally.observed += usize::from(decided.observed.is_some());
+        tally.by_facts += usize::from(decided.effect != listed.effect);
+    }
+}
+
+#[test]
+fn a_million_calls_are_decided_as_the_naive_twin_decides_and_by_the_laws() {
+    let work = |part: u64| {
+        let mut tally = Tally::default();
+        for seed in (part..WORLDS).step_by(THREADS as usize) {
+            hold_to_the_laws(seed, &mut tally);
+        }
+        tally
+    };
+    let tallies: Vec<Tally> = std::thread::scope(|scope| {
+        let parts: Vec<_> = (0..THREADS)
+            .map(|part| scope.spawn(move || work(part)))
+            .collect();
+        parts.into_iter().map(|part| part.join().unwrap()).collect()
+    });
+    let sum = |of: fn(&Tally) -> usize| tallies.iter().map(of).sum::<usize>();
+    let calls = sum(|t| t.allowed) + sum(|t| t.denied) + sum(|t| t.approved);
+    assert!(calls >= 1_000_000);
+    for (what, count) in [
+        ("allowed", sum(|t| t.allowed)),
+        ("approved", sum(|t| t.approved)),
+        ("observed", sum(|t| t.observed)),
+        ("decided by facts", sum(|t| t.by_facts)),
+    ] {
+        assert!(count > 10_000, "{what}: {count}");
+    }
+}
+
+#[test]
+fn an_explanation_says_what_was_decided() {
+    for seed in 0..200 {
+        let mut dice = Dice(seed * 7919 + 1);
+        let rules = dice.rules();
+        let engine = Engine::compile(Arc::new(dice.world(rules))).unwrap();
+        for _ in 0..20 {
+            let call = dice.call();
+            let (action, facts) = (call.action(), call.facts());
+            let explained = engine.explain(&call.principal, &call.server, &action, &facts);
+            let decided = engine.decide_with(&call.principal, &call.server, &action, &facts);
+            assert_eq!(explained.verdict, decided);
+            let enforced = explained.rules.iter().filter(|r| r.matched && !r.observes);
+            assert_eq!(
+                enforced.count() > 0,
+                decided.rule.is_some(),
+                "world {seed}, {call:?}"
+            );
+        }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A new field is one line here. Tests hold the table to the proto contract, so that neither forgets a field of the other.
 
-use crate::wire::{ACCESS_RULE, FILTER, LIMIT, SECRET, SERVER, VIRTUAL_SERVER};
+use crate::wire::{ACCESS_RULE, FILTER, GROUP, LIMIT, SECRET, SERVER, VIRTUAL_SERVER};
 
 /// A mapping with known fields.
 #[derive(Debug)]
@@ -95,6 +95,7 @@ pub(super) fn spec(kind: &str) -> Option<(&'static Object, u32)> {
         FILTER => Some((&FILTER_SPEC, 13)),
         SECRET => Some((&SECRET_SPEC, 14)),
         LIMIT => Some((&LIMIT_SPEC, 16)),
+        GROUP => Some((&GROUP_SPEC, 15)),
         _ => None,
     }
 }
@@ -259,7 +260,8 @@ static ACCESS_RULE_SPEC: Object = object(&[
     field("prompts", &[5, 2], Globs, "Prompts, as names or globs."),
     field("resources", &[5, 3], Globs, "Resources, as URIs or globs."),
     field("methods", &[5, 4], Globs, "MCP methods, as names or globs."),
-    field("when", &[6], Text, "A CEL condition."),
+    field("when", &[6], Text, "A CEL condition: the rule matches only where it holds."),
+    field("mode", &[7], Choice(&[("enforce", 1), ("observe", 2)]), "Whether it decides, or only records what it would have decided."),
     field("record", &[9], Map(&RECORD), "What is put on record of the calls that it decides, besides who called what."),
 ]);
 
@@ -275,6 +277,20 @@ static SUBJECT: Object = object(&[
     field("group", &[2], Text, "A group's name."),
     field("client", &[3], Text, "A client application's id."),
 ]);
+
+#[rustfmt::skip]
+static GROUP_SPEC: Object = object(&[
+    field("members", &[1], Objects(&GROUP_MEMBER), "Who is in it; entries are ORed."),
+]);
+
+#[rustfmt::skip]
+static GROUP_MEMBER: Object = Object {
+    exclusive: &["user", "group"],
+    fields: &[
+        field("user", &[1], Text, "A user's id."),
+        field("group", &[2], Text, "A group's name: all who are in that one are in this one."),
+    ],
+};
 
 #[rustfmt::skip]
 static SELECTOR: Object = object(&[

@@ -169,11 +169,19 @@ fn rule() -> impl Strategy<Value = pb::resource::Spec> {
         prop::collection::vec(subject, 0..3),
         servers,
         targets,
+        prop_oneof![Just(String::new()), full_text()],
+        0..3i32,
         prop::option::of(any::<(bool, bool)>()),
     )
-        .prop_map(|(effect, subjects, servers, targets, record)| {
-            let selector = |glob| pb::ServerSelector {
-                kind: Some(pb::server_selector::Kind::Glob(glob)),
+        .prop_map(|(effect, subjects, servers, targets, when, mode, record)| {
+            let selector = |glob: String| pb::ServerSelector {
+                kind: Some(match glob.strip_prefix('-') {
+                    None => pb::server_selector::Kind::Glob(glob),
+                    Some(value) => {
+                        let labels = [("team".to_owned(), value.to_owned())].into();
+                        pb::server_selector::Kind::Labels(pb::LabelSelector { labels })
+                    }
+                }),
             };
             pb::resource::Spec::AccessRule(pb::AccessRuleSpec {
                 effect,
@@ -181,7 +189,8 @@ fn rule() -> impl Strategy<Value = pb::resource::Spec> {
                 subjects,
                 servers: servers.into_iter().map(selector).collect(),
                 targets,
-                when: String::new(),
+                when,
+                mode,
                 record: record.map(|(arguments, results)| pb::RecordSpec { arguments, results }),
             })
         })

@@ -1,0 +1,84 @@
+//! The conditions of all rules, compiled once; equal ones share what was compiled.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use model::access::Effect;
+use model::name::RuleName;
+use model::snapshot::{ResourceKey, Snapshot};
+use model::wire::ACCESS_RULE;
+
+use super::applies;
+use crate::compile::Fault;
+use crate::condition::{Condition, Mistake, Outcome, Scope};
+use crate::index::Lane;
+
+/// By a rule's position; no further than the last rule that has one.
+#[derive(Debug, Default)]
+pub(crate) struct Conditions(Vec<Option<Arc<Condition>>>);
+
+impl Conditions {
+    /// # Errors
+    /// Each that cannot be compiled.
+    pub(crate) fn compile(snapshot: &Snapshot) -> Result<Self, Vec<Fault>> {
+        let mut faults = Vec::new();
+        let mut known: HashMap<&str, Option<Arc<Condition>>> = HashMap::new();
+        let mut all = Vec::new();
+        for (position, rule) in snapshot.rules.values().enumerate() {
+            let Some(text) = rule.when.as_deref() else {
+                continue;
+            };
+            let condition = match known.get(text) {
+                // One that is refused is refused of every rule.
+                Some(Some(condition)) => Some(Arc::clone(condition)),
+                _ => match Condition::compile(text) {
+                    Ok(condition) => Some(Arc::new(condition)),
+                    Err(mistake) => {
+                        faults.push(fault(&rule.name, mistake));
+                        None
+                    }
+                },
+            };
+            known.insert(text, condition.clone());
+            all.resize(position, None);
+            all.push(condition);
+        }
+        if faults.is_empty() {
+            Ok(Self(all))
+        } else {
+            Err(faults)
+        }
+    }
+
+    /// The condition of a rule.
+    pub(crate) fn of(&self, rule: u32) -> Option<&Condition> {
+        self.0.get(rule as usize)?.as_deref()
+    }
+
+    /// Whether a rule with a condition matches, given that the rest of it does.
+    pub(super) fn applies(&self, rule: u32, effect: Effect, scope: &Scope<'_>) -> bool {
+        let outcome = match self.of(rule) {
+            Some(condition) => condition.evaluate(scope),
+            None => Outcome::Error(String::new()),
+        };
+        applies(effect, &outcome)
+    }
+
+    /// Whether any rule of a lane matches.
+    pub(super) fn any(&self, lane: &Lane, effect: Effect, scope: &Scope<'_>) -> bool {
+        lane.first(effect, scope.principal).is_some()
+            || lane
+                .conditional(effect, scope.principal)
+                .any(|rule| self.applies(rule, effect, scope))
+    }
+}
+
+fn fault(rule: &RuleName, mistake: Mistake) -> Fault {
+    Fault {
+        resource: ResourceKey::new(ACCESS_RULE, rule.as_str()),
+        path: "spec.when".to_owned(),
+        code: mistake.code,
+        message: mistake.message,
+        fix: mistake.fix,
+    }
+}
