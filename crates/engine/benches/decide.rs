@@ -59,7 +59,7 @@ fn decisions_of(c: &mut Criterion) {
         let (principal, server, tool) = &calls[n % calls.len()];
         engine.decide_with(principal, server, &Action::tool(tool), &facts())
     };
-    sampled("decision without conditions", |n| drop(black_box(plain(n))));
+    sampled("decision without conditions", |n| _ = black_box(plain(n)));
     let conditional = conditional();
     let (ana, pay) = (
         Principal::new(
@@ -72,7 +72,7 @@ fn decisions_of(c: &mut Criterion) {
     );
     let asked = || conditional.decide_with(&ana, &pay, &Action::tool("transfer"), &facts());
     assert!(asked().is_allowed());
-    sampled("decision with a condition", |_| drop(black_box(asked())));
+    sampled("decision with a condition", |_| _ = black_box(asked()));
     let names: Vec<String> = (0..TOOLS).map(|n| format!("tool-{n}")).collect();
     let cut = |engine: &Engine, n: usize| {
         let (principal, server, _) = &calls[n % calls.len()];
@@ -81,7 +81,7 @@ fn decisions_of(c: &mut Criterion) {
             .filter(|name| engine.visible(principal, server, &Action::tool(name)))
             .count()
     };
-    sampled("a list of 500 tools", |n| drop(black_box(cut(&engine, n))));
+    sampled("a list of 500 tools", |n| _ = black_box(cut(&engine, n)));
 
     let mut group = c.benchmark_group("decide");
     let mut n = 0;

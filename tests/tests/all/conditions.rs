@@ -218,3 +218,80 @@ fn a_condition_that_could_never_hold_is_refused_with_its_place() {
         }
     }
 }
+
+#[test]
+fn who_is_in_a_group_by_membership_is_in_it_everywhere() {
+    let group =
+        |name: &str, members: Value| catalog::resource("Group", name, &json!({"members": members}));
+    let mesh = mesh(&[
+        group(
+            "finance",
+            json!([{"user": "ana@example.com"}, {"group": "accounting"}]),
+        ),
+        group("staff", json!([{"group": "finance"}])),
+        rule(
+            "staff-only",
+            json!({"effect": "allow", "subjects": [{"group": "staff"}], "servers": ["everything"],
+            "tools": ["echo"], "when": r#""finance" in principal.groups"#}),
+        ),
+    ]);
+    let url = mesh.url(0, "everything");
+    for (user, groups) in [
+        ("ana@example.com", &[][..]),
+        ("bob@example.com", &["accounting"]),
+    ] {
+        let client = Modern::new(&url, &mesh.key(user, groups).text);
+        assert_eq!(client.tools(), ["echo"], "{user}");
+        let call = client.calling("echo", json!({"message": "hi"}));
+        assert!(call.send().text().contains("Echo: hi"), "{user}");
+        let id = id_of(&call);
+        let row = mesh.recorded(&["--user", user], |row| row["request_id"] == id);
+        let groups = row["groups"].as_array().expect("a list");
+        assert!(groups.contains(&json!("staff")), "{row}");
+    }
+    let who = mesh.gatehouse(&[
+        "explain",
+        "--server",
+        "everything",
+        "--tool",
+        "echo",
+        "--who",
+        "-o",
+        "json",
+    ]);
+    let who = who.json();
+    let names: Vec<_> = who["items"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|item| &item["who"])
+        .collect();
+    // Who is in staff and not in finance is kept out by the condition.
+    assert!(!names.contains(&&json!("group staff")), "{who}");
+    assert!(
+        names
+            .iter()
+            .any(|name| name.to_string().ends_with("of bob@example.com\"")),
+        "{who}"
+    );
+    let what = mesh
+        .gatehouse(&[
+            "explain",
+            "--user",
+            "ana@example.com",
+            "--what",
+            "-o",
+            "json",
+        ])
+        .json();
+    let expected = json!([{"server": "everything", "kind": "tools", "pattern": "echo", "decision": "allow",
+        "rule": "staff-only", "when": r#""finance" in principal.groups"#}]);
+    assert_eq!(what["items"], expected, "{what}");
+    let circle = group("accounting", json!([{"group": "staff"}]));
+    let file = mesh.file("circle.json", &circle.to_string());
+    let refused = mesh.gatehouse(&["apply", "-f", &file]);
+    assert!(
+        refused.stderr.contains("GH2004") && refused.stderr.contains("is in itself"),
+        "{refused}"
+    );
+}
