@@ -187,6 +187,7 @@ fn rule(n: usize) -> AccessRule {
         targets,
         when: None,
         mode: Mode::Enforce,
+        record: Default::default(),
     }
 }
 
@@ -213,6 +214,7 @@ fn conditional() -> Engine {
         targets: tools(&["transfer"]),
         when: Some(CONDITION.into()),
         mode: Mode::Enforce,
+        record: Default::default(),
     };
     snapshot.rules.insert(rule.name.clone(), Arc::new(rule));
     Engine::compile(Arc::new(snapshot)).unwrap()

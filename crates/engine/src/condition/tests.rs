@@ -33,6 +33,7 @@ fn world() -> (Snapshot, Principal, ServerName) {
         headers: Default::default(),
         url_values: Default::default(),
         limits: Limits::default(),
+        tools: Default::default(),
     };
     let mut snapshot = Snapshot::default();
     snapshot.servers.insert(name.clone(), Arc::new(server));

@@ -202,6 +202,7 @@ fn labelled(name: &ServerName, labels: BTreeMap<String, String>) -> Server {
         headers: Default::default(),
         url_values: Default::default(),
         limits: Limits::default(),
+        tools: Default::default(),
     }
 }
 
