@@ -15,7 +15,7 @@ use crate::stage;
 /// How long spans may take.
 const SPANS: Duration = Duration::from_secs(15);
 /// The members of a row of `audit list -o json`.
-const MEMBERS: [&str; 25] = [
+const MEMBERS: [&str; 26] = [
     "call_id",
     "time",
     "seq",
@@ -36,6 +36,7 @@ const MEMBERS: [&str; 25] = [
     "trace_id",
     "request_id",
     "hash",
+    "limit",
     "findings",
     "request_sha256",
     "request_changed_sha256",

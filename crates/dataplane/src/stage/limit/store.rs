@@ -50,8 +50,10 @@ return math.ceil(tat - now)
 
 /// How long a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(2);
-/// Pauses between tries to connect.
-const PAUSES: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
+/// First pause between tries to connect.
+const PAUSE_FIRST: Duration = Duration::from_millis(100);
+/// Longest pause between tries to connect.
+const PAUSE_LONGEST: Duration = Duration::from_secs(2);
 /// So many late answers in a row are taken for a connection that is dead.
 const LATE_MAX: u32 = 3;
 
@@ -129,7 +131,7 @@ impl Store {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT))
             .set_response_timeout(Some(CONNECT));
-        let mut pauses = PAUSES.clone();
+        let mut pauses = Backoff::new(PAUSE_FIRST, PAUSE_LONGEST);
         loop {
             let connecting = client.get_multiplexed_async_connection_with_config(&config);
             match timeout(CONNECT, connecting).await {
