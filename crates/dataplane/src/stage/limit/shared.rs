@@ -98,7 +98,7 @@ impl SharedRate {
     }
 
     async fn ask(&self, key: &Key, want: u32) -> Result<Lease, Unreachable> {
-        let key = [&self.prefix, key.as_bytes()].concat();
+        let key = [&self.prefix[..], key.as_bytes()].concat();
         self.store.lease(&key, &self.calls, want).await
     }
 }

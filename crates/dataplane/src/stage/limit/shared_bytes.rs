@@ -96,7 +96,7 @@ impl SharedBytes {
                 return;
             }
             for (key, bytes) in taken {
-                let name = [&self.prefix, key.as_bytes()].concat();
+                let name = [&self.prefix[..], key.as_bytes()].concat();
                 if let Ok(after) = self.store.spend(&name, &self.rate, bytes).await {
                     self.here.raise(&key, after);
                 }
