@@ -53,7 +53,9 @@ pub fn holds(time: Duration, settle: Duration) {
     let counted = passed.iter().filter(|at| **at >= settle).count();
     let a_second = f64::from(u32::try_from(counted).expect("they are few")) / time.as_secs_f64();
     let (least, most) = (f64::from(RATE) * (1.0 - OFF), f64::from(RATE) * (1.0 + OFF));
-    eprintln!("{counted} calls passed in {time:?}: {a_second:.2} a second");
+    super::tell(&format!(
+        "{counted} calls passed in {time:?}: {a_second:.2} a second"
+    ));
     assert!(
         (least..=most).contains(&a_second),
         "{a_second:.2} calls a second have passed, between {least} and {most} should"
