@@ -262,7 +262,7 @@ impl<'a> Look<'a> {
         let (no_tools, no_call) = (known.skips(SERVER_TOOLS, &needs), known.skips(CALL, &needs));
         let mut through = None;
         if let (false, false, Some(caller)) = (no_tools, no_call, caller) {
-            through = self.calls(&caller, known, underway).await;
+            through = self.calls((link, &caller), known, underway).await;
         }
         if known.skips(CALL_RECORDED, &[CALL, CP_AUDIT]) {
             return;
@@ -278,7 +278,7 @@ impl<'a> Look<'a> {
     /// Asks every server that is ready for its tools; the one whose call went through, and the id of the request.
     async fn calls(
         &self,
-        caller: &Caller,
+        (link, caller): (Option<&Link>, &Caller),
         known: &mut Known,
         underway: &Underway,
     ) -> Option<(String, String)> {
@@ -300,7 +300,13 @@ impl<'a> Look<'a> {
         let caller = caller.clone().with_id(&id);
         let work = async {
             let asked = edge::ask(&caller, &ready).await;
-            (servers::tools(&asked), Some(asked))
+            let pinned = match link {
+                Some(link) => server::tools::all(link).await.unwrap_or_default(),
+                None => Vec::new(),
+            };
+            let mut found = servers::held(&pinned);
+            found.extend(servers::tools(&asked));
+            (found, Some(asked))
         };
         let asked = known
             .check(underway, (SERVER_TOOLS, TOOLS_LIMIT), work)

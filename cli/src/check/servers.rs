@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proto::v1::resource::Spec;
 use proto::v1::runtime::Kind;
-use proto::v1::{Resource, ServerStatus};
+use proto::v1::{Resource, ServerStatus, ServerTools};
 
 use super::edge::{Asked, Outcome};
 use super::report::{Finding, Findings, Verdict};
@@ -188,6 +188,23 @@ pub(super) fn tools(asked: &[Asked]) -> Vec<Finding> {
     found
 }
 
+/// Servers of which definitions of tools wait for somebody to look at them.
+pub(crate) fn held(pinned: &[ServerTools]) -> Vec<Finding> {
+    let waiting = pinned.iter().filter(|tools| !tools.pending.is_empty());
+    let finding = |tools: &ServerTools| {
+        let names: BTreeSet<&str> = tools.pending.iter().map(|waits| &*waits.tool).collect();
+        let message = format!(
+            "{} with a definition that nobody has approved, held for review",
+            plural(names.len(), "tool")
+        );
+        let server = shell_word(&tools.server);
+        Finding::warn(SERVER_TOOLS, message)
+            .about(&tools.server)
+            .fix(format!("gatehouse server tools {server} --diff"))
+    };
+    waiting.map(finding).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -209,6 +226,23 @@ mod tests {
         let mut findings = Findings::default();
         findings.add(found, Duration::ZERO);
         findings
+    }
+
+    #[test]
+    fn tools_that_wait_are_counted_once_each() {
+        let waits = |tool: &str| proto::v1::ToolSighting {
+            tool: tool.to_owned(),
+            ..Default::default()
+        };
+        let docs = ServerTools {
+            server: "docs".to_owned(),
+            pending: vec![waits("a"), waits("a"), waits("b")],
+            ..ServerTools::default()
+        };
+        let found = held(&[docs, ServerTools::default()]);
+        assert_eq!(found.len(), 1);
+        assert!(found[0].message.starts_with("2 tools "), "{found:?}");
+        assert_eq!(found[0].verdict, Verdict::Warn);
     }
 
     #[test]

@@ -231,7 +231,8 @@ pub const CHECKS: &[Known] = &[
         "servers list their tools",
         "Each server that is ready is asked for its tools through the context's edge, with the context's key: at most \
          50 servers, and each question is a call on record. No answer, or an error, is a failure; a server without a \
-         tool is a warning. Servers that no rule lets the key use are left out.",
+         tool is a warning, and so is one of which definitions of tools wait to be approved. Servers that no rule lets the key \
+         use are left out.",
     ),
     known(
         EDGE_REACHABLE,

@@ -26,6 +26,7 @@ pub(super) async fn describe(ground: &Ground, resource: &Resource) -> Result<She
     let mut sheet = ground.sheet(resource, model::wire::SERVER);
     let name = resource.metadata.clone().unwrap_or_default().name;
     runs(ground, &mut sheet, &name).await?;
+    tools(ground, &mut sheet, &name).await?;
     who(ground, &mut sheet, &name);
     filters(ground, &mut sheet, &name);
     let filter = CallFilter {
@@ -64,6 +65,18 @@ async fn runs(ground: &Ground, sheet: &mut Sheet, name: &str) -> Result<(), Fail
     );
     let views: Vec<_> = own.iter().map(|node| nodes::View::of(node, head)).collect();
     sheet.set("nodes", json!(views));
+    Ok(())
+}
+
+/// How the definitions of its tools stand, where anybody looks at them.
+async fn tools(ground: &Ground, sheet: &mut Sheet, name: &str) -> Result<(), Failure> {
+    let all = server::tools::all(&ground.link).await?;
+    let Some(own) = all.into_iter().find(|tools| tools.server == name) else {
+        return Ok(());
+    };
+    sheet.problems(check::servers::held(std::slice::from_ref(&own)));
+    sheet.table("tools", server::tools::table(&own), "none was seen yet");
+    sheet.set("tools", json!(server::tools::items(&own)));
     Ok(())
 }
 

@@ -53,12 +53,12 @@ impl Sightings {
 
 impl Told {
     /// Another stream begins.
-    pub(super) fn begin(&self) {
+    pub(crate) fn begin(&self) {
         self.streams.fetch_add(1, Ordering::Relaxed);
     }
 
     /// The next message.
-    pub(super) async fn next(&mut self) -> Option<pb::ToolSightings> {
+    pub(crate) async fn next(&mut self) -> Option<pb::ToolSightings> {
         self.queue.recv().await
     }
 }
