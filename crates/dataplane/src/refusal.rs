@@ -118,6 +118,14 @@ impl Fault {
         }
     }
 
+    /// The client has ended the session itself: it is over wherever it has parts.
+    pub fn session_was_ended() -> Self {
+        Self {
+            rpc: Some(RpcError::session_ended()),
+            ..Self::session_ended()
+        }
+    }
+
     /// Whether it says that the session is over.
     pub fn is_session_ended(&self) -> bool {
         self.rpc.as_ref().is_some_and(|rpc| rpc.http_status == 404) && self.message == SESSION_OVER

@@ -55,6 +55,9 @@ pub struct RpcError {
     pub http_status: u16,
 }
 
+/// `error.data.reason` of a session that its client has ended.
+pub const SESSION_ENDED: &str = "session_ended";
+
 /// Which rule, filter or limit refused a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RefusedBy<'a> {
@@ -235,6 +238,15 @@ impl RpcError {
             404,
             "session not found: send initialize again, without a session id",
         )
+    }
+
+    /// A legacy session that its client has ended, wherever else it may have parts.
+    #[must_use]
+    pub fn session_ended() -> Self {
+        Self {
+            data: Some(format!(r#"{{"reason":"{SESSION_ENDED}"}}"#)),
+            ..Self::session_unknown()
+        }
     }
 
     /// A failure of our own, about which the caller learns nothing.

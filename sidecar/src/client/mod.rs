@@ -11,6 +11,7 @@
 //! and said comes in as messages. Bounded in number; the one that was not used for longest goes.
 
 pub mod outbox;
+mod over;
 pub mod questions;
 pub mod tapes;
 
@@ -31,6 +32,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::outbox::Outbox;
+use self::over::Ended;
 use self::questions::Questions;
 use self::tapes::{Room, Tapes};
 use crate::upstream::feed::{Interest, Listener};
@@ -45,8 +47,6 @@ const CLIENTS_MAX: usize = 20_000;
 const CLIENTS_OF_USER_MAX: usize = 4096;
 /// A session that was not used for so long is forgotten.
 const IDLE: Duration = Duration::from_secs(4 * 3600);
-/// How long an ended one is remembered, so that who goes on with it is told.
-const ENDED: Duration = Duration::from_secs(600);
 /// Calls of one session that can be taken back at once.
 const CALLS_MAX: usize = 256;
 /// Resources that one session may subscribe to.
@@ -260,6 +260,12 @@ impl Listener for Client {
         let own = own.filter(|own| link.is_some_and(|link| own.is(link)));
         // Over HTTP, the session that it hears of by this is its alone.
         let is_own = own.is_some() || (link.is_none() && self.attended.lock().is_some());
+        if heard.kind == Kind::Request && is_own && link.is_none() {
+            // Its answer goes to the server as it comes, so the id stays the server's own.
+            self.outbox
+                .push(Message::said(Kind::Request, heard.bytes.clone()));
+            return true;
+        }
         if heard.kind == Kind::Request {
             let question = own.and_then(|link| self.questions.ask_for(&link, heard));
             return question.is_some_and(|question| {
@@ -295,8 +301,15 @@ impl Listener for Client {
 /// What does not reach the client is answered in its place.
 impl Asker for Client {
     fn refused(&self, answer: Bytes) {
-        if let Ok(read) = envelope::scan(&answer, &Limits::RESPONSE) {
-            self.questions.answer(&answer, &read);
+        let Ok(read) = envelope::scan(&answer, &Limits::RESPONSE) else {
+            return;
+        };
+        if self.questions.answer(&answer, &read) {
+            return;
+        }
+        let attended = self.attended.lock().clone();
+        if let Some(attended) = attended {
+            attended.answer(answer.to_vec());
         }
     }
 }
@@ -305,6 +318,8 @@ impl Asker for Client {
 #[derive(Debug, Default)]
 pub struct Clients {
     all: DashMap<Arc<str>, Arc<Client>>,
+    /// Those that their clients have ended.
+    over: Ended,
     /// How many each user has.
     of_user: DashMap<Arc<str>, usize>,
     /// For what is kept of their streams.
@@ -320,6 +335,9 @@ impl Clients {
         user: &str,
         introduction: &Introduction,
     ) -> Option<Arc<Client>> {
+        if self.over.has(handle) {
+            return None;
+        }
         if self.all.get(handle).is_none() {
             self.make_room(user);
         }
@@ -356,6 +374,9 @@ impl Clients {
     /// # Errors
     /// It is over, or another user's; `Ok(None)`: nothing is known of it.
     pub fn find(&self, handle: &str, user: &str) -> Result<Option<Arc<Client>>, Over> {
+        if self.over.has(handle) {
+            return Err(Over);
+        }
         let Some(client) = self.all.get(handle) else {
             return Ok(None);
         };
@@ -368,20 +389,17 @@ impl Clients {
 
     /// The session is over, as its client wishes.
     pub fn end(&self, client: &Client) {
-        client.end();
+        self.over.add(&client.handle);
+        self.forget([client.handle.clone()]);
     }
 
     /// Forgets what was not used for long.
     pub fn sweep(&self) {
+        self.over.sweep();
         let mut gone = Vec::new();
         for client in &self.all {
             client.tapes.sweep();
-            let keeps = if client.ended.is_cancelled() {
-                ENDED
-            } else {
-                IDLE
-            };
-            if client.rests_for() >= keeps && !client.outbox.is_attended() {
+            if client.rests_for() >= IDLE && !client.outbox.is_attended() {
                 gone.push(client.handle.clone());
             }
         }
@@ -465,9 +483,11 @@ mod tests {
         clients.end(&ana);
         assert_eq!(clients.find("n.1", "ana").unwrap_err(), Over);
         assert!(clients.begin("n.1", "ana", &introduction()).is_none());
-        tokio::time::advance(ENDED).await;
+        assert!(clients.introduce("n.1", "ana", &introduction()).is_none());
+        assert!(clients.is_empty() && clients.of_user.is_empty());
+        tokio::time::advance(IDLE).await;
         clients.sweep();
-        assert!(clients.is_empty());
+        assert_eq!(clients.find("n.1", "ana").unwrap_err(), Over, "for good");
     }
 
     #[tokio::test(start_paused = true)]

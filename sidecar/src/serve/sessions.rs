@@ -85,7 +85,7 @@ impl Sidecar {
         (headers, ready): (&HeaderMap, &Ready),
     ) -> Result<Arc<Client>, Fault> {
         let found = self.clients.find(handle, user);
-        if let Some(client) = found.map_err(|_| Fault::session_ended())? {
+        if let Some(client) = found.map_err(|_| Fault::session_was_ended())? {
             return Ok(client);
         }
         let introduction = if federation::sid(handle).is_some() {
