@@ -3,10 +3,10 @@
 
 use std::borrow::Cow;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::Error;
-use crate::edit::quoted;
+use crate::edit::{Change, Edits, quoted};
 use crate::envelope::{Envelope, Span};
 use crate::method;
 use crate::revision::Revision;
@@ -17,6 +17,7 @@ pub const RESPONSES_KEY: &str = "inputResponses";
 /// The key of what a server wants back as it gave it, in results and in parameters.
 pub const STATE_KEY: &str = "requestState";
 const REQUESTS_KEY: &str = "inputRequests";
+const ELICITATION_ID: &str = "elicitationId";
 
 /// One thing that is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -167,34 +168,56 @@ pub fn responses(answers: &[(String, Vec<u8>)]) -> Vec<u8> {
 /// for one by URL, which needs a name in the older form.
 #[must_use]
 pub fn to_client(asked: &Asked, id: &[u8], elicitation_id: &str, revision: Revision) -> Vec<u8> {
-    let mut params = object(&asked.params);
-    if asked.method == method::ELICITATION_CREATE {
-        if params.get("mode").is_some_and(|mode| mode == "url") {
-            params.insert("elicitationId".to_owned(), elicitation_id.into());
-        } else if revision < Revision::V2025_11_25 {
-            params.remove("mode");
+    let by_url = || {
+        let mode = walk::find(&asked.params, walk::root(&asked.params), "mode");
+        mode.is_some_and(|mode| mode.of(&asked.params) == br#""url""#)
+    };
+    let name = quoted(elicitation_id);
+    let is_old = revision < Revision::V2025_11_25;
+    let params = match asked.method.as_str() {
+        method::ELICITATION_CREATE if by_url() => {
+            let named: [(&str, &[u8]); 1] = [(ELICITATION_ID, &name)];
+            changed(&asked.params, &[ELICITATION_ID], &named)
         }
-    }
-    if asked.method == method::SAMPLING_CREATE_MESSAGE && revision < Revision::V2025_11_25 {
-        params.remove("tools");
-        params.remove("toolChoice");
-    }
-    request(id, &asked.method, params)
+        method::ELICITATION_CREATE if is_old => changed(&asked.params, &["mode"], &[]),
+        method::SAMPLING_CREATE_MESSAGE if is_old => {
+            changed(&asked.params, &["tools", "toolChoice"], &[])
+        }
+        _ => changed(&asked.params, &[], &[]),
+    };
+    request(id, &asked.method, &params)
+}
+
+/// A raw object without some of its members, and with others; nothing where none is left. They keep their order, as the fields of a form do: it is how
+/// people are shown them.
+fn changed(params: &[u8], without: &[&str], with: &[(&str, &[u8])]) -> Vec<u8> {
+    let params = if params.starts_with(b"{") {
+        params
+    } else {
+        b"{}"
+    };
+    let change = |member: &walk::Member<'_>| {
+        if without.contains(&&*member.key) {
+            Change::Remove
+        } else {
+            Change::Keep
+        }
+    };
+    let mut edits = Edits::new(params);
+    edits.members(walk::root(params), change, with.iter().copied());
+    // What was scanned can be edited.
+    let changed = edits.apply().unwrap_or_else(|_| params.to_vec());
+    let is_empty = walk::members(&changed, walk::root(&changed))
+        .next()
+        .is_none();
+    if is_empty { Vec::new() } else { changed }
 }
 
 /// What a legacy server asks for, as a modern client reads it among the requests of a result.
 #[must_use]
 pub fn of_server(method: &str, params: &[u8], key: String) -> Asked {
-    let mut params = object(params);
-    params.remove("elicitationId");
-    params.remove("task");
     // Its tokens are the server's own, and no progress on it comes from a modern client.
-    params.remove("_meta");
-    let params = if params.is_empty() {
-        Vec::new()
-    } else {
-        Value::Object(params).to_string().into_bytes()
-    };
+    let params = changed(params, &[ELICITATION_ID, "task", "_meta"], &[]);
     Asked {
         key,
         method: method.to_owned(),
@@ -221,21 +244,17 @@ pub fn of_url_error(error: &[u8]) -> Vec<Asked> {
     asked.collect()
 }
 
-fn request(id: &[u8], method: &str, params: Map<String, Value>) -> Vec<u8> {
+fn request(id: &[u8], method: &str, params: &[u8]) -> Vec<u8> {
     let mut out = br#"{"jsonrpc":"2.0","id":"#.to_vec();
     out.extend_from_slice(id);
     out.extend_from_slice(br#","method":"#);
     out.extend_from_slice(&quoted(method));
     if !params.is_empty() {
         out.extend_from_slice(br#","params":"#);
-        out.extend_from_slice(Value::Object(params).to_string().as_bytes());
+        out.extend_from_slice(params);
     }
     out.push(b'}');
     out
-}
-
-fn object(raw: &[u8]) -> Map<String, Value> {
-    serde_json::from_slice(raw).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -106,3 +106,24 @@ fn the_error_that_demands_urls_becomes_questions() {
     );
     assert!(of_url_error(b"{}").is_empty());
 }
+
+#[test]
+fn the_fields_of_a_form_keep_their_order_both_ways() {
+    let form =
+        r#"{"requestedSchema":{"properties":{"zip":{},"age":{}}},"message":"who?","mode":"form"}"#;
+    let asked = of_server("elicitation/create", form.as_bytes(), "k".to_owned());
+    assert_eq!(asked.params, form.as_bytes());
+    let request = to_client(&asked, b"1", "e", Revision::V2025_11_25);
+    let request = String::from_utf8(request).unwrap();
+    assert!(
+        request.ends_with(&format!(r#","params":{form}}}"#)),
+        "{request}"
+    );
+    let older = to_client(&asked, b"1", "e", Revision::V2025_06_18);
+    let older = String::from_utf8(older).unwrap();
+    let form = form.replace(r#","mode":"form""#, "");
+    assert!(
+        older.ends_with(&format!(r#","params":{form}}}"#)),
+        "{older}"
+    );
+}
