@@ -89,6 +89,9 @@ pub struct FederationSettings {
     /// How long one member may take where all are asked, in milliseconds, if its own limit of a call is not less. What
     /// is not there by then is named in the answer. The same on all edges.
     pub member_timeout_ms: u64,
+    /// How long a member that missed its time twice in a row is left out at once, in milliseconds; then one request at a
+    /// time asks it again. 0: it is waited for each time.
+    pub member_pause_ms: u64,
     /// Longest names of tools and prompts that clients see, 64 to 128; longer ones are shortened. The same on all edges.
     pub name_chars_max: usize,
 }
@@ -97,6 +100,7 @@ impl Default for FederationSettings {
     fn default() -> Self {
         Self {
             member_timeout_ms: 5000,
+            member_pause_ms: 10_000,
             name_chars_max: engine::federation::NAME_CHARS,
         }
     }
@@ -163,8 +167,12 @@ pub async fn run(
     let address = listener.local_addr()?;
     let public_urls = public_urls(&settings, address)?;
     let federation = &settings.federation;
-    let federating = Federating::new(federation.name_chars_max, federation.member_timeout_ms)
-        .map_err(anyhow::Error::msg)?;
+    let federating = Federating::new(
+        federation.name_chars_max,
+        federation.member_timeout_ms,
+        federation.member_pause_ms,
+    )
+    .map_err(anyhow::Error::msg)?;
     let tls = match &settings.tls {
         Some(files) => Some(tls::public_server_config(&files.cert, &files.key)?),
         None if net::is_loopback(&address) || settings.behind_tls_proxy => None,

@@ -208,7 +208,7 @@ impl Hop for Edge {
     }
 
     fn federating(&self) -> Federating {
-        self.federating
+        self.federating.clone()
     }
 
     fn sealed(

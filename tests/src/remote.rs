@@ -12,7 +12,12 @@ const LEGACY: &str = "2025-11-25";
 
 /// A server of 2026-07-28 alone.
 pub fn modern() -> Listener {
-    Listener::start(|heard| answer_modern(heard, tools()))
+    Listener::start(modern_answer)
+}
+
+/// What such a server answers.
+pub fn modern_answer(heard: &Heard) -> Answer {
+    answer_modern(heard, tools())
 }
 
 fn answer_modern(heard: &Heard, tools: Value) -> Answer {

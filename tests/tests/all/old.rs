@@ -1,7 +1,10 @@
 //! Clients and servers of 2024-11-05: HTTP+SSE, through any edge.
 
+use std::process::Command;
+
 use serde_json::{Value, json};
 use tests::catalog;
+use tests::fixture_server::FixtureServer;
 use tests::http::{Open, Request};
 use tests::mesh::Mesh;
 
@@ -39,10 +42,15 @@ impl Old {
 
     /// Says hello, as a client must.
     fn hello(&mut self) {
-        let hello = json!({"protocolVersion": "2024-11-05", "capabilities": {},
+        self.hello_in("2024-11-05", &json!({}));
+    }
+
+    /// … of a newer one, which can do this much.
+    fn hello_in(&mut self, revision: &str, able: &Value) {
+        let hello = json!({"protocolVersion": revision, "capabilities": able,
             "clientInfo": {"name": "old", "version": "1"}});
         let begun = self.asks(1, 1, "initialize", &hello);
-        assert_eq!(begun["result"]["protocolVersion"], "2024-11-05");
+        assert_eq!(begun["result"]["protocolVersion"], revision);
         let initialized = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
         self.post(&initialized).send().expect_status(202);
     }
@@ -189,4 +197,32 @@ fn such_a_session_ends_with_the_process_that_it_shares() {
     let params = json!({"name": "process", "arguments": {}});
     let answer = connect().asks(2, 2, "tools/call", &params);
     assert!(answer.get("result").is_some(), "{answer:#}");
+}
+
+#[test]
+fn such_a_client_is_asked_what_its_server_asks_on_its_own_stream() {
+    let program = tests::place::file("tests/clients/ts/servers/aside.mjs");
+    let server = FixtureServer::of(Command::new(tests::place::program("node")).arg(program));
+    let mesh = Mesh::new()
+        .with(&[
+            catalog::remote("aside", server.url()),
+            catalog::allow("all", "engineering", &["*"]),
+        ])
+        .edges(2)
+        .start();
+    let key = mesh.key("ana@example.com", &["engineering"]).text;
+    mesh.server_in("aside", "ready");
+    let mut client = Old::connect(mesh.edge(0), mesh.edge(1), "aside", &key);
+    client.hello_in("2025-11-25", &json!({"elicitation": {}}));
+    client.calls(2, "ask", &json!({"message": "who?"}));
+    let asked = client.stream.messages(2).pop().expect("a question");
+    assert_eq!(asked["method"], "elicitation/create", "{asked:#}");
+    let answer = json!({"action": "accept", "content": {"name": "Ana"}});
+    let answer = json!({"jsonrpc": "2.0", "id": asked["id"], "result": answer});
+    client.post(&answer).send().expect_status(202);
+    let done = client.stream.messages(3).pop().expect("an answer");
+    assert_eq!(
+        done["result"]["content"][0]["text"], "accept Ana",
+        "{done:#}"
+    );
 }

@@ -127,14 +127,6 @@ impl EventBody {
         }
     }
 
-    /// The same, whose client never sees ids of events, and so cannot fetch the rest: an end without a response is an error.
-    pub(super) fn without_ids(mut self) -> Self {
-        if let Some(Source::Stream(stream)) = self.source {
-            self.source = Some(Source::Stream(stream.resumable(false)));
-        }
-        self
-    }
-
     /// The same, in which ids of tasks are sealed.
     pub fn sealed_by(self, sealer: Option<Sealer>) -> Self {
         Self { sealer, ..self }

@@ -26,6 +26,9 @@ use tokio::time::{Instant, Sleep};
 use super::{Error, ReplyBody};
 use crate::stage::record::Recording;
 
+/// How soon a client is to come back that loses a stream whose server does not say, milliseconds.
+const RETRY_MS: u64 = 500;
+
 /// The streams of one or several members.
 pub struct FederatedBody {
     parts: Vec<Part>,
@@ -100,11 +103,10 @@ impl std::fmt::Debug for FederatedBody {
 }
 
 impl FederatedBody {
-    /// The stream of one request, of `method`, to `server`.
+    /// The stream of one request, of `method`, to `server`. Ids of its events say whose they are, so that who loses it can go
+    /// on with it there.
     pub fn of_request(server: ServerName, method: &str, body: ReplyBody) -> Self {
-        // Events are written anew, without their ids.
-        let parts = vec![(server, without_ids(body))];
-        Self::new(parts, Course::Request(method.into()))
+        Self::new(vec![(server, body)], Course::Request(method.into()))
     }
 
     /// A subscription at several members.
@@ -223,10 +225,15 @@ impl FederatedBody {
         part.decoder.push(data);
         while let Some(event) = part.decoder.next_event() {
             match event {
-                Ok(event) if event.data.is_empty() => {}
+                Ok(event) if event.data.is_empty() => {
+                    let id = self.course.id_of(&part.server, event.id.as_deref());
+                    let retry = event.retry.unwrap_or(RETRY_MS);
+                    self.ready.extend(id.map(|id| sse::prime(&id, retry)));
+                }
                 Ok(event) => match self.course.message(part, &event.data) {
                     Next::Goes(message) => {
-                        let event = sse::encode(&message);
+                        let id = self.course.id_of(&part.server, event.id.as_deref());
+                        let event = sse::encode_event("message", id.as_deref(), &message);
                         match &mut self.course {
                             Course::Subscription(of) if of.awaited.is_some() => of.held.push(event),
                             _ => self.ready.push_back(event),
@@ -285,6 +292,12 @@ enum Next {
 }
 
 impl Course {
+    /// The id of a member's event. A stream of several members cannot be gone on with, and has none.
+    fn id_of(&self, server: &ServerName, id: Option<&str>) -> Option<String> {
+        let id = id.filter(|id| matches!(self, Self::Request(_)) && !id.is_empty())?;
+        Some(format!("{server}:{id}"))
+    }
+
     fn message(&mut self, part: &mut Part, message: &Bytes) -> Next {
         let Ok(read) = envelope::scan(message, &Limits::RESPONSE) else {
             return Next::Stays;
@@ -314,14 +327,6 @@ impl Course {
                 Next::Stays
             }
         }
-    }
-}
-
-fn without_ids(body: ReplyBody) -> ReplyBody {
-    match body {
-        ReplyBody::Events(events) => ReplyBody::Events(Box::new(events.without_ids())),
-        ReplyBody::Metered(metered) => ReplyBody::Metered(Box::new(metered.map(without_ids))),
-        other => other,
     }
 }
 

@@ -26,14 +26,6 @@ impl MeteredBody {
         }
     }
 
-    /// The same with another body inside.
-    pub(super) fn map(self, f: impl FnOnce(ReplyBody) -> ReplyBody) -> Self {
-        Self {
-            inner: f(self.inner),
-            held: self.held,
-        }
-    }
-
     pub(super) fn poll(
         &mut self,
         cx: &mut Context<'_>,

@@ -10,20 +10,28 @@ use engine::federation::{NAME_CHARS, NAME_CHARS_MAX};
 use http::HeaderMap;
 use mcp::headers::MCP_SESSION_ID;
 
+use super::patience::Patience;
+
 /// How virtual servers are served.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Federating {
     /// Longest names of tools and prompts that clients see.
     pub name_chars_max: usize,
     /// How long one member may take where all are asked, if its own limit is not less.
     pub member_timeout: Duration,
+    /// How often.
+    pub patience: Patience,
 }
+
+/// How long a member is left out that has missed its time.
+const PAUSE_MS: u64 = 10_000;
 
 impl Default for Federating {
     fn default() -> Self {
         Self {
             name_chars_max: NAME_CHARS,
             member_timeout: Duration::from_secs(5),
+            patience: Patience::new(Duration::from_millis(PAUSE_MS)),
         }
     }
 }
@@ -33,7 +41,11 @@ impl Federating {
     ///
     /// # Errors
     /// What is wrong with them.
-    pub fn new(name_chars_max: usize, member_timeout_ms: u64) -> Result<Self, String> {
+    pub fn new(
+        name_chars_max: usize,
+        member_timeout_ms: u64,
+        member_pause_ms: u64,
+    ) -> Result<Self, String> {
         if !(NAME_CHARS..=NAME_CHARS_MAX).contains(&name_chars_max) {
             return Err(format!(
                 "edge.federation.name_chars_max {name_chars_max} is not from {NAME_CHARS} to {NAME_CHARS_MAX}"
@@ -44,9 +56,15 @@ impl Federating {
                 "edge.federation.member_timeout_ms {member_timeout_ms} is not from 1 to 600000"
             ));
         }
+        if member_pause_ms > 600_000 {
+            return Err(format!(
+                "edge.federation.member_pause_ms {member_pause_ms} is more than 600000"
+            ));
+        }
         Ok(Self {
             name_chars_max,
             member_timeout: Duration::from_millis(member_timeout_ms),
+            patience: Patience::new(Duration::from_millis(member_pause_ms)),
         })
     }
 }
@@ -117,8 +135,9 @@ mod tests {
 
     #[test]
     fn settings_are_bounded() {
-        assert!(Federating::new(64, 5000).is_ok() && Federating::new(128, 1).is_ok());
-        assert!(Federating::new(63, 5000).is_err() && Federating::new(129, 5000).is_err());
-        assert!(Federating::new(64, 0).is_err());
+        assert!(Federating::new(64, 5000, 0).is_ok() && Federating::new(128, 1, 1).is_ok());
+        assert!(Federating::new(63, 5000, 1).is_err() && Federating::new(129, 5000, 1).is_err());
+        assert!(Federating::new(64, 0, 1).is_err());
+        assert!(Federating::new(64, 1, 600_001).is_err());
     }
 }

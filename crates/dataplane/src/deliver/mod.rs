@@ -10,6 +10,7 @@ mod finish;
 pub mod http;
 pub mod messages;
 mod mirror;
+pub mod patience;
 pub mod probe;
 pub mod standing;
 pub mod tasks;

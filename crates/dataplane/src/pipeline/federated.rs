@@ -97,10 +97,7 @@ impl<H: Hop> Incall<'_, H> {
             return self.gather(federation, kind, call, slot, permit).await;
         }
         match call.method() {
-            method::PING => {
-                self.open(slot, id)?;
-                whole(slot, id, result(id, b"{}"))
-            }
+            method::PING => self.ping_federated(federation, call, slot).await,
             method::SERVER_DISCOVER => self.discover(federation, call, slot).await,
             method::INITIALIZE => self.begin_federated(federation, call, slot).await,
             method::LOGGING_SET_LEVEL => self.set_level(federation, call, slot).await,
@@ -117,6 +114,21 @@ impl<H: Hop> Incall<'_, H> {
                 Err(Halt::invalid(&error, id))
             }
         }
+    }
+
+    /// Says that all is well, where the session is not over: that only its parts know.
+    async fn ping_federated(
+        &self,
+        federation: &Federation,
+        call: &Call<'_>,
+        slot: &mut Option<Recording>,
+    ) -> Ended<Response<ReplyBody>> {
+        let id = call.message.raw_id();
+        self.open(slot, id)?;
+        if gather::is_over(&self.ask_each(federation, call).await) {
+            return Err(Halt::fault(&Fault::session_was_ended(), id));
+        }
+        whole(slot, id, result(id, b"{}"))
     }
 
     /// A request to one member: on record, decided on and filtered as one of that member.
@@ -219,7 +231,7 @@ impl<H: Hop> Incall<'_, H> {
             let page = match self.ask(call, server, &body).await {
                 Said::Result(page) => page,
                 Said::Failed(absent) => return Err(absent),
-                Said::Nothing | Said::BadParams | Said::Refused => return Ok(None),
+                Said::Nothing | Said::BadParams | Said::Refused | Said::Over => return Ok(None),
             };
             let (names, next) = names_of(&page.body, kind);
             let own = names.into_iter().find(is_meant);

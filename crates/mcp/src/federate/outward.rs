@@ -6,6 +6,10 @@ use crate::federate::{asked_id, uri};
 use crate::method;
 use crate::walk;
 
+/// In the place of a method: which request a response answers is not known, so it is treated as the answer to all that it
+/// could be.
+pub const ANY: &str = "*";
+
 /// A message of `server`, in the course of the client's request `method` or of none, as the client gets it; `None` if
 /// nothing changes. Lists are [`super::lists`]'.
 ///
@@ -70,25 +74,23 @@ impl Out<'_, '_> {
         let Some(result) = envelope.result else {
             return;
         };
-        match method {
-            method::RESOURCES_READ => {
-                for content in self.elements(result, "contents") {
-                    self.expose_member(content, "uri");
+        let may_be = |methods: &[&str]| method == ANY || methods.contains(&method);
+        if may_be(&[method::RESOURCES_READ]) {
+            for content in self.elements(result, "contents") {
+                self.expose_member(content, "uri");
+            }
+        }
+        if may_be(&[method::TOOLS_CALL, method::TASKS_RESULT]) {
+            for block in self.elements(result, "content") {
+                self.block(block);
+            }
+        }
+        if may_be(&[method::PROMPTS_GET]) {
+            for message in self.elements(result, "messages") {
+                if let Some(content) = self.find(message, "content") {
+                    self.block(content);
                 }
             }
-            method::TOOLS_CALL | method::TASKS_RESULT => {
-                for block in self.elements(result, "content") {
-                    self.block(block);
-                }
-            }
-            method::PROMPTS_GET => {
-                for message in self.elements(result, "messages") {
-                    if let Some(content) = self.find(message, "content") {
-                        self.block(content);
-                    }
-                }
-            }
-            _ => {}
         }
     }
 

@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::attended::Attended;
 use super::sessions::{Session, Slot};
 use super::{Chore, HttpServer};
 use crate::upstream::Error;
@@ -27,6 +28,10 @@ const QUESTIONS_MAX: usize = 32;
 const BEGIN: Duration = Duration::from_secs(1);
 /// How long the stream is read on without a call: the next one need not begin it again.
 const LINGER: Duration = Duration::from_secs(5);
+
+/// How often a stream is tried that a server does not give now, and after what time.
+const TIMES_MAX: u32 = 5;
+const AGAIN: Duration = Duration::from_millis(300);
 
 /// The calls of one session that may be asked, oldest first. Locked for a look.
 #[derive(Debug, Default)]
@@ -147,14 +152,10 @@ impl HttpServer {
         over: CancellationToken,
     ) {
         let attended = tokio::select! {
-            attended = self.attend_in(slot, session.clone()) => attended,
+            attended = self.attend_again(&slot, &session) => attended,
             () = over.cancelled() => return,
         };
-        let attended = match attended {
-            Ok(attended) => attended,
-            Err(Error::Invalid(_)) => return session.is_mute.store(true, Ordering::Relaxed),
-            Err(error) => return tracing::debug!(%error, "a session cannot be listened to"),
-        };
+        let Some(attended) = attended else { return };
         // Where nobody waits for it, the call has been sent already.
         let _ = begun.send(());
         over.cancelled().await;
@@ -162,6 +163,28 @@ impl HttpServer {
             sleep(LINGER).await;
             attended.lingers.store(false, Ordering::Relaxed);
         }
+    }
+}
+
+impl HttpServer {
+    /// Begins the stream. A server that has but one to give may not have noticed yet that the one before was left.
+    async fn attend_again(
+        &self,
+        slot: &Arc<Slot>,
+        session: &Arc<Session>,
+    ) -> Option<Arc<Attended>> {
+        for _ in 0..TIMES_MAX {
+            match self.attend_in(slot.clone(), session.clone()).await {
+                Ok(attended) => return Some(attended),
+                Err(Error::Invalid(_)) => {
+                    session.is_mute.store(true, Ordering::Relaxed);
+                    return None;
+                }
+                Err(error) => tracing::debug!(%error, "a session cannot be listened to"),
+            }
+            sleep(AGAIN).await;
+        }
+        None
     }
 }
 

@@ -8,6 +8,7 @@ use tests::listener::{Answer, Listener};
 use tests::mesh::Mesh;
 use tests::remote;
 use tests::rpc::{Modern, names};
+use tests::wait;
 
 const MEMBERS: usize = 20;
 /// What a member gets, and how much more the whole may take on a busy machine.
@@ -94,6 +95,66 @@ fn members_that_hang_or_talk_rubbish_cost_their_own_tools_only() {
     }
     let none = client.request("tools/list", json!({})).send();
     assert_eq!(none.refusal(), (-31011, "unavailable".to_owned()), "{none}");
+}
+
+/// How long a member that was late is left out, here.
+const PAUSE: Duration = Duration::from_secs(3);
+
+#[test]
+fn a_member_that_is_late_again_and_again_is_waited_for_no_more_until_it_is_back() {
+    let listeners: Vec<Listener> = (0..2).map(|_| remote::modern()).collect();
+    let mut resources = servers(&listeners);
+    resources.push(catalog::allow("all", "engineering", &["*"]));
+    let millis = |time: Duration| time.as_millis().to_string();
+    let mesh = Mesh::new()
+        .with(&resources)
+        .setting(
+            "GATEHOUSE_EDGE__FEDERATION__MEMBER_TIMEOUT_MS",
+            &millis(DEADLINE),
+        )
+        .setting(
+            "GATEHOUSE_EDGE__FEDERATION__MEMBER_PAUSE_MS",
+            &millis(PAUSE),
+        )
+        .start();
+    let all = format!("{}/mcp", mesh.edge(0));
+    let client = |user: &str| Modern::new(&all, &mesh.key(user, &["engineering"]).text);
+    let (ana, sam) = (client("ana@example.com"), client("sam@example.com"));
+    assert_eq!(ana.tools().len(), 2);
+    let healthy = remote::modern_answer;
+    listeners[1].answer(|_| Answer::never());
+    let list = |client: &Modern| {
+        let began = Instant::now();
+        let list = client.request("tools/list", json!({})).send().result();
+        (list, began.elapsed())
+    };
+    let timed_out = [("m1".to_owned(), "timeout".to_owned())];
+    for _ in 0..2 {
+        let (late, took) = list(&ana);
+        assert!(took >= DEADLINE, "{took:?}");
+        assert_eq!(absent(&late), timed_out, "{late:#}");
+    }
+    // From now on nobody waits for it who waited before; whoever has not finds out once.
+    let (without, took) = list(&ana);
+    assert!(took < DEADLINE / 2, "{took:?}");
+    assert_eq!(absent(&without), timed_out, "{without:#}");
+    let (late, took) = list(&sam);
+    assert!(took >= DEADLINE, "{took:?}");
+    assert_eq!(absent(&late), timed_out, "{late:#}");
+    let (_, took) = list(&client("eve@example.com"));
+    assert!(took < DEADLINE / 2, "two users speak for all: {took:?}");
+    // Once it is well again, it is there again after a while.
+    listeners[1].answer(healthy);
+    wait::until("the member to be listed again", PAUSE * 3, || {
+        let (whole, took) = list(&ana);
+        assert!(took < DEADLINE / 2, "{took:?}");
+        let named = absent(&whole);
+        if named.is_empty() {
+            return Ok(());
+        }
+        Err(format!("{named:?}"))
+    });
+    assert_eq!(sam.tools().len(), 2);
 }
 
 /// How often the same is asked.

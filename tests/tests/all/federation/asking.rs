@@ -40,6 +40,9 @@ fn a_member_asks_and_the_clients_answer_finds_back_at_any_edge() {
         session.at(&there).post(&answer).send().expect_status(202);
         let done = open.whole();
         assert!(done.content().contains("Ana"), "{done}");
+        if member == "stdio" {
+            goes_on(&session, &there, &arguments, &accepted);
+        }
         // Who asked nothing is answered nothing.
         let stray = json!({"jsonrpc": "2.0", "id": "nobody:1", "result": {}});
         session.post(&stray).send().expect_status(400);
@@ -67,6 +70,24 @@ fn a_member_asks_and_the_clients_answer_finds_back_at_any_edge() {
     standing(&session, &key, &there);
 }
 
+/// A stream that is lost in the middle goes on at any edge, under ids that say whose it is.
+fn goes_on(session: &Session, there: &str, arguments: &Value, accepted: &Value) {
+    let calling = session.calling("s_test_elicitation", arguments.clone());
+    let mut open = calling.open();
+    let asked = open.first_message();
+    let ids = open.event_ids();
+    assert_eq!(ids.len(), 2, "{ids:?}");
+    assert!(ids.iter().all(|id| id.starts_with("stdio:")), "{ids:?}");
+    drop(open);
+    let elsewhere = session.at(there);
+    let answer = json!({"jsonrpc": "2.0", "id": asked["id"], "result": accepted});
+    elsewhere.post(&answer).send().expect_status(202);
+    let rest = elsewhere.resuming(&ids[1]).send().expect_status(200);
+    assert!(rest.content().contains("Ana"), "{rest}");
+    let again = elsewhere.resuming(&ids[0]).send().expect_status(200);
+    assert_eq!(again.messages()[0], asked, "{again}");
+}
+
 /// What members say by themselves is on one stream, and the session ends for all of them.
 fn standing(session: &Session, key: &str, url: &str) {
     let request = |method| {
@@ -89,4 +110,19 @@ fn standing(session: &Session, key: &str, url: &str) {
     }
     drop(stream);
     request(http::Method::DELETE).send().expect_status(200);
+    // What its client has ended is over, also where all that it was is in its id.
+    let over = |method: &str, params: Value| {
+        let asked = session.request(method, params);
+        asked.send().expect_status(404);
+        asked.to(url).send().expect_status(404);
+    };
+    over("tools/list", json!({}));
+    over("ping", json!({}));
+    over(
+        "tools/call",
+        json!({"name": "h_test_simple_text", "arguments": {}}),
+    );
+    request(http::Method::GET).send().expect_status(404);
+    request(http::Method::DELETE).send();
+    Session::begin(url, key).tools();
 }

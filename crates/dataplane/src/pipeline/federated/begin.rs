@@ -113,7 +113,7 @@ impl<H: Hop> Incall<'_, H> {
                     heard.absences.add(server, absent);
                     continue;
                 }
-                Said::Nothing | Said::BadParams | Said::Refused => Value::Null,
+                Said::Nothing | Said::BadParams | Said::Refused | Said::Over => Value::Null,
             };
             heard.members.push((server.as_str(), result));
         }

@@ -57,6 +57,9 @@ impl<H: Hop> Incall<'_, H> {
             recording.answered();
         }
         let goes_on = lists::cursor(call.body, call.message).is_ok_and(|cursor| cursor.is_some());
+        if is_over(&answers) {
+            return Err(Halt::fault(&Fault::session_was_ended(), id));
+        }
         let mut gathered = Gathered::default();
         let mut bytes = 0;
         for (at, said) in answers {
@@ -129,7 +132,7 @@ impl<H: Hop> Incall<'_, H> {
         let page = match said {
             Said::Result(answer) => self.page(federation, kind, at, &answer.body),
             // It has no such list, or none for this caller.
-            Said::Nothing | Said::Refused => {
+            Said::Nothing | Said::Refused | Said::Over => {
                 gathered.answered = true;
                 return;
             }
@@ -243,6 +246,9 @@ impl<H: Hop> Incall<'_, H> {
         let id = call.message.raw_id();
         self.open(slot, id)?;
         let answers = self.ask_each(federation, call).await;
+        if is_over(&answers) {
+            return Err(Halt::fault(&Fault::session_was_ended(), id));
+        }
         let mut absences = Absences::default();
         let mut refused = None;
         for (at, said) in answers {
@@ -259,6 +265,11 @@ impl<H: Hop> Incall<'_, H> {
         };
         Err(Halt::invalid(&error, id))
     }
+}
+
+/// Whether the client has ended the session: who begins its part anew without knowing of that changes nothing.
+pub(super) fn is_over(answers: &[(usize, Said)]) -> bool {
+    answers.iter().any(|(_, said)| matches!(said, Said::Over))
 }
 
 /// Who the whole is, for clients.

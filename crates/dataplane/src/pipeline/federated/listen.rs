@@ -3,10 +3,10 @@
 use engine::federation::Federation;
 use futures_util::future::join_all;
 use http::request::Parts;
-use http::{Method, Response, StatusCode};
+use http::{HeaderValue, Method, Response, StatusCode};
 use mcp::error::RpcError;
 use mcp::federate::listen::{BadResources, URIS_MAX, Wanted};
-use mcp::federate::uri;
+use mcp::federate::{asked_by, outward, uri};
 use mcp::method::Target;
 use model::decision::Reason;
 use model::name::ServerName;
@@ -20,7 +20,7 @@ use crate::body::{FederatedBody, ReplyBody, Subscription};
 use crate::budget::Permit;
 use crate::call::Call;
 use crate::deliver::messages::is_event_stream;
-use crate::deliver::standing::not_offered;
+use crate::deliver::standing::{LAST_EVENT_ID, not_offered};
 use crate::deliver::{Hop, Session};
 use crate::refusal::{Fault, Refused};
 use crate::stage::authorize::may_read;
@@ -123,6 +123,30 @@ impl<H: Hop> Incall<'_, H> {
         (server, opened.unwrap_or_else(|_| Err(Absent::late())))
     }
 
+    /// The member whose stream a client has lost, and the id of the last event that it had.
+    fn lost(&self, parts: &Parts, federation: &Federation) -> Option<(usize, HeaderValue)> {
+        let event = parts.headers.get(&LAST_EVENT_ID)?.to_str().ok()?;
+        let (server, own) = asked_by(event).filter(|_| parts.method == Method::GET)?;
+        let at = federation.member(server)?;
+        let is_usable = self.may_use(&federation.members()[at].server);
+        Some((at, HeaderValue::from_str(own).ok()?)).filter(|_| is_usable)
+    }
+
+    /// Goes on with a stream that was one member's.
+    async fn resume_at(
+        &self,
+        parts: &Parts,
+        (server, event): (&ServerName, HeaderValue),
+        opened: &Session,
+    ) -> Result<Response<ReplyBody>, Refused> {
+        let mut own = parts.clone();
+        own.headers.insert(LAST_EVENT_ID, event);
+        let member = Incall { server, ..*self };
+        let stood = Box::pin(member.stand_in(&own, opened, self.server, None)).await?;
+        let body = FederatedBody::of_request(server.clone(), outward::ANY, stood.into_body());
+        Ok(event_stream(body.into()))
+    }
+
     /// What a legacy client asks of its session without a message, of all members whose sidecars know it.
     pub(in super::super) async fn stand_federated(
         &self,
@@ -130,13 +154,16 @@ impl<H: Hop> Incall<'_, H> {
         federation: &Federation,
         opened: &Session,
     ) -> Result<Response<ReplyBody>, Refused> {
+        if let Some((at, event)) = self.lost(parts, federation) {
+            let server = &federation.members()[at].server;
+            return self.resume_at(parts, (server, event), opened).await;
+        }
         let asked = self.usable(federation).map(|at| {
             let server = &federation.members()[at].server;
             let member = Incall { server, ..*self };
             Box::pin(async move {
                 let stood = member.stand_in(parts, opened, self.server, None);
-                let stood = timeout(self.time_of(server), stood).await;
-                (server, stood.ok().and_then(Result::ok))
+                (server, timeout(self.time_of(server), stood).await)
             })
         });
         let stood: Vec<_> = join_all(asked).await;
@@ -145,12 +172,21 @@ impl<H: Hop> Incall<'_, H> {
             *response.status_mut() = StatusCode::OK;
             return Ok(response);
         }
-        let streams = stood
-            .into_iter()
-            .filter_map(|(server, response)| Some((server.clone(), response?.into_body())));
-        let streams: Vec<_> = streams.collect();
+        let mut is_over = false;
+        let mut streams = Vec::with_capacity(stood.len());
+        for (server, stood) in stood {
+            match stood {
+                Ok(Ok(response)) => streams.push((server.clone(), response.into_body())),
+                Ok(Err(refused)) => is_over |= refused.status == StatusCode::NOT_FOUND,
+                Err(_late) => {}
+            }
+        }
         if streams.is_empty() {
-            return Err(not_offered(&parts.method));
+            return Err(if is_over {
+                Refused::session_ended()
+            } else {
+                not_offered(&parts.method)
+            });
         }
         Ok(event_stream(FederatedBody::of_standing(streams).into()))
     }

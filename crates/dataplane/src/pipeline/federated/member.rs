@@ -4,9 +4,9 @@
 use bytes::Bytes;
 use engine::federation::Federation;
 use futures_util::future::join_all;
-use http::{HeaderMap, HeaderValue, Response};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use mcp::envelope::{self, Kind, Limits, Span};
-use mcp::error::code;
+use mcp::error::{SESSION_ENDED, code};
 use mcp::headers::{MCP_METHOD, MCP_PROTOCOL_VERSION};
 use mcp::walk;
 use model::decision::Reason;
@@ -42,6 +42,8 @@ pub(super) enum Said {
     BadParams,
     /// It may not be asked this.
     Refused,
+    /// Its part of the session was ended by the client, and so was the session.
+    Over,
     /// It cannot be had.
     Failed(Absent),
 }
@@ -144,12 +146,21 @@ impl<H: Hop> Incall<'_, H> {
     ) -> Vec<(usize, Said)> {
         let asked = questions.iter().map(|(at, body)| {
             let server = &federation.members()[*at].server;
-            Box::pin(async move {
-                let said = timeout(self.time_of(server), self.ask(call, server, body)).await;
-                (*at, said.unwrap_or_else(|_| Said::Failed(Absent::late())))
-            })
+            Box::pin(async move { (*at, self.ask_in_time(call, server, body).await) })
         });
         join_all(asked).await
+    }
+
+    /// Asks one member, unless it has missed its time before: then it is not waited for again before a while is over.
+    async fn ask_in_time(&self, call: &Call<'_>, server: &ServerName, body: &Bytes) -> Said {
+        let patience = &self.shared.hop.federating().patience;
+        let Some(turn) = patience.turn(server, &call.principal.user) else {
+            let message = "it did not answer in time before, and is asked again in a while";
+            return Said::Failed(Absent::new(Reason::Timeout, message));
+        };
+        let said = timeout(self.time_of(server), self.ask(call, server, body)).await;
+        turn.is_over(said.is_ok());
+        said.unwrap_or_else(|_| Said::Failed(Absent::late()))
     }
 
     /// Asks all members that the caller may use what the client asks.
@@ -276,9 +287,13 @@ pub(super) async fn said(budget: &Budget, response: Response<ReplyBody>) -> Said
         Some(code::REFUSED) if !is_limited(&body, error) => Said::Refused,
         _ => {
             let data = walk::find(&body, error, "data");
+            let reason = data.and_then(|data| text(data, "reason"));
+            if parts.status == StatusCode::NOT_FOUND && reason.as_deref() == Some(SESSION_ENDED) {
+                return Said::Over;
+            }
             let ours = [code::UNAVAILABLE, code::REFUSED].map(Some);
             let ours = ours.contains(&read.error_code);
-            let reason = data.filter(|_| ours).and_then(|data| text(data, "reason"));
+            let reason = reason.filter(|_| ours);
             let message = text(error, "message").unwrap_or_default();
             Said::Failed(Absent {
                 reason: reason.map_or_else(|| Reason::Unavailable.as_str().into(), Into::into),
