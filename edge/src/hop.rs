@@ -434,6 +434,11 @@ impl Edge {
         match call.message.kind {
             Kind::Request => {}
             Kind::Notification => return Ok(Reply::Accepted),
+            // Not taken but answered: a filter refuses it, and the client is to hear so.
+            Kind::Response if response.status() == StatusCode::OK => {
+                let session = None;
+                return Ok(Reply::Forwarded(Forwarded { response, session }));
+            }
             Kind::Response if response.status().is_success() => return Ok(Reply::Accepted),
             Kind::Response => {
                 let error = RpcError::invalid_request("no request of ours awaits this response");

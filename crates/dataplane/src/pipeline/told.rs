@@ -2,16 +2,19 @@
 //!
 //! They are passed on where they mean something, as filters leave them, and are on record only where one refuses.
 
-use http::Response;
+use http::{Response, StatusCode};
 use mcp::envelope::{self, Kind, Limits};
 use mcp::error::RpcError;
 use mcp::method;
 
 use super::halt::{Ended, Halt};
+use super::reply::collect;
 use super::{Incall, accepted};
+use crate::answer;
 use crate::body::ReplyBody;
 use crate::call::Call;
-use crate::deliver::Hop;
+use crate::deliver::messages::is_json;
+use crate::deliver::{Hop, Reply};
 use crate::refusal::Fault;
 use crate::stage::filter::Rejected;
 use crate::stage::record::Recording;
@@ -23,6 +26,9 @@ const PASSED_ON: [&str; 4] = [
     method::PROGRESS,
     method::ROOTS_LIST_CHANGED,
 ];
+
+/// Longest refusal of a client's answer that is passed on.
+const REFUSAL_BYTES_MAX: usize = 64 * 1024;
 
 impl<H: Hop> Incall<'_, H> {
     /// A notification is no call: it is passed on where it means something, and is not on record.
@@ -43,7 +49,7 @@ impl<H: Hop> Incall<'_, H> {
         if PASSED_ON.contains(&call.method()) && !call.is_modern() {
             // A notification is taken as far as it goes: there is no answer that could say more.
             match self.pass_on(call, slot).await {
-                Ok(Ok(())) => {}
+                Ok(Ok(_)) => {}
                 Ok(Err(fault)) => {
                     tracing::debug!(reason = %fault.reason, "a notification was not delivered");
                 }
@@ -61,11 +67,12 @@ impl<H: Hop> Incall<'_, H> {
     ) -> Ended<Response<ReplyBody>> {
         if !call.is_modern() && call.session.is_some() {
             let passed = self.pass_on(call, slot).await?;
-            if passed.is_ok() {
+            if let Ok(reply) = passed {
+                // Where it was refused, it is on record at the hop that did.
                 if let Some(recording) = slot.take() {
                     recording.forget();
                 }
-                return Ok(accepted());
+                return Ok(said_of(reply).await);
             }
         }
         let error = RpcError::invalid_request("no request of ours awaits this response");
@@ -77,7 +84,7 @@ impl<H: Hop> Incall<'_, H> {
         &self,
         call: &Call<'_>,
         slot: &mut Option<Recording>,
-    ) -> Ended<Result<(), Fault>> {
+    ) -> Ended<Result<Reply, Fault>> {
         let way = match self.shared.hop.way(call).await {
             Ok(way) => way,
             Err(fault) => return Ok(Err(fault)),
@@ -85,7 +92,7 @@ impl<H: Hop> Incall<'_, H> {
         let filtered = self.filter_request(call, &way, slot).await;
         let body = match filtered {
             Ok(Some(body)) => body,
-            Ok(None) => return Ok(self.shared.hop.deliver(call, &way).await.map(drop)),
+            Ok(None) => return Ok(self.shared.hop.deliver(call, &way).await),
             Err(rejected) => {
                 self.refuse(call, &way, &rejected).await;
                 return Err(Halt::rejected(&rejected, None));
@@ -99,7 +106,7 @@ impl<H: Hop> Incall<'_, H> {
             came: Some(call.body),
             ..*call
         };
-        Ok(self.shared.hop.deliver(&changed, &way).await.map(drop))
+        Ok(self.shared.hop.deliver(&changed, &way).await)
     }
 
     /// A client's answer that does not go is an error to whoever asked, and waits.
@@ -119,5 +126,20 @@ impl<H: Hop> Incall<'_, H> {
         if let Err(fault) = self.shared.hop.deliver(&refusal, way).await {
             tracing::debug!(reason = %fault.reason, "a server was not told that an answer is refused");
         }
+    }
+}
+
+/// What the client hears of its answer: that it was taken, or what the next hop says in its place.
+async fn said_of(reply: Reply) -> Response<ReplyBody> {
+    let Reply::Forwarded(forwarded) = reply else {
+        return accepted();
+    };
+    let (parts, body) = forwarded.response.into_parts();
+    if parts.status != StatusCode::OK || !is_json(&parts.headers) {
+        return accepted();
+    }
+    match collect(body, REFUSAL_BYTES_MAX, |_| true).await {
+        Ok(refusal) => answer::json(parts.status, refusal),
+        Err(_) => accepted(),
     }
 }

@@ -103,8 +103,8 @@ fn of_a_thousand_calls_in_an_outage_none_slips_through_and_none_is_lost() {
 fn an_answer_of_ten_megabytes_is_a_failure_within_the_receivers_time() {
     let far = remote::modern();
     let large = "x".repeat(10 << 20);
-    let receiver =
-        Listener::start(move |_| Answer::json(&json!({"verdict": "allow", "note": large})));
+    let answer = Answer::json(&json!({"verdict": "allow", "note": large}));
+    let receiver = Listener::start(move |_| answer.clone());
     let mut resources = vec![
         catalog::remote("far", &far.url("/mcp")),
         catalog::webhook("large", &["far"], &receiver.url("/"), "key"),
