@@ -10,6 +10,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "gatehouse/v1/admin.proto",
         "gatehouse/v1/node.proto",
         "gatehouse/v1/audit.proto",
+        "gatehouse/v1/approval.proto",
     ];
     for file in files {
         println!("cargo:rerun-if-changed={file}");

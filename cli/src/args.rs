@@ -7,8 +7,9 @@ use clap::{ArgAction, CommandFactory, Parser};
 use crate::services::{self, Rest};
 use crate::show::{ColorChoice, Format};
 use crate::{
-    apply, audit, call, check, completions, connect, delete, describe, diff, explain, get, history,
-    key, man, node, nodes, rollback, secret, server, store, tap, tools, up, validate, wait,
+    apply, approve, audit, call, check, completions, connect, delete, describe, diff, explain, get,
+    history, key, man, node, nodes, rollback, secret, server, store, tap, tools, up, validate,
+    wait,
 };
 
 /// Gatehouse: the gate before your MCP servers.
@@ -113,6 +114,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Secret(secret::Command),
     Explain(explain::Args),
+    Approve(approve::Args),
     #[command(subcommand)]
     Audit(audit::Command),
     Tap(tap::Args),
@@ -152,6 +154,7 @@ configure  apply      store what files hold; diff before, history, rollback afte
            key        API keys for users; node token lets edges and sidecars join; secret set
            describe   one thing with its problems, where it runs, who may use it, its last calls
            explain    why a call is allowed or not; what a field, an error code or a check means
+           approve    calls that wait for a person, and what that person says
 watch      nodes      every edge and sidecar; server status: what runs for a server
            tap        calls as they come; audit list: those on record; call, tools: make one
 more       --help     all commands; gatehouse COMMAND --help shows examples; completions, man";

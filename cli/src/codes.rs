@@ -137,6 +137,25 @@ pub const CODES: &[(&str, &str, &str)] = &[
          for.",
     ),
     (
+        "GH3201",
+        "not yours to approve",
+        "A call that waits for a person is for those to decide whom its rule names as approvers, by their API key \
+         (--token @FILE); where it names nobody, for whoever has an administrator's token. Nobody decides about a call \
+         of their own.",
+    ),
+    (
+        "GH3202",
+        "the approval is not open",
+        "It was decided, used or is over already, or is for another call, or its rule is gone. A call that is made \
+         again is asked about again: gatehouse approve shows what waits.",
+    ),
+    (
+        "GH3203",
+        "too many calls wait for approval",
+        "So many calls of one user, or of all, wait for a person that no further one is asked about. Decide about \
+         those that wait: gatehouse approve. Each ends by itself, too (approvals.expires_s).",
+    ),
+    (
         NO_SUCH,
         "nothing of that name",
         "There is none, or you may not know of it: both look the same on purpose. The nearest name that you may \

@@ -11,6 +11,7 @@ pub mod absent;
 pub mod again;
 pub mod app;
 pub mod apply;
+pub mod approve;
 mod args;
 pub mod audit;
 pub mod call;
@@ -215,6 +216,7 @@ async fn perform(command: Command, app: &App) -> Result<(), Failure> {
         Command::Explain(args) => explain::run(args, app).await,
         Command::Audit(command) => audit::run(command, app).await,
         Command::Check(args) => check::run(args, app).await,
+        Command::Approve(args) => approve::run(args, app).await,
         Command::Nodes(args) => nodes::run(args, app).await,
         Command::Server(command) => server::run(command, app).await,
         Command::Node(command) => node::run(command, app).await,

@@ -6,6 +6,7 @@ use std::error::Error as _;
 use std::time::Duration;
 
 use proto::v1::admin_client::AdminClient;
+use proto::v1::approvals_client::ApprovalsClient;
 use proto::v1::audit_client::AuditClient;
 use tonic::codegen::InterceptedService;
 use tonic::metadata::{Ascii, MetadataValue};
@@ -59,6 +60,8 @@ impl Interceptor for Bearer {
 
 /// A client of one of the control plane's services.
 pub type Admin = AdminClient<InterceptedService<Channel, Bearer>>;
+/// The client that decides about calls.
+pub type Approvals = ApprovalsClient<InterceptedService<Channel, Bearer>>;
 /// The client that reads the audit store.
 pub type Audit = AuditClient<InterceptedService<Channel, Bearer>>;
 
@@ -115,6 +118,12 @@ impl Link {
         AdminClient::with_interceptor(self.channel.clone(), self.bearer.clone())
             .max_decoding_message_size(ANSWER_BYTES_MAX)
             .max_encoding_message_size(ANSWER_BYTES_MAX)
+    }
+
+    /// Calls that wait for a person.
+    pub fn approvals(&self) -> Approvals {
+        ApprovalsClient::with_interceptor(self.channel.clone(), self.bearer.clone())
+            .max_decoding_message_size(ANSWER_BYTES_MAX)
     }
 
     /// The audit store.

@@ -12,7 +12,9 @@ use runtime::tls::{Peer, peer_of};
 use tonic::metadata::MetadataMap;
 use tonic::service::Interceptor;
 use tonic::{Code, Request, Status};
+use zeroize::Zeroizing;
 
+use crate::keys;
 use crate::service::status;
 use crate::store::seal::{self, read_private};
 
@@ -44,6 +46,10 @@ pub(crate) struct Caller {
     /// Whether it is another replica: that only reads, and only what is here.
     is_replica: bool,
 }
+
+/// An API key that was shown in the place of a token. Whether it is good is not known yet.
+#[derive(Clone)]
+pub(crate) struct ApiKey(pub(crate) Zeroizing<String>);
 
 /// The tokens that are good.
 #[derive(Debug, Clone)]
@@ -129,6 +135,19 @@ impl Access {
         move |request: Request<()>| self.identify(request)
     }
 
+    /// As [`Self::strict`], but an API key may stand in the place of a token: whoever is asked then looks whose it is.
+    pub(crate) fn or_api_key(self) -> impl Interceptor + Clone + Send + Sync + 'static {
+        move |mut request: Request<()>| {
+            if let Some(key) = api_key(request.metadata()) {
+                request.extensions_mut().insert(key);
+                return Ok(request);
+            }
+            let request = self.identify(request)?;
+            reader(&request)?;
+            Ok(request)
+        }
+    }
+
     fn identify(&self, mut request: Request<()>) -> Result<Request<()>, Status> {
         let caller = match self.caller(request.metadata())? {
             None => replica(&request),
@@ -139,6 +158,18 @@ impl Access {
         }
         Ok(request)
     }
+}
+
+fn api_key(metadata: &MetadataMap) -> Option<ApiKey> {
+    let mut given = metadata.get_all("authorization").iter();
+    let (value, None) = (given.next()?.to_str().ok()?, given.next()) else {
+        return None;
+    };
+    let (scheme, key) = value.split_once(' ')?;
+    let is_key = scheme.eq_ignore_ascii_case("bearer")
+        && key.len() <= TOKEN_BYTES_MAX
+        && key.trim().starts_with(keys::PREFIX);
+    is_key.then(|| ApiKey(Zeroizing::new(key.trim().to_owned())))
 }
 
 /// Another replica, by the certificate that TLS has verified.

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 use proto::v1::admin_server::AdminServer;
+use proto::v1::approval_desk_server::ApprovalDeskServer;
+use proto::v1::approvals_server::ApprovalsServer;
 use proto::v1::audit_server::AuditServer;
 use proto::v1::node_server::NodeServer;
 use runtime::admin;
@@ -16,7 +18,7 @@ use runtime::metrics::Metrics;
 use runtime::net;
 use runtime::readiness::Readiness;
 use runtime::tls::{self, ClientAuth};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Server;
 use tonic::transport::server::Router;
@@ -24,6 +26,8 @@ use tonic::transport::server::Router;
 pub use crate::settings::Settings;
 
 use crate::access::Access;
+use crate::approvals::Approvals;
+use crate::approvals::notify::News;
 use crate::ca::{self, Ca};
 use crate::catalog::{self, Catalog, Standing};
 use crate::endpoints::Endpoints;
@@ -36,6 +40,7 @@ use crate::publish::Publisher;
 use crate::records::{self, Records};
 use crate::replicas::{Peers, Replicas, cut_off};
 use crate::service::admin::AdminService;
+use crate::service::approvals::{DeskService, PeopleService};
 use crate::service::audit::AuditService;
 use crate::service::calls::Calls;
 use crate::service::node::NodeService;
@@ -46,6 +51,7 @@ use crate::store::embedded::Embedded;
 use crate::store::etcd::Etcd;
 use crate::store::seal::{Sealer, make_private};
 use crate::store::{self, Store};
+use crate::web::{self, Pages};
 use runtime::backoff::Backoff;
 
 /// What `/readyz` waits for.
@@ -129,10 +135,15 @@ pub async fn run_reporting(
     let otlp = net::listen(&settings.otlp_listen, "otlp_listen").await?;
     let (listen, otlp_listen) = (control.local_addr()?, otlp.local_addr()?);
     let address = settings.advertise(listen)?;
-    let parts = Parts::new(&settings, &address, opened, &metrics)?;
+    let news = match settings.approvals.receiver(&settings.web)? {
+        Some(receiver) => Some(receiver.start(&drain)?),
+        None => None,
+    };
+    let parts = Parts::new(&settings, &address, (opened, news), &metrics)?;
     // Read by the admin port from now on; set once.
     let _ = shown.set(parts.shown());
     parts.spawn(&drain);
+    web::serve(&settings.web, parts.pages(), &drain).await?;
 
     // A node that joins and an administrator have no certificate; a node's stream asks for it.
     let with_or_without = parts.serving.config(ClientAuth::Optional)?;
@@ -175,6 +186,7 @@ struct Parts {
     serving: Arc<Serving>,
     records: Records,
     logs: Logs,
+    approvals: Arc<Approvals>,
 }
 
 impl Parts {
@@ -182,7 +194,7 @@ impl Parts {
     fn new(
         settings: &Settings,
         address: &str,
-        opened: Opened,
+        (opened, news): (Opened, Option<mpsc::Sender<News>>),
         metrics: &Metrics,
     ) -> anyhow::Result<Self> {
         let Opened {
@@ -195,7 +207,10 @@ impl Parts {
         let nodes = Arc::new(Nodes::new(metrics));
         let serving = Serving::new(ca.clone(), &name, &settings.tls.hosts)?;
         let replicas = Replicas::new(store.clone(), nodes.clone(), &name, address);
+        let lasts = settings.approvals.lasts()?;
+        let approvals = Approvals::new(store.clone(), catalog.clone(), lasts, news, metrics);
         Ok(Self {
+            approvals,
             peers: Peers::new(replicas.clone(), serving.clone()),
             replicas,
             nodes,
@@ -210,6 +225,14 @@ impl Parts {
             catalog,
             logs: Logs::default(),
         })
+    }
+
+    /// What pages are made from.
+    fn pages(&self) -> Pages {
+        Pages {
+            approvals: self.approvals.clone(),
+            catalog: self.catalog.clone(),
+        }
     }
 
     /// What the admin port shows of it.
@@ -232,6 +255,8 @@ impl Parts {
         drain.spawn("follow the head", head);
         let replicas = self.replicas.clone();
         drain.spawn("follow replicas", replicas.follow(drain.clone()));
+        let approvals = self.approvals.clone();
+        drain.spawn("forget approvals", approvals.sweep(drain.clone()));
         let peers = self.peers.clone();
         drain.spawn("cut off or not", cut_off::follow(peers, drain.clone()));
         drain.spawn(
@@ -272,10 +297,22 @@ impl Parts {
         })
         .max_decoding_message_size(NODE_MESSAGE_BYTES_MAX)
         .max_encoding_message_size(usize::MAX);
+        let desk = ApprovalDeskServer::new(DeskService {
+            approvals: self.approvals.clone(),
+            drain: drain.clone(),
+        });
+        let people = ApprovalsServer::new(PeopleService {
+            approvals: self.approvals.clone(),
+            catalog: self.catalog.clone(),
+            drain: drain.clone(),
+        });
+        let api_key_too = access.clone().or_api_key();
         server()
             .add_service(InterceptedService::new(admin, access.clone().lenient()))
+            .add_service(InterceptedService::new(people, api_key_too))
             .add_service(InterceptedService::new(audit, access.strict()))
             .add_service(node)
+            .add_service(desk)
     }
 }
 

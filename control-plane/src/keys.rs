@@ -153,6 +153,22 @@ pub(crate) fn list(state: &State) -> Vec<pb::KeyInfo> {
     keys
 }
 
+/// The key of this text, where it is good at `now`, Unix milliseconds.
+pub(crate) fn find(state: &State, text: &str, now: i64) -> Option<pb::ApiKeySpec> {
+    let hash = hash(state, text).ok()?;
+    let mut specs = state
+        .resources()
+        .values()
+        .filter_map(|stored| match &stored.resource.spec {
+            Some(Spec::ApiKey(spec)) if !spec.internal => Some(spec),
+            _ => None,
+        });
+    // What is compared is an HMAC: the time that it takes tells nothing of a key.
+    let found = specs.find(|spec| spec.hash == hash)?;
+    let is_good = found.expires_unix_ms == 0 || now < found.expires_unix_ms;
+    is_good.then(|| found.clone())
+}
+
 /// Ends a key.
 ///
 /// # Errors

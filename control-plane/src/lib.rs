@@ -13,6 +13,7 @@ mod access;
 pub mod app;
 #[cfg(test)]
 mod app_tests;
+mod approvals;
 mod ca;
 mod catalog;
 mod clock;
@@ -31,3 +32,4 @@ mod serving;
 mod settings;
 mod shown;
 mod store;
+mod web;

@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use model::secret::SecretText;
 use runtime::settings::Secret;
 use serde::{Deserialize, Serialize};
 
+use crate::approvals::notify::Receiver;
 use crate::ca::CERTIFICATE_LASTS;
 use crate::catalog::Bounds;
 use crate::records;
@@ -46,6 +48,10 @@ pub struct Settings {
     pub records: Records,
     /// What can be rolled back to.
     pub history: History,
+    /// Calls that a person has to agree to.
+    pub approvals: Approvals,
+    /// Pages for people: those that links of approvals lead to.
+    pub web: Web,
 }
 
 /// How etcd is reached.
@@ -100,6 +106,77 @@ impl Tls {
 pub struct Records {
     /// Most calls that are kept; beyond it the oldest go. Default 1,000,000.
     pub calls_max: u64,
+}
+
+/// Calls that a person has to agree to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Approvals {
+    /// How long a call may wait for a person, and an approval for its call, in seconds, 1 to 86400. Default 600.
+    pub expires_s: u64,
+    /// A receiver that is told of each call that begins to wait: a POST, signed after Standard Webhooks, with links to its
+    /// page. Default: none.
+    pub webhook_url: String,
+    /// The secret of those signatures, mode 0600: `whsec_` and base64, or any text.
+    pub webhook_secret_file: Option<PathBuf>,
+}
+
+/// Pages for people.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Web {
+    /// Where they are served: plain HTTP, `host:port`. Default: nowhere.
+    pub listen: String,
+    /// Whether a proxy in front does TLS; else they are served on loopback addresses only.
+    pub behind_tls_proxy: bool,
+    /// Where people reach them, `https://HOST[:PORT]`: what links begin with.
+    pub public_url: String,
+}
+
+impl Default for Approvals {
+    fn default() -> Self {
+        Self {
+            expires_s: 600,
+            webhook_url: String::new(),
+            webhook_secret_file: None,
+        }
+    }
+}
+
+impl Approvals {
+    /// Who is told of calls that begin to wait. Reads the file that is named for it.
+    ///
+    /// # Errors
+    /// What cannot be used, by its setting's name.
+    pub(crate) fn receiver(&self, web: &Web) -> anyhow::Result<Option<Receiver>> {
+        match (self.webhook_url.as_str(), &self.webhook_secret_file) {
+            ("", None) => Ok(None),
+            ("", Some(_)) => {
+                bail!("approvals.webhook_secret_file is set, and approvals.webhook_url is not")
+            }
+            (_, None) => {
+                bail!("approvals.webhook_url is set: set approvals.webhook_secret_file, too")
+            }
+            (url, Some(file)) => {
+                let secret = SecretText::new(read_private(file)?.trim());
+                Receiver::new(url, &secret, &web.public_url).map(Some)
+            }
+        }
+    }
+
+    /// How long an approval is good.
+    ///
+    /// # Errors
+    /// Where that is out of its range.
+    pub(crate) fn lasts(&self) -> anyhow::Result<Duration> {
+        if !(1..=86_400).contains(&self.expires_s) {
+            bail!(
+                "approvals.expires_s {} is not between 1 and 86400",
+                self.expires_s
+            );
+        }
+        Ok(Duration::from_secs(self.expires_s))
+    }
 }
 
 impl Default for Records {
@@ -157,6 +234,8 @@ impl Default for Settings {
             tls: Tls::default(),
             records: Records::default(),
             history: History::default(),
+            approvals: Approvals::default(),
+            web: Web::default(),
         }
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use arc_swap::ArcSwap;
+use dataplane::approval::desk::Desk;
 use dataplane::budget::Budget;
 use dataplane::config::node::{self, NodeSettings};
 use dataplane::config::renew;
@@ -242,6 +243,7 @@ pub async fn run(
         waiting: Waiting::new(&metrics),
         wait_max: Duration::from_secs(settings.sidecar_wait_s),
         federating,
+        desk: Desk::new(&settings.control, &identity, &metrics)?,
     });
     follow(&identity, edge.clone(), &drain);
     let shared = Arc::new(Shared {

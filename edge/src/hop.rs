@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use dataplane::approval::desk::Desk;
 use dataplane::auth::statement::Signer;
 use dataplane::call::Call;
 use dataplane::config::live::{Config, Live};
@@ -64,6 +65,8 @@ pub struct Edge {
     pub wait_max: Duration,
     /// How virtual servers are served.
     pub federating: Federating,
+    /// The way to people who agree to calls.
+    pub desk: Desk,
 }
 
 /// Where a call goes from an edge.
@@ -124,6 +127,7 @@ impl Hop for Edge {
             principal,
             call_id: None,
             client_address: Some(peer.remote.ip().to_canonical()),
+            approval: None,
         })
     }
 
@@ -205,6 +209,10 @@ impl Hop for Edge {
             );
         }
         put.is_ok()
+    }
+
+    fn desk(&self) -> Option<&Desk> {
+        Some(&self.desk)
     }
 
     fn federating(&self) -> Federating {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
+use dataplane::approval::statement as approval;
 use dataplane::auth::statement::{self, Caller, Signer};
 use dataplane::call::{self, CALL_HEADER, Call, TRACEPARENT};
 use dataplane::deliver::federation::{CLIENT_HEADER, PUT_HEADER, REPLY_HEADER, member_session};
@@ -45,6 +46,12 @@ pub(crate) fn of_call(call: &Call<'_>, signer: &Signer) -> Result<Request<Full<B
         }),
     );
     headers.insert(TRACEPARENT, text(&call::traceparent(&call.trace))?);
+    if let Some(approved) = call.approval {
+        let lost = |_| Fault::unavailable("that a person has agreed could not be stated");
+        let called = (call.server, call.id);
+        let statement = signer.approved(approved, called, now_unix_s());
+        headers.insert(approval::HEADER, statement.map_err(lost)?);
+    }
     if let Some(handle) = call.session {
         session(headers, handle)?;
     }

@@ -1,5 +1,6 @@
 //! Who may call: an edge, by its certificate, on behalf of whom its statement names.
 
+use dataplane::approval::statement as approval;
 use dataplane::auth::statement::{HEADER, Verifier};
 use dataplane::call::CALL_HEADER;
 use dataplane::deliver::{Admitted, Connection};
@@ -37,10 +38,22 @@ pub fn admit(
         })?;
     let call_id = CallId::parse(single(headers, CALL_HEADER)?);
     let call_id = call_id.ok_or_else(|| refused("the edge does not name the call"))?;
+    let approval = match headers.contains_key(approval::HEADER) {
+        false => None,
+        true => {
+            let statement = single(headers, approval::HEADER)?;
+            let approved = approval::verify(edge, statement, (server, call_id), now);
+            Some(approved.map_err(|error| {
+                tracing::warn!(%error, remote = %peer.remote, "an approval is not believed");
+                refused("the edge's statement of an approval is not believed")
+            })?)
+        }
+    };
     Ok(Admitted {
         principal: caller.principal,
         call_id: Some(call_id),
         client_address: caller.address,
+        approval,
     })
 }
 

@@ -150,6 +150,10 @@ pub(crate) struct View<'a> {
     response_sha256: Option<&'a str>,
     response_changed_sha256: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    approval: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    approver: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     arguments: Option<Value>,
     #[serde(skip_serializing_if = "is_not")]
     arguments_cut: bool,
@@ -212,6 +216,8 @@ impl<'a> View<'a> {
             request_changed_sha256: some(&call.request_changed_sha256),
             response_sha256: some(&call.response_sha256),
             response_changed_sha256: some(&call.response_changed_sha256),
+            approval: some(&call.approval),
+            approver: some(&call.approver),
             arguments: said(&call.arguments, call.arguments_cut),
             arguments_cut: call.arguments_cut,
             arguments_redacted: call.arguments_redacted,

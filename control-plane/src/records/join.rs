@@ -103,6 +103,8 @@ fn row(hop: HopRecord) -> Call {
         request_changed_sha256: hex::encode(record.request_changed_sha256),
         response_sha256: hex::encode(record.response_sha256),
         response_changed_sha256: hex::encode(record.response_changed_sha256),
+        approval: record.approval,
+        approver: record.approver,
         arguments: record.arguments,
         arguments_cut: record.arguments_cut,
         arguments_redacted: record.arguments_redacted,
@@ -151,6 +153,8 @@ fn complete(call: &mut Call, behind: Call) {
         call.error_code = behind.error_code;
     }
     call.tool_error |= behind.tool_error;
+    fill(&mut call.approval, behind.approval);
+    fill(&mut call.approver, behind.approver);
 }
 
 fn add(ours: &mut Vec<String>, theirs: Vec<String>) {

@@ -136,6 +136,8 @@ fn set(
         attribute::REQUEST_ID => record.request_id = text(value),
         attribute::MCP_REVISION => record.mcp_revision = text(value),
         attribute::DIRECT => record.direct = is_true(value),
+        attribute::APPROVAL => record.approval = text(value),
+        attribute::APPROVER => record.approver = text(value),
         attribute::CLIENT_ADDRESS => record.client_address = text(value),
         attribute::TOOL_ARGUMENTS | attribute::ARGUMENTS => record.arguments = text(value),
         attribute::TOOL_RESULT | attribute::RESULT => record.result = text(value),

@@ -283,6 +283,8 @@ fn call(n: u64) -> Record {
             after: [5; 32],
         }),
         response_change: None,
+        approval: "3f9c2a10-7be1d0c4-9a0b1c2d".into(),
+        approver: "bo@example.com".into(),
         said: Some(Box::new(model::record::Said {
             arguments: "{\"a\":1}".to_owned(),
             arguments_redacted: true,
@@ -355,6 +357,8 @@ async fn what_a_node_logs_is_listed_and_told_as_it_was_logged() {
             request_changed_sha256: "05".repeat(32),
             response_sha256: String::new(),
             response_changed_sha256: String::new(),
+            approval: "3f9c2a10-7be1d0c4-9a0b1c2d".to_owned(),
+            approver: "bo@example.com".to_owned(),
             arguments: "{\"a\":1}".to_owned(),
             arguments_cut: false,
             arguments_redacted: true,

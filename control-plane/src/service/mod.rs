@@ -3,6 +3,7 @@
 //! Nothing here knows the store, nor decides anything. Errors become statuses in `status` only.
 
 pub(crate) mod admin;
+pub(crate) mod approvals;
 pub(crate) mod audit;
 pub(crate) mod calls;
 mod logs;

@@ -118,7 +118,7 @@ fn joined_as(joined: Joined) -> Response<pb::JoinResponse> {
 }
 
 /// Who is at the other end, by the certificate that TLS has verified, and when that ends.
-fn certified<T>(request: &Request<T>) -> Result<(Peer, i64), Status> {
+pub(super) fn certified<T>(request: &Request<T>) -> Result<(Peer, i64), Status> {
     let certificates = request.peer_certs();
     let leaf = certificates
         .as_ref()

@@ -8,7 +8,7 @@
 //! /gatehouse/v1/checkpoint-latest                 which of them is complete
 //! /gatehouse/v1/base/00000000000000000040/0       the state that history begins with, likewise
 //! /gatehouse/v1/base-latest                       which of them is complete
-//! /gatehouse/v1/side/ca                           what is no configuration: CA, join tokens, endpoints, replicas
+//! /gatehouse/v1/side/ca                           what is no configuration: CA, join tokens, endpoints, replicas, approvals
 //! ```
 //!
 //! Revisions are padded so that keys sort as the numbers do.
@@ -35,6 +35,8 @@ pub(crate) const JOIN_TOKENS: &str = "/gatehouse/v1/side/join/";
 pub(crate) const ENDPOINTS: &str = "/gatehouse/v1/side/endpoint/";
 /// What each replica says of itself while it lives.
 pub(crate) const REPLICAS: &str = "/gatehouse/v1/side/replica/";
+/// Calls that wait for a person, by caller and what is asked for.
+pub(crate) const APPROVALS: &str = "/gatehouse/v1/side/approval/";
 /// Everything; what a watch of the store covers.
 pub(crate) const ALL: &str = "/gatehouse/v1/";
 

@@ -9,6 +9,7 @@ mod screened;
 mod standing;
 mod stream;
 mod taped;
+mod waiting;
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -28,6 +29,7 @@ pub use self::screened::{Checked, Screened, refusal};
 pub use self::standing::{Judge, StandingBody, Verdict};
 pub use self::stream::Patience;
 pub use self::taped::TapedBody;
+pub use self::waiting::{Came, Telling, WaitingBody};
 use crate::refusal::Refused;
 
 /// How long a client may take to send a message, once its headers are here.
@@ -61,6 +63,8 @@ pub enum ReplyBody {
     Federated(Box<FederatedBody>),
     /// One of these, counted.
     Metered(Box<MeteredBody>),
+    /// A stream that begins before its call does.
+    Waiting(Box<WaitingBody>),
 }
 
 impl ReplyBody {
@@ -91,6 +95,12 @@ impl From<MeteredBody> for ReplyBody {
     }
 }
 
+impl From<WaitingBody> for ReplyBody {
+    fn from(body: WaitingBody) -> Self {
+        Self::Waiting(Box::new(body))
+    }
+}
+
 impl From<StandingBody> for ReplyBody {
     fn from(body: StandingBody) -> Self {
         Self::Standing(Box::new(body))
@@ -113,6 +123,7 @@ impl Body for ReplyBody {
             Self::Standing(body) => body.poll(cx),
             Self::Federated(body) => body.poll(cx),
             Self::Metered(body) => body.poll(cx),
+            Self::Waiting(body) => body.poll(cx),
         }
     }
 
@@ -121,7 +132,11 @@ impl Body for ReplyBody {
             Self::Full(bytes) => bytes.is_none(),
             Self::Forwarded(body) => body.is_done(),
             Self::Metered(body) => body.is_done(),
-            Self::Events(_) | Self::Taped(_) | Self::Standing(_) | Self::Federated(_) => false,
+            Self::Events(_)
+            | Self::Taped(_)
+            | Self::Standing(_)
+            | Self::Federated(_)
+            | Self::Waiting(_) => false,
         }
     }
 
@@ -130,9 +145,11 @@ impl Body for ReplyBody {
             Self::Full(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
             Self::Forwarded(body) => body.size_hint(),
             Self::Metered(body) => body.size_hint(),
-            Self::Events(_) | Self::Taped(_) | Self::Standing(_) | Self::Federated(_) => {
-                SizeHint::default()
-            }
+            Self::Events(_)
+            | Self::Taped(_)
+            | Self::Standing(_)
+            | Self::Federated(_)
+            | Self::Waiting(_) => SizeHint::default(),
         }
     }
 }

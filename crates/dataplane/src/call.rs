@@ -15,6 +15,7 @@ use model::name::ServerName;
 use model::principal::Principal;
 use model::record::{CallId, Trace};
 
+use crate::approval::Approved;
 use crate::config::live::Config;
 use crate::deliver::tasks::Task;
 
@@ -56,6 +57,8 @@ pub struct Call<'a> {
     pub came: Option<&'a Bytes>,
     /// The task that it is about, where its id was sealed for the caller.
     pub task: Option<&'a Task>,
+    /// What a person has agreed to, where somebody had to.
+    pub approval: Option<&'a Approved>,
 }
 
 impl Call<'_> {

@@ -10,9 +10,10 @@
 //!
 //! Start from [`pipeline::handle`], which reads like the life of a request. This crate must not know which
 //! of the two hops it serves beyond the trait [`deliver::Hop`], and it never asks anybody while a call
-//! waits: every decision is made from memory, on one snapshot per call.
+//! waits, but where a rule wants a person to agree: every decision is made from memory, on one snapshot per call.
 
 pub mod answer;
+pub mod approval;
 pub mod auth;
 pub mod body;
 pub mod budget;

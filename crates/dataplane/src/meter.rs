@@ -112,13 +112,14 @@ impl ServerMeter {
         }
     }
 
-    /// Counts a call that is over.
-    pub fn count(&self, record: &Record) {
+    /// Counts a call that is over, in which people were waited for so long.
+    pub fn count(&self, record: &Record, waited: Duration) {
         self.outcome(record.decision, record.reason).add_one();
         self.duration(&record.method)
             .observe(Duration::from_nanos(record.duration_ns));
         let own = record.duration_ns.saturating_sub(record.upstream_ns);
-        self.overhead.observe(Duration::from_nanos(own));
+        self.overhead
+            .observe(Duration::from_nanos(own).saturating_sub(waited));
     }
 
     fn outcome(&self, decision: Decision, reason: Option<Reason>) -> Counter {

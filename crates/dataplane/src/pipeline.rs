@@ -15,7 +15,7 @@ use mcp::error::RpcError;
 use mcp::headers::MCP_SESSION_ID;
 use mcp::method::{self, Target};
 use mcp::revision::Revision;
-use model::decision::Decision;
+use model::decision::{Decision, Reason};
 use model::filter::Direction;
 use model::name::ServerName;
 use model::record::{CallId, Hop as HopKind};
@@ -40,6 +40,7 @@ use crate::stage::pins::Pins;
 use crate::stage::record::Recording;
 use crate::stage::webhook::Webhooks;
 
+mod approve;
 mod batch;
 mod federated;
 mod halt;
@@ -90,7 +91,7 @@ impl<H> Shared<H> {
 
 /// Serves one request.
 pub async fn handle<H: Hop>(
-    shared: &Shared<H>,
+    shared: &Arc<Shared<H>>,
     peer: &Connection,
     request: Request<Incoming>,
 ) -> Response<ReplyBody> {
@@ -161,7 +162,7 @@ fn begin<H: Hop>(
 
 /// A request whose caller is known.
 struct Incall<'r, H> {
-    shared: &'r Shared<H>,
+    shared: &'r Arc<Shared<H>>,
     peer: &'r Connection,
     parts: &'r Parts,
     /// What the caller was let in for: the server, or a virtual one that it is a member of.
@@ -267,7 +268,9 @@ impl<H: Hop> Incall<'_, H> {
             client: &stance.client,
             came: None,
             task: task.as_ref(),
+            approval: None,
         };
+        self.heed_cancelled(&call);
         if let Some(federation) = engine.federation(self.server) {
             return Box::pin(self.federated(federation, &call, recording, permit)).await;
         }
@@ -303,8 +306,36 @@ impl<H: Hop> Incall<'_, H> {
         }
         let decided = authorize(call);
         note(slot, call, &decided, H::HOP);
-        decided.map_err(|denied| Halt::denied(&denied, id))?;
+        match decided {
+            Ok(_) => self.proceed(call, id, slot, permit).await,
+            Err(denied) if denied.reason == Reason::Approval => {
+                Box::pin(self.approve(call, &denied, slot, permit)).await
+            }
+            Err(denied) => Err(Halt::denied(&denied, id)),
+        }
+    }
+
+    /// A call that may go on: limits, filters, record, delivery.
+    async fn proceed(
+        &self,
+        call: &Call<'_>,
+        id: Option<&[u8]>,
+        slot: &mut Option<Recording>,
+        permit: Permit,
+    ) -> Ended<Response<ReplyBody>> {
         let held = self.count(call, id, slot).await?;
+        self.counted(call, held, id, slot, permit).await
+    }
+
+    /// A call that limits have counted.
+    async fn counted(
+        &self,
+        call: &Call<'_>,
+        held: Held,
+        id: Option<&[u8]>,
+        slot: &mut Option<Recording>,
+        permit: Permit,
+    ) -> Ended<Response<ReplyBody>> {
         let way = self.shared.hop.way(call).await;
         let way = way.map_err(|fault| Halt::fault(&fault, id))?;
         let filtered = self.filter_request(call, &way, slot).await;
@@ -370,9 +401,15 @@ impl<H: Hop> Incall<'_, H> {
         if let Some(recording) = slot {
             recording.decide(Decision::Change, None);
             recording.describe(changed.method(), changed.target(), id);
+            if call.approval.is_some() {
+                // It went on by that, whatever a filter has made of it.
+                recording.decide(Decision::Approve, None);
+            }
         }
         note(slot, &changed, &decided, H::HOP);
-        decided.map_err(|denied| Halt::denied(&denied, id))?;
+        if let Err(denied) = &decided {
+            approve::still_agreed(&changed, denied)?;
+        }
         self.go(&changed, way, id, slot, permit).await
     }
 

@@ -188,6 +188,7 @@ fn rule(n: usize) -> AccessRule {
         when: None,
         mode: Mode::Enforce,
         record: Default::default(),
+        approvers: Vec::new(),
     }
 }
 
@@ -215,6 +216,7 @@ fn conditional() -> Engine {
         when: Some(CONDITION.into()),
         mode: Mode::Enforce,
         record: Default::default(),
+        approvers: Vec::new(),
     };
     snapshot.rules.insert(rule.name.clone(), Arc::new(rule));
     Engine::compile(Arc::new(snapshot)).unwrap()

@@ -46,6 +46,7 @@ pub use explain::{EXPLAIN_RULES_MAX, Explanation, RuleTrace};
 
 /// What this engine knows how to run rightly; a node sends it in Hello. See `model::wire::features_of`.
 pub const FEATURES: &[&str] = &[
+    "access.approve/1",
     "access.labels/1",
     "access.methods/1",
     "access.record/1",

@@ -15,6 +15,7 @@
 //! name the page where a rule is easily doubted.
 
 pub mod bridge;
+pub mod canonical;
 pub mod edit;
 pub mod envelope;
 pub mod era;

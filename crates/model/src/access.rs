@@ -19,6 +19,8 @@ pub struct AccessRule {
     pub servers: Vec<ServerSelector>,
     /// What it is about on those servers.
     pub targets: Targets,
+    /// Who may agree, where the effect is to approve. Empty: whoever has an administrator's token.
+    pub approvers: Vec<Approver>,
     /// What is put on record of the calls that it decides.
     pub record: Recorded,
     /// A CEL condition as it was written: the rule matches only where it holds. The engine compiles it.
@@ -115,6 +117,38 @@ impl Effect {
             Self::Allow => "allow",
             Self::Deny => "deny",
             Self::Approve => "approve",
+        }
+    }
+}
+
+/// Somebody who may agree to calls: all parts that are given must match; at least one is given.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Approver {
+    /// The user's id.
+    pub user: Option<String>,
+    /// A group that the user is in.
+    pub group: Option<String>,
+}
+
+impl Approver {
+    /// Whether this is the user who is in these groups.
+    pub fn is(&self, user: &str, groups: &[String]) -> bool {
+        self.user.as_deref().is_none_or(|wanted| wanted == user)
+            && self
+                .group
+                .as_ref()
+                .is_none_or(|wanted| groups.contains(wanted))
+    }
+}
+
+impl fmt::Display for Approver {
+    /// `user ana and group finance`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.user, &self.group) {
+            (Some(user), Some(group)) => write!(f, "user {user} and group {group}"),
+            (Some(user), None) => write!(f, "user {user}"),
+            (None, Some(group)) => write!(f, "group {group}"),
+            (None, None) => f.write_str("nobody"),
         }
     }
 }

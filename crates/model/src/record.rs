@@ -135,6 +135,8 @@ pub struct Record {
     pub findings: Vec<Arc<str>>,
     pub request_change: Option<Change>,
     pub response_change: Option<Change>,
+    pub approval: Arc<str>,
+    pub approver: Arc<str>,
     pub said: Option<Box<Said>>,
     pub observed: Arc<str>,
 }
@@ -207,6 +209,8 @@ impl Record {
         }
         w.change(41, self.request_change.as_ref());
         w.change(43, self.response_change.as_ref());
+        w.text(45, &self.approval);
+        w.text(46, &self.approver);
         // Once a call is enough.
         if let (Phase::Close, Some(said)) = (phase, &self.said) {
             w.text(50, &said.arguments);
@@ -314,6 +318,8 @@ mod tests {
                 after: [5; 32],
             }),
             response_change: None,
+            approval: "3f9c2a10-7be1d0c4-9a0b1c2d".into(),
+            approver: "bo@example.com".into(),
             said: Some(Box::new(Said {
                 arguments: "{}".to_owned(),
                 arguments_cut: true,

@@ -56,6 +56,8 @@ pub struct Snapshot {
     pub key_ring: Option<Arc<KeyRing>>,
     /// Approved tool definitions by server: on a node, those of servers that it calls itself.
     pub tool_pins: BTreeMap<ServerName, Arc<ToolPins>>,
+    /// At which revision each rule and each server last changed, where its holder was told.
+    pub versions: BTreeMap<ResourceKey, u64>,
 }
 
 /// SHA-256 of encoded content.

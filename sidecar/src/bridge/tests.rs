@@ -56,6 +56,7 @@ fn with_text<T>(revision: Revision, message: &str, f: impl FnOnce(&Call<'_>) -> 
         client: "",
         came: None,
         task: None,
+        approval: None,
     })
 }
 

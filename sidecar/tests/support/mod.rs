@@ -76,6 +76,7 @@ pub async fn deliver(
         client: "",
         came: None,
         task: None,
+        approval: None,
     };
     hop.deliver(&call, &()).await
 }

@@ -80,10 +80,10 @@ const BAD: &[(&str, &str, usize, &str, &str)] = &[
         "",
     ),
     (
-        "effect not supported yet",
-        "kind: AccessRule\nmetadata: {name: bad}\nspec:\n  effect: approve\n  everyone: true\n  servers: [\"*\"]",
-        4,
-        "spec.effect",
+        "approvers of a rule that asks nobody",
+        "kind: AccessRule\nmetadata: {name: bad}\nspec:\n  effect: allow\n  everyone: true\n  servers: [\"*\"]\n  approvers: [{group: a}]",
+        7,
+        "spec.approvers",
         "approve",
     ),
     (

@@ -13,9 +13,11 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use dashmap::DashMap;
 use model::name::ServerName;
 use model::principal::Principal;
+use model::record::CallId;
 use runtime::tls::NodeKey;
 use serde::{Deserialize, Serialize};
 
+use crate::approval::{self, Approved};
 use crate::deliver::PeerIdentity;
 
 /// The header that carries it. Stripped at the edge from what clients send.
@@ -111,6 +113,17 @@ impl Signer {
         }
         self.made.insert(key, (statement.clone(), now_unix_s));
         Ok(statement)
+    }
+
+    /// The statement that a person has agreed to the call `id` of `server`.
+    pub fn approved(
+        &self,
+        approved: &Approved,
+        called: (&ServerName, CallId),
+        now_unix_s: i64,
+    ) -> Result<http::HeaderValue, Error> {
+        let signs = (self.node.as_str(), &self.key);
+        approval::statement::state(signs, approved, called, now_unix_s)
     }
 
     fn sign(

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use model::snapshot::{ResourceKey, Revision, Sha256, Snapshot, scope_hash};
-use model::wire;
+use model::wire::{self, Item};
 use prost::Message;
 use proto::v1 as pb;
 
@@ -142,7 +142,12 @@ impl Held {
                 continue;
             }
             match wire::convert(&resource) {
-                Ok(item) => wire::insert(&mut snapshot, item),
+                Ok(item) => {
+                    if matches!(item, Item::AccessRule(_) | Item::Server(_)) {
+                        snapshot.versions.insert(key.clone(), entry.version);
+                    }
+                    wire::insert(&mut snapshot, item);
+                }
                 Err(list) => faults.extend(list.iter().map(|fault| format!("{key} {fault}"))),
             }
         }

@@ -35,6 +35,8 @@ use tokio::sync::mpsc;
 
 use self::federation::Federating;
 use self::standing::{Standing, Stood};
+use crate::approval::Approved;
+use crate::approval::desk::Desk;
 use crate::body::ReplyBody;
 use crate::call::Call;
 use crate::config::live::Config;
@@ -104,6 +106,11 @@ pub trait Hop: Send + Sync + 'static {
         async { false }
     }
 
+    /// The way to people who agree to calls. `None`: the hop before has asked them.
+    fn desk(&self) -> Option<&Desk> {
+        None
+    }
+
     /// How virtual servers are served here.
     fn federating(&self) -> Federating {
         Federating::default()
@@ -156,6 +163,8 @@ pub struct Admitted {
     pub call_id: Option<CallId>,
     /// Where the client calls from, as the first hop sees it.
     pub client_address: Option<IpAddr>,
+    /// What a person has agreed to, as the hop before states it.
+    pub approval: Option<Approved>,
 }
 
 /// A legacy session, as its id says.

@@ -22,6 +22,7 @@ use mcp::error::{RpcError, code};
 use mcp::federate::{self, outward, uri};
 use mcp::headers::{MCP_NAME, encode_value, wants_name};
 use mcp::method::{self, ListKind, Target};
+use model::decision::Reason;
 use model::name::ServerName;
 use tokio::time::timeout;
 
@@ -36,7 +37,7 @@ use crate::call::Call;
 use crate::deliver::Hop;
 use crate::deliver::messages::is_event_stream;
 use crate::refusal::Fault;
-use crate::stage::authorize::authorize;
+use crate::stage::authorize::{Allowed, authorize};
 use crate::stage::record::Recording;
 
 mod begin;
@@ -62,7 +63,7 @@ impl<H: Hop> Incall<'_, H> {
         }
     }
 
-    fn may_use(&self, server: &ServerName) -> bool {
+    pub(super) fn may_use(&self, server: &ServerName) -> bool {
         let engine = &self.config.engine;
         engine.server(server.as_str()).is_some() && engine.may_use(&self.admitted.principal, server)
     }
@@ -167,11 +168,15 @@ impl<H: Hop> Incall<'_, H> {
         // What is refused is called as the client calls it.
         let decided = authorize(&member);
         note(slot, &member, &decided, H::HOP);
-        decided.map_err(|mut denied| {
+        decided.or_else(|mut denied| {
+            // Whoever has to agree is asked on the way.
+            if denied.reason == Reason::Approval {
+                return Ok(Allowed { by: denied.by });
+            }
             if denied.error.code != code::REFUSED {
                 denied.error = unknown();
             }
-            Halt::denied(&denied, id)
+            Err(Halt::denied(&denied, id))
         })?;
         let response = Box::pin(self.request(&member, id, slot, permit)).await?;
         Ok(self.outward(&member, response).await)

@@ -109,6 +109,7 @@ impl<H: Hop> Client<H> {
             client: &self.name,
             came: None,
             task: None,
+            approval: None,
         };
         let Ok(way) = self.hop.way(&call).await else {
             return false;

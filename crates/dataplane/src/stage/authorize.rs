@@ -49,7 +49,8 @@ pub struct Denied {
     pub by: By,
 }
 
-/// Decides on one call. `Ok` names the rule that allows it, where one had to.
+/// Decides on one call. `Ok` names the rule that allows it, where one had to. A call that a person has to agree to comes
+/// back as denied, for [`Reason::Approval`]: what becomes of it is the pipeline's.
 ///
 /// A target that the caller may not see is answered as one that does not exist (CONTRACT section 4): who may not use a
 /// tool shall not learn that there is one. One that is listed, and may not be used in this way or now, is refused as
@@ -65,13 +66,19 @@ pub fn authorize(call: &Call<'_>) -> Result<Allowed, Denied> {
             Some(call.arguments()),
         ),
     };
-    let allowed = decide(call, &action, args)?;
+    let mut allowed = decide(call, &action, args);
+    if call.task.is_some() {
+        // Whoever had to agree did when it was begun.
+        allowed = possible(allowed);
+    }
+    let allowed = allowed?;
     if call.method() == method::COMPLETION_COMPLETE {
         let used = match call.message.target_kind {
             Target::Prompt => method::PROMPTS_GET,
             _ => method::RESOURCES_READ,
         };
-        decide(call, &Action::of(used, call.target()), None)?;
+        // To use it somebody may have to agree; what it could be used with may be known.
+        possible(decide(call, &Action::of(used, call.target()), None))?;
     }
     if call.method() == method::SUBSCRIPTIONS_LISTEN {
         listened_to(call)?;
@@ -95,7 +102,8 @@ fn listened_to(call: &Call<'_>) -> Result<(), Denied> {
         let read = Action::of(method::RESOURCES_READ, Some(&uri));
         let engine = &call.config.engine;
         let verdict = engine.decide_with(call.principal, call.server, &read, &facts);
-        if !verdict.is_allowed() {
+        // That it has changed says nothing of what it holds.
+        if !verdict.is_possible() {
             return Err(Denied {
                 error: RpcError::unknown_target(Target::Resource, &uri, call.revision.era()),
                 reason: verdict.reason.unwrap_or(Reason::NoRule),
@@ -106,7 +114,7 @@ fn listened_to(call: &Call<'_>) -> Result<(), Denied> {
     Ok(())
 }
 
-/// Whether a caller may read a resource now: only then is it told of changes.
+/// Whether a caller may read a resource now, be it once a person agrees: only then is it told of changes.
 pub fn may_read(
     engine: &Engine,
     (principal, server): (&Principal, &ServerName),
@@ -117,7 +125,7 @@ pub fn may_read(
     let facts = facts(address, Some(&[]));
     engine
         .decide_with(principal, server, &read, &facts)
-        .is_allowed()
+        .is_possible()
 }
 
 fn facts(client_address: Option<IpAddr>, args: Option<&[u8]>) -> Facts<'_> {
@@ -125,6 +133,18 @@ fn facts(client_address: Option<IpAddr>, args: Option<&[u8]>) -> Facts<'_> {
         args,
         client_address,
         time: Some(SystemTime::now()),
+    }
+}
+
+/// What may be done once a person agrees counts as allowed.
+fn possible(decided: Result<Allowed, Denied>) -> Result<Allowed, Denied> {
+    match decided {
+        Err(Denied {
+            reason: Reason::Approval,
+            by,
+            ..
+        }) => Ok(Allowed { by }),
+        decided => decided,
     }
 }
 
@@ -145,6 +165,8 @@ fn decide(call: &Call<'_>, action: &Action<'_>, args: Option<&[u8]>) -> Result<A
         RpcError::refused(reason.as_str(), by, Decision::Deny.as_str())
     };
     let error = match (action.target, call.target()) {
+        // It is there to be seen.
+        _ if verdict.is_possible() => refused(),
         (engine::Target::None, _) | (_, None) => refused(),
         _ if engine.visible(call.principal, call.server, action) => refused(),
         (_, Some(name)) => {

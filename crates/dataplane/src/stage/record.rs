@@ -4,7 +4,7 @@
 //! broke. Nothing that was begun is missing from the log.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use model::access::Recorded;
 use model::decision::{Decision, Reason};
@@ -42,6 +42,8 @@ pub struct Recording {
     closed: bool,
     /// Nothing is written: it is part of another call, which is on record.
     silent: bool,
+    /// How long people were waited for: nobody's overhead.
+    waited: Duration,
     /// Given back when the reply is over.
     permit: Option<Permit>,
     meter: Arc<ServerMeter>,
@@ -86,12 +88,14 @@ impl Recording {
             error_code: 0,
             tool_error: false,
             http_status: 0,
-            client_address: nothing,
+            client_address: nothing.clone(),
             direct: false,
             limit: None,
             findings: Vec::new(),
             request_change: None,
             response_change: None,
+            approval: nothing.clone(),
+            approver: nothing,
             said: None,
             observed: Arc::default(),
         };
@@ -105,6 +109,7 @@ impl Recording {
             opened: false,
             closed: false,
             silent: false,
+            waited: Duration::ZERO,
             permit: None,
             meter,
             hearing: None,
@@ -242,6 +247,17 @@ impl Recording {
         self.record.response_change = Some(change);
     }
 
+    /// Names the approval that the call waited for, and who decided about it.
+    pub fn approval(&mut self, id: &str, approver: &str) {
+        self.record.approval = cut(id, NAME_BYTES_MAX).into();
+        self.record.approver = cut(approver, NAME_BYTES_MAX).into();
+    }
+
+    /// Somebody was waited for since then.
+    pub fn waited_since(&mut self, since: Instant) {
+        self.waited += since.elapsed();
+    }
+
     /// Says what was decided, where it is not simply allowed.
     pub fn decide(&mut self, decision: Decision, reason: Option<Reason>) {
         self.record.decision = decision;
@@ -291,7 +307,7 @@ impl Recording {
             (said.result, said.result_cut) = (result.text, result.cut);
         }
         self.record.duration_ns = nanos(self.began);
-        self.meter.count(&self.record);
+        self.meter.count(&self.record, self.waited);
         if let Some(findings) = self.findings.take_if(|_| !self.silent) {
             findings.close(&self.log, &mut self.record);
         }

@@ -42,6 +42,7 @@ fn rule(
             .map(ServerSelector::Glob)
             .collect(),
         targets,
+        approvers: Vec::new(),
         record: Recorded::default(),
         when: None,
         mode: Mode::Enforce,

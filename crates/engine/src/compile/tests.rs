@@ -39,6 +39,7 @@ fn snapshot(servers: &[&str], named: &[&str]) -> Snapshot {
         subjects: Subjects::Everyone,
         servers: globs.iter().cloned().map(ServerSelector::Glob).collect(),
         targets: Targets::All,
+        approvers: Vec::new(),
         record: Default::default(),
         when: None,
         mode: Mode::Enforce,

@@ -4,7 +4,7 @@ use proto::v1 as pb;
 
 use super::{Faults, LIST_MAX};
 use crate::access::{
-    AccessRule, Effect, Mode, Recorded, ServerSelector, Subject, Subjects, Targets,
+    AccessRule, Approver, Effect, Mode, Recorded, ServerSelector, Subject, Subjects, Targets,
 };
 use crate::fault::{BAD_GLOB, BAD_VALUE, MISSING, NEVER_MATCHES, ONE_OF};
 use crate::name::{Glob, NAME_BYTES_MAX, RuleName};
@@ -20,6 +20,7 @@ pub(super) fn convert(
     let targets = targets(spec.targets.as_ref(), faults);
     faults.check_text("spec.when", &spec.when);
     let mode = mode(spec, faults);
+    let approvers = approvers(spec, faults);
     Some(AccessRule {
         name: RuleName::new(name).ok()?,
         effect: effect?,
@@ -28,6 +29,7 @@ pub(super) fn convert(
         targets,
         when: (!spec.when.is_empty()).then(|| spec.when.as_str().into()),
         mode,
+        approvers,
         record: spec.record.as_ref().map(recorded).unwrap_or_default(),
     })
 }
@@ -55,9 +57,9 @@ fn effect(spec: &pb::AccessRuleSpec, faults: &mut Faults) -> Option<Effect> {
     match pb::Effect::try_from(spec.effect) {
         Ok(pb::Effect::Allow) => return Some(Effect::Allow),
         Ok(pb::Effect::Deny) => return Some(Effect::Deny),
-        Ok(pb::Effect::Approve) => faults.unsupported("spec.effect", "effect approve"),
+        Ok(pb::Effect::Approve) => return Some(Effect::Approve),
         Ok(pb::Effect::Unspecified) => {
-            faults.push("spec.effect", MISSING, "is missing: allow or deny")
+            faults.push("spec.effect", MISSING, "is missing: allow, deny or approve")
         }
         Err(_) => faults.push(
             "spec.effect",
@@ -122,6 +124,29 @@ pub(super) fn subject_list(given: &[pb::Subject], faults: &mut Faults) -> Vec<Su
         subjects.push(subject);
     }
     subjects
+}
+
+fn approvers(spec: &pb::AccessRuleSpec, faults: &mut Faults) -> Vec<Approver> {
+    if !spec.approvers.is_empty() && spec.effect() != pb::Effect::Approve {
+        let message = "is for rules of effect approve: nobody is asked about others";
+        faults.push("spec.approvers", NEVER_MATCHES, message);
+    }
+    faults.check_length("spec.approvers", spec.approvers.len());
+    let part = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    let mut approvers = Vec::new();
+    for (i, approver) in spec.approvers.iter().take(LIST_MAX).enumerate() {
+        let path = format!("spec.approvers[{i}]");
+        faults.check_text(&format!("{path}.user"), &approver.user);
+        faults.check_text(&format!("{path}.group"), &approver.group);
+        if approver.user.is_empty() && approver.group.is_empty() {
+            faults.push(path, MISSING, "names nobody: give user or group");
+        }
+        approvers.push(Approver {
+            user: part(&approver.user),
+            group: part(&approver.group),
+        });
+    }
+    approvers
 }
 
 fn servers(selectors: &[pb::ServerSelector], faults: &mut Faults) -> Vec<ServerSelector> {

@@ -49,6 +49,10 @@ pub mod attribute {
     pub const RULE: &str = "gatehouse.rule";
     /// What rules that only observe would have changed.
     pub const OBSERVED: &str = "gatehouse.observed";
+    /// The approval by which the call went on, or which it was refused.
+    pub const APPROVAL: &str = "gatehouse.approval";
+    /// Who decided about it.
+    pub const APPROVER: &str = "gatehouse.approver";
     /// Filters that ran.
     pub const FILTERS: &str = "gatehouse.filters";
     /// The limit that refused, or would have.

@@ -51,6 +51,8 @@ pub(crate) fn record(n: u64) -> Record {
             before: [4; 32],
             after: [5; 32],
         }),
+        approval: "3f9c2a10-7be1d0c4-9a0b1c2d".into(),
+        approver: "bo@example.com".into(),
         said: None,
         observed: "deny by no-secrets".into(),
     }

@@ -245,6 +245,10 @@ fn ours(attributes: &mut Attributes<'_>, record: &RecordView<'_>, hash: &Hash) {
             attributes.text(key, std::str::from_utf8(&hex).unwrap_or_default());
         }
     }
+    if !record.approval.is_empty() {
+        attributes.text(attribute::APPROVAL, record.approval);
+        attributes.text(attribute::APPROVER, record.approver);
+    }
     said(attributes, record);
 }
 

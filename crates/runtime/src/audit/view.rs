@@ -47,6 +47,8 @@ pub(super) struct RecordView<'a> {
     pub(super) request_changed_sha256: &'a [u8],
     pub(super) response_sha256: &'a [u8],
     pub(super) response_changed_sha256: &'a [u8],
+    pub(super) approval: &'a str,
+    pub(super) approver: &'a str,
     pub(super) arguments: &'a str,
     pub(super) arguments_cut: bool,
     pub(super) arguments_redacted: bool,
@@ -126,6 +128,8 @@ impl<'a> RecordView<'a> {
             42 => self.request_changed_sha256 = value.bytes()?,
             43 => self.response_sha256 = value.bytes()?,
             44 => self.response_changed_sha256 = value.bytes()?,
+            45 => self.approval = value.text()?,
+            46 => self.approver = value.text()?,
             50 => self.arguments = value.text()?,
             51 => self.arguments_cut = value.number()? != 0,
             52 => self.arguments_redacted = value.number()? != 0,
@@ -266,6 +270,10 @@ mod tests {
             (&full.hop[..], &full.client_address[..])
         );
         assert_eq!((view.rule, view.reason), (&full.rule[..], &full.reason[..]));
+        assert_eq!(
+            (view.approval, view.approver),
+            (&full.approval[..], &full.approver[..])
+        );
         assert_eq!(view.http_status, u64::from(full.http_status));
         assert_eq!(view.upstream_ns, full.upstream_ns);
         assert_eq!(view.findings, full.findings);

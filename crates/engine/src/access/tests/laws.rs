@@ -126,6 +126,7 @@ impl Dice {
                 Mode::Enforce
             },
             record: Recorded::default(),
+            approvers: Vec::new(),
         }
     }
 

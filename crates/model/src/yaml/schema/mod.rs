@@ -263,12 +263,19 @@ static ACCESS_RULE_SPEC: Object = object(&[
     field("when", &[6], Text, "A CEL condition: the rule matches only where it holds."),
     field("mode", &[7], Choice(&[("enforce", 1), ("observe", 2)]), "Whether it decides, or only records what it would have decided."),
     field("record", &[9], Map(&RECORD), "What is put on record of the calls that it decides, besides who called what."),
+    field("approvers", &[10], Objects(&APPROVER), "Who may agree, where the effect is approve; entries are ORed. Left out: whoever has an administrator's token."),
 ]);
 
 #[rustfmt::skip]
 static RECORD: Object = object(&[
     field("arguments", &[1], Bool, "The arguments, redacted; at most 16 KiB."),
     field("results", &[2], Bool, "The result, redacted; at most 16 KiB."),
+]);
+
+#[rustfmt::skip]
+static APPROVER: Object = object(&[
+    field("user", &[1], Text, "A user's id. Fields of one approver are ANDed."),
+    field("group", &[2], Text, "A group's name."),
 ]);
 
 #[rustfmt::skip]

@@ -68,15 +68,16 @@ fn filters_of_later_versions_are_refused_once() {
 }
 
 #[test]
-fn approval_is_refused() {
+fn approvers_of_nothing_are_refused() {
     let text = rule(
-        "  effect: approve\n  everyone: true\n  servers: [{labels: {team: platform}}, {label: {}}]\n",
+        "  effect: deny\n  approvers: [{}]\n  everyone: true\n  servers: [{labels: {team: platform}}, {label: {}}]\n",
     );
     assert_eq!(
         faults_of(&text),
         [
-            "GH2002 f.yaml:5:11 «approve» spec.effect: effect approve is not supported by this version",
-            "GH1001 f.yaml:7:42 «label» spec.servers[1].label is not a field of AccessRule | did you mean `labels`? \
+            "GH2004 f.yaml:6:14 «[{}]» spec.approvers is for rules of effect approve: nobody is asked about others",
+            "GH1003 f.yaml:6:15 «{}» spec.approvers[0] names nobody: give user or group",
+            "GH1001 f.yaml:8:42 «label» spec.servers[1].label is not a field of AccessRule | did you mean `labels`? \
              | fields here: labels",
         ]
     );

@@ -174,6 +174,11 @@ fn rule() -> impl Strategy<Value = pb::resource::Spec> {
         prop::option::of(any::<(bool, bool)>()),
     )
         .prop_map(|(effect, subjects, servers, targets, when, mode, record)| {
+            let approver = |subject: &pb::Subject| pb::Approver {
+                user: subject.user.clone(),
+                group: subject.group.clone(),
+            };
+            let approvers = subjects.iter().map(approver).collect();
             let selector = |glob: String| pb::ServerSelector {
                 kind: Some(match glob.strip_prefix('-') {
                     None => pb::server_selector::Kind::Glob(glob),
@@ -191,6 +196,7 @@ fn rule() -> impl Strategy<Value = pb::resource::Spec> {
                 targets,
                 when,
                 mode,
+                approvers,
                 record: record.map(|(arguments, results)| pb::RecordSpec { arguments, results }),
             })
         })

@@ -108,6 +108,8 @@ fn a_refused_tool_call_keeps_what_the_record_says() {
         ("gatehouse.name", "echo"),
         ("gatehouse.error_code", "-31010"),
         ("gatehouse.http_status", "200"),
+        ("gatehouse.approval", "3f9c2a10-7be1d0c4-9a0b1c2d"),
+        ("gatehouse.approver", "bo@example.com"),
     ] {
         assert_eq!(
             attributes.get(key).map(String::as_str),
