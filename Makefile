@@ -70,6 +70,7 @@ bench: build ## Measure Gatehouse against less (docs/performance.md); ARGS=--qui
 	cargo bench -p mcp --bench codecs --locked -- $(QUICK)
 	cargo bench -p dataplane --bench limits --locked -- $(QUICK)
 	cargo bench -p engine --bench decide --locked -- $(QUICK)
+	cargo bench -p engine --bench filters --locked -- $(QUICK)
 
 .PHONY: bench-decide
 bench-decide: build-deps ## Measure decisions by themselves: 100,000 rules, conditions, long lists
@@ -78,6 +79,10 @@ bench-decide: build-deps ## Measure decisions by themselves: 100,000 rules, cond
 .PHONY: bench-codecs
 bench-codecs: build-deps ## Measure what reads and rewrites messages, by itself
 	cargo bench -p mcp --bench codecs --locked -- $(ARGS)
+
+.PHONY: bench-filters
+bench-filters: build-deps ## Measure what filters that look by themselves cost
+	cargo bench -p engine --bench filters --locked -- $(ARGS)
 
 .PHONY: release
 release: build ## Build and pack an archive into target/dist

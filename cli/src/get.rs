@@ -330,6 +330,11 @@ pub(crate) fn filter_cells(filter: &FilterSpec) -> [String; 4] {
     let kind = match &filter.kind {
         Some(FilterKind::Keywords(keywords)) => format!("keywords ({})", keywords.words.len()),
         Some(FilterKind::Webhook(_)) => "webhook".to_owned(),
+        Some(FilterKind::Regex(regex)) => format!("regex ({})", regex.patterns.len()),
+        Some(FilterKind::Pii(_)) => "pii".to_owned(),
+        Some(FilterKind::Size(_)) => "size".to_owned(),
+        Some(FilterKind::Injection(_)) => "injection".to_owned(),
+        Some(FilterKind::Hidden(_)) => "hidden".to_owned(),
         None => String::new(),
     };
     let servers = if matches.servers.is_empty() {

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use engine::Engine;
-use model::filter::Kind;
 use model::name::SecretName;
 use model::secret::{Secret, SecretText};
 use model::snapshot::{Revision, Snapshot};
@@ -80,10 +79,8 @@ pub fn stand_in(snapshot: &mut Snapshot) {
     let of_filters = snapshot
         .filters
         .values()
-        .filter_map(|filter| match &filter.kind {
-            Kind::Webhook(webhook) => Some(&webhook.secret),
-            Kind::Keywords { .. } => None,
-        });
+        .filter_map(|filter| filter.kind.secret())
+        .map(|(_, secret)| secret);
     let names: Vec<SecretName> = of_servers.chain(of_filters).cloned().collect();
     for name in names {
         let secret = Secret {

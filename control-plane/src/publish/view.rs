@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use model::filter::Kind;
 use model::name::{Glob, ServerName};
 use model::server::Runtime;
 use model::snapshot::{ResourceKey, Sha256, Snapshot, scope_hash};
@@ -79,7 +78,7 @@ impl View {
     }
 }
 
-/// The secrets that nodes of `scope` need: those of servers that they call or run, and of the receivers that they ask.
+/// The secrets that nodes of `scope` need: those of servers that they call or run, and of the filters that they run.
 fn secrets<'s>(scope: &Scope, snapshot: &'s Snapshot) -> BTreeSet<&'s str> {
     let servers = snapshot.servers.values().filter(|server| match scope {
         Scope::Edge => matches!(server.runtime, Runtime::Remote { .. }),
@@ -87,10 +86,8 @@ fn secrets<'s>(scope: &Scope, snapshot: &'s Snapshot) -> BTreeSet<&'s str> {
     });
     let filters = snapshot.filters.values().filter_map(|filter| {
         let key = ResourceKey::new(FILTER, filter.name.as_str());
-        match &filter.kind {
-            Kind::Webhook(hook) if is_seen(scope, &key, snapshot) => Some(&hook.secret),
-            _ => None,
-        }
+        let (_, secret) = filter.kind.secret()?;
+        is_seen(scope, &key, snapshot).then_some(secret)
     });
     let of_servers = servers.flat_map(|server| server.secrets());
     of_servers

@@ -4,7 +4,6 @@ use std::fmt;
 
 use model::access::ServerSelector;
 use model::fault::{DANGLING, DUPLICATE, MATCHES_NOTHING, TOO_MUCH};
-use model::filter::Kind;
 use model::name::Glob;
 use model::snapshot::{ResourceKey, Snapshot};
 use model::wire::{ACCESS_RULE, FILTER, LIMIT, SERVER, VIRTUAL_SERVER};
@@ -105,11 +104,9 @@ fn missing_secrets(snapshot: &Snapshot) -> impl Iterator<Item = Fault> {
         server.secrets().map(named)
     });
     let filters = snapshot.filters.values().filter_map(|filter| {
-        let Kind::Webhook(hook) = &filter.kind else {
-            return None;
-        };
+        let (path, secret) = filter.kind.secret()?;
         let key = ResourceKey::new(FILTER, filter.name.as_str());
-        Some((key, "spec.webhook.secretName", &hook.secret))
+        Some((key, path, secret))
     });
     let missing = servers
         .chain(filters)

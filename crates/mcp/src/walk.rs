@@ -3,10 +3,13 @@
 //! For the few places that look deeper than the envelope does: lists, bridges, edits. Nothing is checked again; in
 //! a text that was not scanned the steps may end early or make no sense, but do not panic.
 
+mod events;
+
 use std::borrow::Cow;
 
 use crate::scan::{decode, string_end};
 use crate::span::Span;
+pub use events::{Event, Events, events};
 
 /// A member of an object.
 #[derive(Debug, Clone)]

@@ -1,9 +1,12 @@
 //! Filters: what inspects a message.
 
+mod pii;
+
 use std::time::Duration;
 
 use crate::name::{FilterName, Glob, SecretName};
 use crate::url::HttpUrl;
+pub use pii::Detector;
 
 /// One filter.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,6 +80,132 @@ pub enum Kind {
     },
     /// Asks a receiver.
     Webhook(Webhook),
+    /// Finds what regular expressions match.
+    Regex(Regex),
+    /// Finds personal data and secrets.
+    Pii(Pii),
+    /// Bounds messages.
+    Size(Size),
+    /// Refuses text that gives orders to a model.
+    Injection(Injection),
+    /// Finds characters that nobody sees.
+    Hidden(Hidden),
+}
+
+impl Kind {
+    /// As users write it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Keywords { .. } => "keywords",
+            Self::Webhook(_) => "webhook",
+            Self::Regex(_) => "regex",
+            Self::Pii(_) => "pii",
+            Self::Size(_) => "size",
+            Self::Injection(_) => "injection",
+            Self::Hidden(_) => "hidden",
+        }
+    }
+
+    /// What it does with what it finds; `None` where a receiver says that.
+    pub fn action(&self) -> Option<Action> {
+        match self {
+            Self::Webhook(_) => None,
+            Self::Keywords { .. } | Self::Size(_) | Self::Injection(_) => Some(Action::Refuse),
+            Self::Regex(regex) => Some(regex.action),
+            Self::Pii(pii) => Some(pii.action),
+            Self::Hidden(hidden) => Some(hidden.action),
+        }
+    }
+
+    /// The secret that it needs, and the field that names it.
+    pub fn secret(&self) -> Option<(&'static str, &SecretName)> {
+        match self {
+            Self::Webhook(hook) => Some(("spec.webhook.secretName", &hook.secret)),
+            Self::Pii(pii) => Some(("spec.pii.secretName", pii.secret.as_ref()?)),
+            _ => None,
+        }
+    }
+}
+
+/// What becomes of a message in which a filter finds something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// It is refused.
+    Refuse,
+    /// The name of what was found takes its place.
+    Redact,
+    /// A token takes its place.
+    Tokenise,
+    /// What was found is left out.
+    Strip,
+}
+
+impl Action {
+    /// As users write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Refuse => "refuse",
+            Self::Redact => "redact",
+            Self::Tokenise => "tokenise",
+            Self::Strip => "strip",
+        }
+    }
+}
+
+/// Regular expressions, at least one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Regex {
+    /// The expressions.
+    pub patterns: Vec<Pattern>,
+    /// `Refuse` or `Redact`.
+    pub action: Action,
+}
+
+/// One regular expression. Whether it is one is the engine's to say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pattern {
+    /// For reasons and redactions.
+    pub name: String,
+    /// The expression.
+    pub pattern: String,
+}
+
+/// Personal data and secrets that are looked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pii {
+    /// What is looked for; at least one, each once.
+    pub detect: Vec<Detector>,
+    /// `Refuse`, `Redact` or `Tokenise`.
+    pub action: Action,
+    /// The key of tokens; there exactly where `action` is `Tokenise`.
+    pub secret: Option<SecretName>,
+}
+
+/// Bounds of a message; at least one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Size {
+    /// Bytes of the whole.
+    pub bytes: Option<u64>,
+    /// Containers in one another.
+    pub depth: Option<u32>,
+    /// Values.
+    pub nodes: Option<u32>,
+    /// Bytes of one string, decoded.
+    pub string_bytes: Option<u64>,
+}
+
+/// Text that gives orders to a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Injection {
+    /// Points from which text is refused; at least 1.
+    pub threshold: u32,
+}
+
+/// Characters that nobody sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hidden {
+    /// `Refuse` or `Strip`.
+    pub action: Action,
 }
 
 /// A receiver that is asked about messages.

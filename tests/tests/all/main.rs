@@ -8,6 +8,7 @@ mod asking;
 mod audit;
 mod away;
 mod batch;
+mod built_in;
 mod bypasses;
 mod certificates;
 mod chain;

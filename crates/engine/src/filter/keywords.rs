@@ -1,14 +1,17 @@
 //! Keywords: whether one of some words stands anywhere in a message's strings.
 //!
-//! Strings are keys and values, decoded. With `fold`, word and text are compared in lower case (each character's
-//! upper case put into lower case, so that `ſ`, `K` (the Kelvin sign) and `ﬁ` are no hiding places).
+//! Strings are keys and values, decoded. With `fold`, word and text are compared as [`super::fold`] folds them: without
+//! regard to case, to compatibility forms and to characters that nobody sees.
 
 use std::borrow::Cow;
 
-use aho_corasick::{AhoCorasick, AhoCorasickBuilder, MatchKind};
+use aho_corasick::{AhoCorasick, AhoCorasickBuilder, AhoCorasickKind, MatchKind};
 
-use super::{Finding, Seen};
+use super::fold::fold;
+use super::{Finding, Look, Seen};
 
+/// Up to so many bytes of words are searched for by the fastest automaton, which takes most memory.
+const FAST_WORDS_BYTES_MAX: usize = 32 * 1024;
 /// Bytes of all words of one filter together.
 const WORDS_BYTES_MAX: usize = 256 * 1024;
 
@@ -33,38 +36,26 @@ pub(super) struct Keywords {
 }
 
 impl Keywords {
-    pub(super) fn compile(words: &[String], fold: bool) -> Result<Self, Error> {
+    pub(super) fn compile(words: &[String], does_fold: bool) -> Result<Self, Error> {
         let bytes = words.iter().map(String::len).sum();
         if bytes > WORDS_BYTES_MAX {
             return Err(Error::TooLong(bytes));
         }
         let patterns: Vec<Cow<'_, str>> = words
             .iter()
-            .map(|word| {
-                if fold {
-                    folded(word).into()
-                } else {
-                    word.into()
-                }
-            })
+            .map(|word| if does_fold { fold(word) } else { word.into() })
             .collect();
         let automaton = AhoCorasickBuilder::new()
             // ASCII text is then searched as it is; other text is folded first, which changes nothing that this folds.
-            .ascii_case_insensitive(fold)
+            .ascii_case_insensitive(does_fold)
+            .kind((bytes <= FAST_WORDS_BYTES_MAX).then_some(AhoCorasickKind::DFA))
             .match_kind(MatchKind::LeftmostFirst)
             .build(patterns.iter().map(|pattern| pattern.as_bytes()))?;
         Ok(Self {
             words: words.to_vec(),
-            fold,
+            fold: does_fold,
             automaton,
         })
-    }
-
-    pub(super) fn look(&self, seen: &Seen<'_>) -> Finding {
-        match self.find(seen.message) {
-            Some(word) => Finding::Refuses(format!("holds {word:?}")),
-            None => Finding::Nothing,
-        }
     }
 
     /// The first word that stands in a string of `message`, as it was configured.
@@ -84,7 +75,7 @@ impl Keywords {
 
     fn find_in(&self, text: &str) -> Option<&str> {
         let found = if self.fold && !text.is_ascii() {
-            self.automaton.find(folded(text).as_bytes())
+            self.automaton.find(fold(text).as_bytes())
         } else {
             self.automaton.find(text.as_bytes())
         };
@@ -94,10 +85,11 @@ impl Keywords {
     }
 }
 
-/// Lower case by way of upper case, character by character.
-fn folded(text: &str) -> String {
-    text.chars()
-        .flat_map(char::to_uppercase)
-        .flat_map(char::to_lowercase)
-        .collect()
+impl Look for Keywords {
+    fn look(&self, seen: &Seen<'_>) -> Finding {
+        match self.find(seen.message) {
+            Some(word) => Finding::Refuses(format!("holds {word:?}")),
+            None => Finding::Nothing,
+        }
+    }
 }

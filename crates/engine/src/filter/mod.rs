@@ -3,20 +3,36 @@
 //! A message is selected for once, before it is there ([`Chain::select`] is cheap and answers mostly "none": then
 //! nobody needs to hold a body back), and checked when it is. Filters that call out are selected here, in their place
 //! in the order, and asked by the data plane. Text filters look at decoded strings, so an escape in JSON hides nothing.
+//!
+//! A kind of filter is a file that implements [`finding::Look`] and an entry in `kinds`; its settings are a variant of
+//! [`model::filter::Kind`].
 
+mod change;
+mod finding;
+mod fold;
+mod hidden;
+mod injection;
 mod keywords;
+mod kinds;
+mod lookalike;
+pub mod pii;
+mod places;
+pub mod poison;
+mod regex;
+mod size;
 mod webhook;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use model::filter::{Direction, Filter, Kind, Mode, OnError};
+use model::filter::{Direction, Filter, Mode, OnError};
 use model::name::{FilterName, Glob, ServerName};
-use model::snapshot::{ResourceKey, Snapshot};
-use model::wire::FILTER;
+use model::snapshot::Snapshot;
 
 use crate::compile::Fault;
-use keywords::Keywords;
+use finding::Look;
+pub use finding::{Finding, Seen};
+use kinds::Looks;
 pub use webhook::Hook;
 
 /// All filters of a snapshot, in order.
@@ -34,82 +50,22 @@ pub struct Compiled {
     /// Its place in the order of all filters.
     place: usize,
     filter: Arc<Filter>,
-    look: Look,
-}
-
-/// A message that is looked at, and what is known of it.
-#[derive(Debug, Clone, Copy)]
-pub struct Seen<'m> {
-    /// The message.
-    pub message: &'m [u8],
-    /// Which way it goes: `Request` or `Response`.
-    pub way: Direction,
-    /// The request's method, also of a response. Empty: not known.
-    pub method: &'m str,
-    /// The tool, prompt or resource that the request is about. Empty: none, or not known.
-    pub name: &'m str,
-}
-
-impl<'m> Seen<'m> {
-    /// A message of which nothing else is known.
-    pub fn new(message: &'m [u8], way: Direction) -> Self {
-        Self {
-            message,
-            way,
-            method: "",
-            name: "",
-        }
-    }
-
-    /// … that belongs to a request of `method` about `name`.
-    #[must_use]
-    pub fn of(self, method: &'m str, name: &'m str) -> Self {
-        Self {
-            method,
-            name,
-            ..self
-        }
-    }
-}
-
-/// What a filter says of a message. Reasons name what was configured, and nothing of the message.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Finding {
-    /// It may go on.
-    Nothing,
-    /// It must not go on.
-    Refuses(String),
-    /// It goes on as something else.
-    Changes {
-        /// What it goes on as.
-        message: Vec<u8>,
-        /// Why.
-        why: String,
-    },
-    /// The filter could not look; the reason.
-    Fails(String),
-}
-
-/// How a filter looks at a message.
-#[derive(Debug)]
-enum Look {
-    Keywords(Keywords),
-    Webhook(Hook),
+    looks: Looks,
 }
 
 impl Chain {
     /// # Errors
-    /// Filters whose words are too many to be searched for at once.
+    /// Filters that cannot be compiled.
     pub(crate) fn compile(snapshot: &Snapshot) -> Result<Self, Vec<Fault>> {
         let mut sorted: Vec<&Arc<Filter>> = snapshot.filters.values().collect();
         sorted.sort_by(|a, b| (a.order, &a.name).cmp(&(b.order, &b.name)));
         let (mut chain, mut faults) = (Self::default(), Vec::new());
         for (place, filter) in sorted.into_iter().enumerate() {
-            match look(filter, snapshot) {
-                Ok(look) => chain.add(Compiled {
+            match kinds::compile(filter, snapshot) {
+                Ok(looks) => chain.add(Compiled {
                     place,
                     filter: Arc::clone(filter),
-                    look,
+                    looks,
                 }),
                 Err(fault) => faults.push(*fault),
             }
@@ -175,34 +131,6 @@ impl Chain {
     }
 }
 
-fn look(filter: &Filter, snapshot: &Snapshot) -> Result<Look, Box<Fault>> {
-    let fault = |path: &str, code, message| {
-        Box::new(Fault {
-            resource: ResourceKey::new(FILTER, filter.name.as_str()),
-            path: path.to_owned(),
-            code,
-            message,
-            fix: None,
-        })
-    };
-    match &filter.kind {
-        Kind::Keywords { words, fold } => Keywords::compile(words, *fold)
-            .map(Look::Keywords)
-            .map_err(|error| {
-                let path = "spec.keywords.words";
-                fault(path, model::fault::TOO_MUCH, error.to_string())
-            }),
-        Kind::Webhook(webhook) => {
-            Hook::compile(webhook, snapshot)
-                .map(Look::Webhook)
-                .map_err(|missing| {
-                    let path = "spec.webhook.secretName";
-                    fault(path, model::fault::DANGLING, missing)
-                })
-        }
-    }
-}
-
 impl Compiled {
     /// Its name.
     pub fn name(&self) -> &FilterName {
@@ -226,18 +154,18 @@ impl Compiled {
 
     /// The receiver that has to be asked; `None` for a filter that looks by itself.
     pub fn hook(&self) -> Option<&Hook> {
-        match &self.look {
-            Look::Webhook(hook) => Some(hook),
-            Look::Keywords(_) => None,
+        match &self.looks {
+            Looks::Asked(hook) => Some(hook),
+            Looks::Itself(_) => None,
         }
     }
 
     /// Looks at a message, which must be JSON that the strict scan has passed. Reasons name what was configured, and
     /// nothing of the message. A filter that has to be asked says nothing here.
     pub fn look(&self, seen: &Seen<'_>) -> Finding {
-        match &self.look {
-            Look::Keywords(keywords) => keywords.look(seen),
-            Look::Webhook(_) => Finding::Nothing,
+        match &self.looks {
+            Looks::Itself(looks) => looks.look(seen),
+            Looks::Asked(_) => Finding::Nothing,
         }
     }
 

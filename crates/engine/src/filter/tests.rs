@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 //! Which filters look, in which order, and what keywords find.
 
-use model::filter::{Match, OnError};
+use model::filter::{Kind, Match, OnError};
 use proptest::prelude::*;
 
 use super::*;

@@ -104,7 +104,14 @@ fn filter(spec: &pb::FilterSpec) -> Vec<&'static str> {
     use pb::filter_spec::Kind;
     let mut features = vec![match &spec.kind {
         None => "unknown/1",
+        Some(Kind::Hidden(_)) => "filter.hidden/1",
+        Some(Kind::Injection(_)) => "filter.injection/1",
+        // Since 2, `fold` folds compatibility forms and leaves out invisible characters.
+        Some(Kind::Keywords(keywords)) if keywords.fold => "filter.keywords/2",
         Some(Kind::Keywords(_)) => "filter.keywords/1",
+        Some(Kind::Pii(_)) => "filter.pii/1",
+        Some(Kind::Regex(_)) => "filter.regex/1",
+        Some(Kind::Size(_)) => "filter.size/1",
         Some(Kind::Webhook(_)) => "filter.webhook/1",
     }];
     if spec.may_change {

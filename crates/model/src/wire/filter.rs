@@ -1,22 +1,20 @@
-//! Filters.
+//! Filters: what all have in common. Each kind has a file of its own.
 
-use std::time::Duration;
+mod hidden;
+mod injection;
+mod keywords;
+mod pii;
+mod regex;
+mod size;
+mod webhook;
 
 use proto::v1 as pb;
 
 use super::access::{globs, server_glob};
 use super::{Faults, LIST_MAX};
 use crate::fault::{BAD_VALUE, MISSING, NEVER_MATCHES};
-use crate::filter::{Direction, Filter, Format, Kind, Match, Mode, OnError, Webhook};
+use crate::filter::{Action, Direction, Filter, Kind, Match, Mode, OnError};
 use crate::name::{FilterName, SecretName};
-use crate::url::HttpUrl;
-
-/// How long a receiver may take, unless it is said.
-const TIMEOUT: Duration = Duration::from_millis(500);
-/// Longest that it may be given: all filters of a message together have no more.
-const TIMEOUT_MAX: Duration = Duration::from_secs(10);
-/// Longest keyword, in bytes.
-const WORD_BYTES_MAX: usize = 256;
 
 /// The one method that calls a tool (2026-07-28 server/tools, and all revisions before it).
 const TOOLS_CALL: &str = "tools/call";
@@ -25,9 +23,8 @@ pub(super) fn convert(name: &str, spec: &pb::FilterSpec, faults: &mut Faults) ->
     let matches = matches(spec.r#match.as_ref(), faults);
     let kind = kind(spec, faults);
     let on_error = on_error(spec, faults);
-    if spec.may_change && matches!(kind, Some(Kind::Keywords { .. })) {
-        let message = "keywords refuse messages; only a webhook changes them";
-        faults.push("spec.mayChange", BAD_VALUE, message);
+    if let Some(kind) = &kind {
+        check_may_change(kind, spec.may_change, faults);
     }
     let mode = mode(spec, faults);
     Some(Filter {
@@ -122,84 +119,60 @@ fn kind(spec: &pb::FilterSpec, faults: &mut Faults) -> Option<Kind> {
             faults.push(
                 "spec.keywords",
                 MISSING,
-                "is missing, and so is webhook: without one of them the filter does nothing",
+                "is missing, and so is every other kind: without one of them the filter does nothing",
             );
             None
         }
-        Some(Wire::Webhook(hook)) => webhook(hook, faults).map(Kind::Webhook),
-        Some(Wire::Keywords(keywords)) => Some(words(keywords, faults)),
+        Some(Wire::Hidden(hidden)) => hidden::convert(*hidden, faults),
+        Some(Wire::Injection(injection)) => injection::convert(*injection, faults),
+        Some(Wire::Keywords(keywords)) => Some(keywords::convert(keywords, faults)),
+        Some(Wire::Pii(pii)) => pii::convert(pii, faults),
+        Some(Wire::Regex(regex)) => regex::convert(regex, faults),
+        Some(Wire::Size(size)) => size::convert(size, faults),
+        Some(Wire::Webhook(hook)) => webhook::convert(hook, faults).map(Kind::Webhook),
     }
 }
 
-fn words(keywords: &pb::KeywordFilter, faults: &mut Faults) -> Kind {
-    let path = "spec.keywords.words";
-    if keywords.words.is_empty() {
-        faults.push(path, MISSING, "is missing: at least one word is wanted");
-    }
-    faults.check_length(path, keywords.words.len());
-    for (i, word) in keywords.words.iter().take(LIST_MAX).enumerate() {
-        let message = match word.len() {
-            0 => "an empty word would stand in every message",
-            1..=WORD_BYTES_MAX => continue,
-            _ => "a word has at most 256 bytes",
-        };
-        faults.push(format!("{path}[{i}]"), BAD_VALUE, message);
-    }
-    Kind::Keywords {
-        words: keywords.words.clone(),
-        fold: keywords.fold,
-    }
+/// Whoever reads the file sees by `mayChange` whether messages arrive as they were sent; so it says what the action does.
+fn check_may_change(kind: &Kind, may_change: bool, faults: &mut Faults) {
+    let Some(action) = kind.action() else {
+        return;
+    };
+    let (name, changes) = (kind.name(), action != Action::Refuse);
+    let message = match (changes, may_change) {
+        (true, true) | (false, false) => return,
+        (true, false) => format!(
+            "must be true: {name} with action {} changes messages",
+            action.as_str()
+        ),
+        (false, true) => format!("must be false: {name} as it stands only refuses messages"),
+    };
+    faults.push("spec.mayChange", BAD_VALUE, message);
 }
 
-fn webhook(hook: &pb::WebhookFilter, faults: &mut Faults) -> Option<Webhook> {
-    let url = match hook.url.as_str() {
-        "" => {
-            faults.push("spec.webhook.url", MISSING, "is missing");
-            None
+/// An action, one of some.
+fn action(path: &str, value: i32, allowed: &[Action], faults: &mut Faults) -> Option<Action> {
+    let action = match pb::FilterAction::try_from(value) {
+        Ok(pb::FilterAction::Unspecified | pb::FilterAction::Refuse) => Action::Refuse,
+        Ok(pb::FilterAction::Redact) => Action::Redact,
+        Ok(pb::FilterAction::Tokenise) => Action::Tokenise,
+        Ok(pb::FilterAction::Strip) => Action::Strip,
+        Err(_) => {
+            faults.push(path, BAD_VALUE, format!("{value} is not an action"));
+            return None;
         }
-        text => HttpUrl::parse(text)
-            .map_err(|error| {
-                let message = format!("{text:?} is no URL that can be called: {error}");
-                faults.push("spec.webhook.url", BAD_VALUE, message);
-            })
-            .ok(),
     };
-    let secret = match hook.secret_name.as_str() {
-        "" => {
-            let message = "is missing: what a receiver is asked is signed";
-            faults.push("spec.webhook.secretName", MISSING, message);
-            None
-        }
-        text => SecretName::new(text)
-            .map_err(|bad| faults.push("spec.webhook.secretName", BAD_VALUE, bad.to_string()))
-            .ok(),
-    };
-    let timeout = match Duration::from_millis(hook.timeout_ms) {
-        Duration::ZERO => TIMEOUT,
-        given => given,
-    };
-    if timeout > TIMEOUT_MAX {
-        let message = format!("more than {} s is not taken", TIMEOUT_MAX.as_secs());
-        faults.push("spec.webhook.timeout", BAD_VALUE, message);
+    if !allowed.contains(&action) {
+        let words: Vec<_> = allowed.iter().map(|action| action.as_str()).collect();
+        let message = format!("{:?} is not one of {}", action.as_str(), words.join(", "));
+        faults.push(path, BAD_VALUE, message);
+        return None;
     }
-    let format = match hook.format.as_str() {
-        "" | "standard" => Some(Format::Standard),
-        "obot" => Some(Format::Obot),
-        other => {
-            let message = format!("{other:?} is not one of standard, obot");
-            faults.push("spec.webhook.format", BAD_VALUE, message);
-            None
-        }
-    };
-    if hook.signed_answer && format == Some(Format::Obot) {
-        let message = "Obot's form has no signed answers";
-        faults.push("spec.webhook.signedAnswer", BAD_VALUE, message);
-    }
-    Some(Webhook {
-        url: url?,
-        secret: secret?,
-        timeout,
-        format: format?,
-        signed_answer: hook.signed_answer,
-    })
+    Some(action)
+}
+
+fn secret_name(path: &str, text: &str, faults: &mut Faults) -> Option<SecretName> {
+    SecretName::new(text)
+        .map_err(|bad| faults.push(path, BAD_VALUE, bad.to_string()))
+        .ok()
 }

@@ -309,17 +309,19 @@ pub(super) const SELECTOR_GLOB_TAG: u32 = 1;
 
 #[rustfmt::skip]
 static FILTER_SPEC: Object = Object {
-    exclusive: &["keywords", "webhook", "regex", "pii", "schema", "size"],
+    exclusive: &["keywords", "webhook", "regex", "pii", "schema", "size", "injection", "hidden"],
     fields: &[
         field("match", &[1], Map(&MATCH), "Which messages it sees."),
         field("keywords", &[10], Map(&KEYWORDS), "Refuses messages that hold one of some words."),
         field("webhook", &[11], Map(&WEBHOOK), "Asks a receiver."),
-        field("regex", &[], Later, "Refuses what a regular expression matches."),
-        field("pii", &[], Later, "Finds personal data."),
+        field("regex", &[12], Map(&REGEX), "Finds what regular expressions match."),
+        field("pii", &[13], Map(&PII), "Finds personal data and secrets."),
         field("schema", &[], Later, "Checks arguments and results against the tool's schema."),
-        field("size", &[], Later, "Bounds the size of messages."),
+        field("size", &[15], Map(&SIZE), "Bounds the size of messages."),
+        field("injection", &[16], Map(&INJECTION), "Refuses text that gives orders to the model."),
+        field("hidden", &[17], Map(&HIDDEN), "Finds characters that nobody sees."),
         field("onError", &[3], Choice(&[("deny", 1), ("allow", 2)]), "What happens where the filter itself fails."),
-        field("mayChange", &[4], Bool, "Whether it may change messages."),
+        field("mayChange", &[4], Bool, "Whether it may change messages. Must be true for actions that do."),
         field("order", &[5], Int { min: i32::MIN as i64, max: i32::MAX as i64 }, "Filters run from the lowest to the highest; equal ones by name."),
         field("mode", &[6], Choice(&[("enforce", 1), ("observe", 2)]), "Whether it decides or only records."),
     ],
@@ -336,7 +338,44 @@ static MATCH: Object = object(&[
 #[rustfmt::skip]
 static KEYWORDS: Object = object(&[
     field("words", &[1], Texts, "Words or phrases; found anywhere in a string."),
-    field("fold", &[2], Bool, "Whether case is folded."),
+    field("fold", &[2], Bool, "Whether case, compatibility forms and invisible characters make no difference."),
+]);
+
+#[rustfmt::skip]
+static REGEX: Object = object(&[
+    field("patterns", &[1], Objects(&PATTERN), "The expressions, at most 100."),
+    field("action", &[2], Choice(&[("refuse", 1), ("redact", 2)]), "What becomes of the message. Default refuse."),
+]);
+
+#[rustfmt::skip]
+static PATTERN: Object = object(&[
+    field("name", &[1], Text, "Stands in reasons and redactions: 1 to 40 of a-z, 0-9 and -."),
+    field("pattern", &[2], Text, "The expression: linear time, so no look-around and no back references."),
+]);
+
+#[rustfmt::skip]
+static PII: Object = object(&[
+    field("detect", &[1], SomeTexts, "What is looked for, such as email or aws-key. Left out: all that there is."),
+    field("action", &[2], Choice(&[("refuse", 1), ("redact", 2), ("tokenise", 3)]), "What becomes of the message. Default refuse."),
+    field("secretName", &[3], Text, "The secret under which tokens are made, for tokenise."),
+]);
+
+#[rustfmt::skip]
+static SIZE: Object = object(&[
+    field("bytes", &[1], Size, "Bytes of the whole message."),
+    field("depth", &[2], ANY_U32, "Objects and arrays in one another."),
+    field("nodes", &[3], ANY_U32, "Values, containers included."),
+    field("stringBytes", &[4], Size, "Bytes of one string, decoded."),
+]);
+
+#[rustfmt::skip]
+static INJECTION: Object = object(&[
+    field("threshold", &[1], ANY_U32, "Points from which text is refused. Default 4; a higher one refuses less."),
+]);
+
+#[rustfmt::skip]
+static HIDDEN: Object = object(&[
+    field("action", &[1], Choice(&[("refuse", 1), ("strip", 4)]), "What becomes of the message. Default refuse."),
 ]);
 
 #[rustfmt::skip]

@@ -48,8 +48,8 @@ spec:
 fn filters_of_later_versions_are_refused_once() {
     let later = |spec: &str| faults_of(&filter(spec));
     assert_eq!(
-        later("  regex: {pattern: x}\n"),
-        ["GH2002 f.yaml:5:3 «regex» spec.regex: regex is not supported by this version"]
+        later("  schema: {arguments: true}\n"),
+        ["GH2002 f.yaml:5:3 «schema» spec.schema: schema is not supported by this version"]
     );
     assert_eq!(
         later("  keyword: {words: [a]}\n").len(),
@@ -59,7 +59,7 @@ fn filters_of_later_versions_are_refused_once() {
     assert_eq!(
         later("  match: {servers: [], methods: [tools/list], tools: [x]}\n"),
         [
-            "GH1003 f.yaml:4:1 «spec» spec.keywords is missing, and so is webhook: without one of them the filter does nothing",
+            "GH1003 f.yaml:4:1 «spec» spec.keywords is missing, and so is every other kind: without one of them the filter does nothing",
             "GH1002 f.yaml:5:20 «[]» spec.match.servers is empty: leave it out to mean all",
             "GH2004 f.yaml:5:47 «tools» spec.match.tools: the filter can never match: tools are called by tools/call, \
              which methods leave out",
@@ -81,4 +81,57 @@ fn approvers_of_nothing_are_refused() {
              | fields here: labels",
         ]
     );
+}
+
+#[test]
+fn settings_of_built_in_filters_are_checked() {
+    let faults = |spec: &str| -> Vec<String> {
+        let faults = faults_of(&filter(spec));
+        faults
+            .iter()
+            .map(|fault| fault.split("» ").nth(1).unwrap_or(fault).to_owned())
+            .collect()
+    };
+    for good in [
+        "  regex: {patterns: [{name: p, pattern: x}], action: redact}\n  mayChange: true\n",
+        "  pii: {}\n",
+        "  pii: {detect: [email, iban], action: tokenise, secretName: k}\n  mayChange: true\n",
+        "  size: {bytes: 1Mi, depth: 8}\n",
+        "  injection: {}\n",
+        "  hidden: {action: strip}\n  mayChange: true\n",
+    ] {
+        let read = crate::yaml::parse(&[super::source("f.yaml", &filter(good))]);
+        assert!(read.is_ok(), "{good}: {read:?}");
+    }
+    for (bad, path) in [
+        ("  regex: {patterns: []}\n", "spec.regex.patterns "),
+        (
+            "  regex: {patterns: [{name: P, pattern: x}]}\n",
+            "spec.regex.patterns[0].name:",
+        ),
+        (
+            "  regex: {patterns: [{name: p, pattern: x}, {name: p, pattern: y}]}\n",
+            "spec.regex.patterns[1].name:",
+        ),
+        ("  pii: {detect: [mail]}\n", "spec.pii.detect[0]:"),
+        (
+            "  pii: {action: tokenise}\n  mayChange: true\n",
+            "spec.pii.secretName ",
+        ),
+        ("  pii: {secretName: k}\n", "spec.pii.secretName "),
+        ("  pii: {action: redact}\n", "spec.mayChange"),
+        ("  size: {}\n", "spec.size"),
+        ("  size: {depth: 3}\n  mayChange: true\n", "spec.mayChange"),
+        (
+            "  injection: {threshold: 101}\n",
+            "spec.injection.threshold:",
+        ),
+        ("  hidden: {action: redact}\n", "spec.hidden.action"),
+    ] {
+        let told = faults(bad);
+        assert!(
+            told.len() == 1 && told[0].contains(path.trim()),
+            "{bad}: {told:?}"
+        );
+    }
 }
