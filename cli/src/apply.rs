@@ -294,9 +294,14 @@ fn refused(link: &Link, sources: &Sources, status: &Status) -> Failure {
     }
     let faults: Vec<Fault> = found
         .iter()
-        .map(|(field, message, code)| {
+        .zip(link::fixes(status).chain(std::iter::repeat(None)))
+        .map(|((field, message, code), fix)| {
             let (index, path) = index_and_path(field);
-            sources.fault(index, path, message, code.clone())
+            let fault = sources.fault(index, path, message, code.clone());
+            match fix {
+                Some(fix) => fault.fix(fix),
+                None => fault,
+            }
         })
         .collect();
     let files: std::collections::BTreeSet<&str> = faults

@@ -296,6 +296,15 @@ pub fn violations(status: &Status) -> Vec<(String, String, Option<String>)> {
         .collect()
 }
 
+/// What mends each of [`violations`], in their order, where the control plane knows it.
+pub fn fixes(status: &Status) -> impl Iterator<Item = Option<String>> {
+    let details = status.get_error_details_vec().into_iter();
+    details.filter_map(|detail| match detail {
+        ErrorDetail::ErrorInfo(mut info) => Some(info.metadata.remove("fix")),
+        _ => None,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -345,7 +354,7 @@ mod tests {
             ErrorDetail::ErrorInfo(ErrorInfo::new(
                 "GH2001",
                 "gatehouse",
-                std::collections::HashMap::<String, String>::new(),
+                std::collections::HashMap::from([("fix", "did you mean `doc`?")]),
             )),
             ErrorDetail::ErrorInfo(ErrorInfo::new(
                 "GH2004",
@@ -359,6 +368,8 @@ mod tests {
         assert_eq!(found[0].2.as_deref(), Some("GH2001"));
         assert_eq!(found[1].2.as_deref(), Some("GH2004"));
         assert_eq!(status_fault(&status, "a").code, "GH2001");
+        let fixes: Vec<_> = fixes(&status).collect();
+        assert_eq!(fixes, [Some("did you mean `doc`?".to_owned()), None]);
     }
 
     #[test]
