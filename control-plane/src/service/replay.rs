@@ -4,7 +4,9 @@
 //! `engine::replay`'s business.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use engine::Engine;
 use engine::replay::{Arguments, Compared, Past, Ruling, Unknown, compare};
@@ -112,6 +114,14 @@ impl Policies {
                 method: &call.method,
                 name: &call.name,
                 arguments: arguments(call),
+                client_address: call
+                    .client_address
+                    .parse()
+                    .ok()
+                    .map(|at: SocketAddr| at.ip().to_canonical()),
+                time: u64::try_from(call.time_unix_ns)
+                    .ok()
+                    .map(|ns| SystemTime::UNIX_EPOCH + Duration::from_nanos(ns)),
                 passed: &passed,
             };
             compare(&self.before, &self.after, &past)

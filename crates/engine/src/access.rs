@@ -139,10 +139,12 @@ impl Access {
         who: (&Principal, &ServerName),
         action: &Action<'_>,
         facts: &Facts<'_>,
+        worst: bool,
     ) -> Verdict<'_> {
+        let call = Scope::of_call(snapshot, who, action, facts);
         let ask = Ask {
             action,
-            call: Scope::of_call(snapshot, who, action, facts),
+            call: Scope { worst, ..call },
             server_use: Scope::of_use(snapshot, who),
             conditions: &self.conditions,
         };

@@ -195,7 +195,20 @@ impl Engine {
         facts: &Facts<'_>,
     ) -> Verdict<'_> {
         self.access
-            .decide(&self.snapshot, (principal, server), action, facts)
+            .decide(&self.snapshot, (principal, server), action, facts, false)
+    }
+
+    /// The same where what is not known counts against the call. Where that gives another effect than
+    /// [`Self::decide_with`], it is not known what is decided.
+    pub(crate) fn decide_at_worst(
+        &self,
+        principal: &Principal,
+        server: &ServerName,
+        action: &Action<'_>,
+        facts: &Facts<'_>,
+    ) -> Verdict<'_> {
+        self.access
+            .decide(&self.snapshot, (principal, server), action, facts, true)
     }
 
     /// Whether `principal` is to see the action's target in a list: exactly where [`Self::decide`] would let it go on, be

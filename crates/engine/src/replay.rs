@@ -4,6 +4,9 @@
 //! that wants them; a receiver that would have to be asked) the answer is *unknown*, unless it is the same for both
 //! policies whatever is missing. What a server answered is not looked at. Start from [`compare`].
 
+use std::net::IpAddr;
+use std::time::SystemTime;
+
 use mcp::method;
 use model::access::Effect;
 use model::decision::Reason;
@@ -13,7 +16,7 @@ use model::name::{FilterName, RuleName, ServerName};
 use model::principal::Principal;
 
 use crate::filter::{Compiled, Finding, Seen};
-use crate::{Action, Engine, Target};
+use crate::{Action, Engine, Facts, Target, Verdict};
 
 /// A call as it is on record.
 #[derive(Debug, Clone, Copy)]
@@ -28,6 +31,10 @@ pub struct Past<'a> {
     pub name: &'a str,
     /// The arguments.
     pub arguments: Arguments<'a>,
+    /// Where the client called from.
+    pub client_address: Option<IpAddr>,
+    /// When.
+    pub time: Option<SystemTime>,
     /// Filters of today that it is known to have passed.
     pub passed: &'a [&'a str],
 }
@@ -54,6 +61,8 @@ pub enum Unknown {
     ArgumentsCut,
     /// The arguments are wanted as they were, and something in them was redacted.
     ArgumentsRedacted,
+    /// The client's address is wanted, and not on record.
+    Address,
     /// A receiver would have to be asked.
     Webhook,
     /// The message was refused before it was read.
@@ -73,6 +82,7 @@ impl Unknown {
             Self::ArgumentsNotRecorded => "arguments not recorded",
             Self::ArgumentsCut => "arguments cut",
             Self::ArgumentsRedacted => "arguments redacted",
+            Self::Address => "address not recorded",
             Self::Webhook => "webhook not asked",
             Self::Unread => "message not read",
             Self::Target => "target not recorded",
@@ -208,13 +218,15 @@ fn side<'e>(engine: &'e Engine, other: &Engine, past: &Past<'_>) -> Side<'e> {
         // It is decided on as its tool, and the record holds the task.
         return Side::unknown(ALLOWED, Unknown::Target);
     }
-    let ruling = decide(engine, past, &Action::of(past.method, Some(past.name)));
-    if ruling.effect == Effect::Deny {
-        return Side::known(ruling);
-    }
+    let ruling = match decide(engine, past, &Action::of(past.method, Some(past.name))) {
+        Ok(ruling) if ruling.effect == Effect::Deny => return Side::known(ruling),
+        Ok(ruling) => ruling,
+        Err((ruling, why)) => return Side::unknown(ruling, why),
+    };
     if past.method == method::COMPLETION_COMPLETE {
-        let of_prompt = decide(engine, past, &Action::prompt(past.name));
-        let of_resource = decide(engine, past, &Action::resource(past.name));
+        let used = |action| engine.decide(past.principal, past.server, action).into();
+        let of_prompt: Ruling<'_> = used(&Action::prompt(past.name));
+        let of_resource: Ruling<'_> = used(&Action::resource(past.name));
         if of_prompt.effect != of_resource.effect {
             return Side::unknown(ruling, Unknown::Target);
         }
@@ -243,14 +255,44 @@ fn may_use(engine: &Engine, principal: &Principal, server: &ServerName) -> bool 
     engine.server(server.as_str()).is_some() && engine.may_use(principal, server)
 }
 
-fn decide<'e>(engine: &'e Engine, past: &Past<'_>, action: &Action<'_>) -> Ruling<'e> {
-    let verdict = engine.decide(past.principal, past.server, action);
-    Ruling {
-        effect: verdict.effect,
-        reason: verdict.reason,
-        rule: verdict.rule,
-        filter: None,
+impl<'e> From<Verdict<'e>> for Ruling<'e> {
+    fn from(verdict: Verdict<'e>) -> Self {
+        Self {
+            effect: verdict.effect,
+            reason: verdict.reason,
+            rule: verdict.rule,
+            filter: None,
+        }
     }
+}
+
+/// What the rules decide. `Err`: a condition asks for what is not on record, and what then.
+fn decide<'e>(
+    engine: &'e Engine,
+    past: &Past<'_>,
+    action: &Action<'_>,
+) -> Result<Ruling<'e>, (Ruling<'e>, Unknown)> {
+    let facts = Facts {
+        args: match past.arguments {
+            Arguments::Whole(arguments) => Some(arguments.as_bytes()),
+            _ => None,
+        },
+        client_address: past.client_address,
+        time: past.time,
+    };
+    let (principal, server) = (past.principal, past.server);
+    let verdict = engine.decide_with(principal, server, action, &facts);
+    let worst = engine.decide_at_worst(principal, server, action, &facts);
+    if verdict.effect == worst.effect {
+        return Ok(verdict.into());
+    }
+    let why = match past.arguments {
+        Arguments::NotRecorded => Unknown::ArgumentsNotRecorded,
+        Arguments::Cut => Unknown::ArgumentsCut,
+        Arguments::Redacted => Unknown::ArgumentsRedacted,
+        Arguments::Whole(_) => Unknown::Address,
+    };
+    Err((verdict.into(), why))
 }
 
 /// What the filters over requests make of a call that the rules let go on.

@@ -61,6 +61,9 @@ impl Conditions {
             Some(condition) => condition.evaluate(scope),
             None => Outcome::Error(String::new()),
         };
+        if scope.worst && outcome == Outcome::Unknown {
+            return effect == Effect::Deny;
+        }
         applies(effect, &outcome)
     }
 

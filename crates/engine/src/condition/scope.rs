@@ -29,6 +29,8 @@ pub(crate) struct Scope<'a> {
     pub(crate) server: &'a ServerName,
     pub(super) action: Option<&'a Action<'a>>,
     pub(super) facts: Facts<'a>,
+    /// Whether what is not known counts against the call, so that what still goes on does so whatever it is.
+    pub(crate) worst: bool,
     snapshot: &'a Snapshot,
     address: OnceCell<String>,
 }
@@ -57,6 +59,7 @@ impl<'a> Scope<'a> {
             server,
             action: Some(action),
             facts: Facts { args, ..*facts },
+            worst: false,
             snapshot,
             address: OnceCell::new(),
         }
@@ -72,6 +75,7 @@ impl<'a> Scope<'a> {
             server,
             action: None,
             facts: Facts::default(),
+            worst: false,
             snapshot,
             address: OnceCell::new(),
         }

@@ -63,6 +63,8 @@ fn judged<'e>(
         method,
         name,
         arguments,
+        client_address: None,
+        time: None,
         passed,
     };
     compare(before, after, &past)
@@ -93,6 +95,26 @@ fn what_a_rule_changes_is_told_with_both_rules() {
         let other = judged(&before, &after, call, unseen, &[]);
         assert!(matches!(other, Compared::Same { .. }), "{other:?}");
     }
+}
+
+#[test]
+fn a_condition_is_asked_of_what_is_on_record_and_else_it_is_unknown() {
+    const NOT_MUCH: (&str, &str, &str) = (
+        "AccessRule",
+        "not-much",
+        r#"{effect: deny, everyone: true, servers: ["*"], tools: [echo], when: "args.n > 1"}"#,
+    );
+    let (before, after) = (engine(&[ALL]), engine(&[ALL, NOT_MUCH]));
+    let of = |call, arguments| judged(&before, &after, call, arguments, &[]);
+    let differs = of(ECHO, Arguments::Whole(r#"{"n": 2}"#));
+    assert!(matches!(differs, Compared::Differs { .. }), "{differs:?}");
+    let same = of(ECHO, Arguments::Whole(r#"{"n": 1}"#));
+    assert!(matches!(same, Compared::Same { .. }), "{same:?}");
+    let unknown = of(ECHO, Arguments::NotRecorded);
+    assert_eq!(unknown, Compared::Unknown(Unknown::ArgumentsNotRecorded));
+    // What no condition is about is known.
+    let other = of(("tools/call", "add"), Arguments::NotRecorded);
+    assert!(matches!(other, Compared::Same { .. }), "{other:?}");
 }
 
 #[test]
