@@ -144,7 +144,7 @@ impl Access {
         let call = Scope::of_call(snapshot, who, action, facts);
         let ask = Ask {
             action,
-            call: Scope { worst, ..call },
+            call: call.counted(worst),
             server_use: Scope::of_use(snapshot, who),
             conditions: &self.conditions,
         };

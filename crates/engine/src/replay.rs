@@ -4,7 +4,7 @@
 //! that wants them; a receiver that would have to be asked) the answer is *unknown*, unless it is the same for both
 //! policies whatever is missing. What a server answered is not looked at. Start from [`compare`].
 
-use std::net::IpAddr;
+use core::net::IpAddr;
 use std::time::SystemTime;
 
 use mcp::method;
@@ -224,9 +224,8 @@ fn side<'e>(engine: &'e Engine, other: &Engine, past: &Past<'_>) -> Side<'e> {
         Err((ruling, why)) => return Side::unknown(ruling, why),
     };
     if past.method == method::COMPLETION_COMPLETE {
-        let used = |action| engine.decide(past.principal, past.server, action).into();
-        let of_prompt: Ruling<'_> = used(&Action::prompt(past.name));
-        let of_resource: Ruling<'_> = used(&Action::resource(past.name));
+        let of_prompt = used(engine, past, &Action::prompt(past.name));
+        let of_resource = used(engine, past, &Action::resource(past.name));
         if of_prompt.effect != of_resource.effect {
             return Side::unknown(ruling, Unknown::Target);
         }
@@ -253,6 +252,12 @@ const NO_RULE: Ruling<'static> = Ruling {
 
 fn may_use(engine: &Engine, principal: &Principal, server: &ServerName) -> bool {
     engine.server(server.as_str()).is_some() && engine.may_use(principal, server)
+}
+
+/// What the rules decide of a prompt or resource that a completion is for: with which arguments it will be used is not
+/// known.
+fn used<'e>(engine: &'e Engine, past: &Past<'_>, action: &Action<'_>) -> Ruling<'e> {
+    engine.decide(past.principal, past.server, action).into()
 }
 
 impl<'e> From<Verdict<'e>> for Ruling<'e> {

@@ -111,7 +111,10 @@ impl Source {
 
     /// The code that is shipped: up to the tests at a file's end, and nothing of a file of tests.
     fn shipped(&self) -> impl Iterator<Item = (usize, &str)> {
-        let is_test = self.path.contains("tests/") || self.is_tests_of_another();
+        let is_test = ["tests/", "/benches/"]
+            .iter()
+            .any(|part| self.path.contains(part))
+            || self.is_tests_of_another();
         self.code()
             .take_while(move |(_, line)| !is_test && !line.starts_with("#[cfg(test)]"))
     }

@@ -143,7 +143,7 @@ impl<'s> Run<'s, '_> {
             }
             Node::Holds(net, of) => {
                 let text = self.text(of)?;
-                let Ok(address) = text.parse::<std::net::IpAddr>() else {
+                let Ok(address) = text.parse::<core::net::IpAddr>() else {
                     return error(format!("{:?} is no address", cut(&text)));
                 };
                 Ok(Value::Bool(net.contains(&address)))

@@ -1,8 +1,8 @@
 //! What a condition is asked about: who calls, what, and what is known of it.
 
+use core::net::IpAddr;
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::time::SystemTime;
 
 use model::name::ServerName;
@@ -79,6 +79,11 @@ impl<'a> Scope<'a> {
             snapshot,
             address: OnceCell::new(),
         }
+    }
+
+    /// The same question, where what is not known counts against the call.
+    pub(crate) fn counted(self, worst: bool) -> Self {
+        Self { worst, ..self }
     }
 
     pub(super) fn labels(&self) -> &'a BTreeMap<String, String> {
