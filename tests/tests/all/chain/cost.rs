@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tests::catalog;
-use tests::http::Request;
+use tests::http::{Pool, Request, runtime};
 use tests::listener::Listener;
 use tests::mesh::Mesh;
 use tests::remote;
@@ -55,18 +55,23 @@ fn a_receiver_costs_its_own_time_and_little_more() {
     resources.extend(ground());
     let mesh = Mesh::new().with(&resources).start();
     let key = mesh.key("ana@example.com", &["engineering"]).text;
+    let pool = Pool::default();
+    let send = |request: &Request| {
+        let sent = runtime().block_on(pool.send(request));
+        let (answer, _) = sent.unwrap_or_else(|lost| panic!("{lost:?}"));
+        assert_eq!(answer.status, 200, "{answer}");
+    };
     let calls = |server: &str| {
         let client = Modern::new(&mesh.url(0, server), &key);
-        median(|| drop(client.call("echo", json!({"message": "a"})).content()))
+        median(|| send(&client.calling("echo", json!({"message": "a"}))))
     };
     let (plain, one, three) = (calls("plain"), calls("one"), calls("three"));
-    // The same question as anybody could put it; a connection is made for each, which the edge does not.
-    let question = json!({"message": {"jsonrpc": "2.0", "id": 1, "method": "tools/call"}});
-    let url = receiver.url("/");
-    let own = median(|| {
-        let ask = Request::post(&url).with("content-type", "application/json");
-        ask.body(question.to_string()).send().expect_status(200);
-    });
+    // The same question as anybody could put it, on a connection that is kept, too.
+    let question = receiver.take().pop().expect("it was asked").body;
+    let elsewhere = Pool::default();
+    let ask = Request::post(&receiver.url("/")).with("content-type", "application/json");
+    let ask = ask.body(question);
+    let own = median(|| drop(runtime().block_on(elsewhere.send(&ask)).expect("an answer")));
     let cost = one.saturating_sub(plain).saturating_sub(own);
     eprintln!(
         "a call {plain:?}; with a receiver {one:?}, with three {three:?}; the receiver alone {own:?}; cost {cost:?}"
