@@ -170,6 +170,27 @@ impl Request {
         open.unwrap_or_else(|error| panic!("{} {}: {error}", self.method, self.url))
     }
 
+    /// Sends it, and closes the connection as soon as `left` holds.
+    ///
+    /// # Panics
+    /// Where a reply begins before, or it never holds.
+    #[track_caller]
+    pub fn leave_when(&self, mut left: impl FnMut() -> bool) {
+        let leaves = async {
+            let mut looks = tokio::time::interval(Duration::from_millis(20));
+            while !left() {
+                looks.tick().await;
+            }
+        };
+        let done = self.in_time(async {
+            tokio::select! {
+                _ = self.exchange() => Err(Broken("a reply came, or the connection broke".into())),
+                () = leaves => Ok(()),
+            }
+        });
+        done.unwrap_or_else(|error| panic!("{} {}: {error}", self.method, self.url));
+    }
+
     fn in_time<T>(&self, work: impl Future<Output = Result<T, Broken>>) -> Result<T, Broken> {
         runtime().block_on(async {
             match tokio::time::timeout(self.deadline, work).await {

@@ -114,6 +114,8 @@ pub struct Listener {
 }
 
 struct Shared {
+    /// Answers that were given.
+    answered: AtomicUsize,
     /// Answers that came to nothing, as whoever was to have them left before.
     left: AtomicUsize,
     heard: std::sync::Mutex<Vec<Heard>>,
@@ -130,6 +132,7 @@ impl Listener {
     /// One that answers so.
     pub fn start(answering: impl Fn(&Heard) -> Answer + Send + Sync + 'static) -> Self {
         let shared = Arc::new(Shared {
+            answered: AtomicUsize::new(0),
             left: AtomicUsize::new(0),
             heard: std::sync::Mutex::default(),
             answering: std::sync::Mutex::new(Arc::new(answering)),
@@ -159,6 +162,11 @@ impl Listener {
     /// What was sent so far; then nothing was.
     pub fn take(&self) -> Vec<Heard> {
         std::mem::take(&mut self.shared.heard.lock().expect("no test panicked"))
+    }
+
+    /// How many were answered.
+    pub fn answered(&self) -> usize {
+        self.shared.answered.load(Ordering::Relaxed)
     }
 
     /// How many were gone before their answer.
@@ -217,7 +225,9 @@ async fn answer(
         Some(time) => tokio::time::sleep(time).await,
         None => std::future::pending().await,
     }
-    waiting.0 = None;
+    if let Some(shared) = waiting.0.take() {
+        shared.answered.fetch_add(1, Ordering::Relaxed);
+    }
     let mut response = http::Response::builder().status(answer.status);
     for (name, value) in answer.headers {
         response = response.header(name, value);

@@ -61,16 +61,16 @@ fn heard(server: &Listener, method: &str, all: &mut Vec<Value>) -> usize {
 
 /// Sends a call, and leaves once the server has it.
 fn leave(server: &Listener, call: &Request, all: &mut Vec<Value>) {
-    let begun = call.clone().deadline(CALL * 10);
-    let leaves = std::thread::spawn(move || {
-        // Its time is over before the answer: then the connection is closed.
-        let left = begun.deadline(CALL / 3).try_send();
-        assert!(left.is_err(), "it was to leave before its answer");
+    call.leave_when(|| heard(server, "tools/call", all) == 1);
+}
+
+/// The server keeps its connection until it has answered, without anybody to hear it.
+fn comes_to_its_end(server: &Listener) {
+    let before = server.answered();
+    wait::wait_for("the server to answer", CALL + SOON, || {
+        server.answered() + server.left() > before
     });
-    wait::wait_for("the server to be called", SOON, || {
-        heard(server, "tools/call", all) == 1
-    });
-    leaves.join().expect("it leaves");
+    assert_eq!(server.left(), 0, "it lost its connection");
 }
 
 #[test]
@@ -82,14 +82,8 @@ fn a_legacy_client_that_loses_its_connection_has_not_cancelled_its_call() {
     let session = Session::begin(&mesh.url(0, "slow"), &key);
     let mut all = Vec::new();
     leave(&server, &session.calling("wait", json!({})), &mut all);
-    // The answer goes on record when the call has come to its end, without anybody to hear it.
-    mesh.recorded(&["--server", "slow"], |row| row["method"] == "tools/call");
+    comes_to_its_end(&server);
     assert_eq!(heard(&server, "notifications/cancelled", &mut all), 0);
-    assert_eq!(
-        server.left(),
-        0,
-        "the server keeps its connection until it has answered"
-    );
     // What the client says goes.
     let call = session.calling("wait", json!({}));
     let id = tests::rpc::id_of(&call);
@@ -111,8 +105,7 @@ fn a_legacy_client_of_a_modern_server_has_not_cancelled_its_call_either() {
     let session = Session::begin(&mesh.url(0, "slow"), &key);
     let mut all = Vec::new();
     leave(&server, &session.calling("wait", json!({})), &mut all);
-    mesh.recorded(&["--server", "slow"], |row| row["method"] == "tools/call");
-    assert_eq!(server.left(), 0, "the call comes to its end");
+    comes_to_its_end(&server);
 }
 
 #[test]

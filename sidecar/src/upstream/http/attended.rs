@@ -140,11 +140,11 @@ impl HttpServer {
         headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
         let revision = HeaderValue::from_static(Revision::as_str(session.revision));
         headers.insert(MCP_PROTOCOL_VERSION, revision);
-        if let Some(after) = HeaderValue::from_str(after)
+        if let Some(id) = HeaderValue::from_str(after)
             .ok()
             .filter(|_| !after.is_empty())
         {
-            headers.insert(LAST_EVENT_ID, after);
+            headers.insert(LAST_EVENT_ID, id);
         }
         let sent = timeout(BEGIN, self.request(request)).await;
         let response = sent.unwrap_or(Err(Error::Timeout(BEGIN)))?;
@@ -155,7 +155,10 @@ impl HttpServer {
             StatusCode::METHOD_NOT_ALLOWED => {
                 Err(Error::Invalid("it has no stream of its own".to_owned()))
             }
-            StatusCode::NOT_FOUND => Err(Error::Invalid("its session is over".to_owned())),
+            // What was on that stream is lost with its session.
+            StatusCode::NOT_FOUND if !after.is_empty() => {
+                Err(Error::Invalid("the session is over".to_owned()))
+            }
             status => Err(Error::Gone(
                 format!("the server answers HTTP {status} to who listens").into(),
             )),
