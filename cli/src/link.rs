@@ -354,7 +354,10 @@ mod tests {
             ErrorDetail::ErrorInfo(ErrorInfo::new(
                 "GH2001",
                 "gatehouse",
-                std::collections::HashMap::from([("fix", "did you mean `doc`?")]),
+                std::collections::HashMap::from([(
+                    "fix".to_owned(),
+                    "did you mean `doc`?".to_owned(),
+                )]),
             )),
             ErrorDetail::ErrorInfo(ErrorInfo::new(
                 "GH2004",
