@@ -158,7 +158,7 @@ fn tools(names: &[&str]) -> Targets {
 fn rule(n: usize) -> AccessRule {
     let subjects = match n % 1000 {
         0 => Subjects::Everyone,
-        _ if n % 2 == 0 => subject(Some(n / 2 * 7), None),
+        _ if n.is_multiple_of(2) => subject(Some(n / 2 * 7), None),
         _ => subject(None, Some(n / 2)),
     };
     let servers = match n % 20 {
