@@ -19,9 +19,7 @@ fn processes(clients: &[Modern; 2]) -> Option<[u32; 2]> {
     for (client, found) in clients.iter().zip(&mut found) {
         // While one is being started there is no answer.
         let answer = client.call("process", json!({}));
-        if answer.reply().get("result").is_none() {
-            return None;
-        }
+        answer.reply().get("result")?;
         *found = answer.content().parse().expect("an id");
     }
     Some(found)

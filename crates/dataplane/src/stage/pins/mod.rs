@@ -17,6 +17,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use dashmap::DashMap;
 use engine::Engine;
+use engine::filter::poison;
 use engine::pins::{Approved, Definition, Listing, Shown, Standing, Why, judge};
 use mcp::envelope::{self, Limits};
 use mcp::method::ListKind;
@@ -96,7 +97,7 @@ impl Pages {
     }
 
     fn definitions(&self) -> impl Iterator<Item = Definition> {
-        self.0.iter().flat_map(|page| definitions(page))
+        self.0.iter().flat_map(definitions)
     }
 }
 
@@ -127,7 +128,7 @@ impl Pins {
         let known = self.0.latest.get(about.server);
         let known = known.filter(|known| known.0 == hash).map(|k| k.1.clone());
         let listing = known.unwrap_or_else(|| {
-            let listing = Arc::new(listing(pages.definitions()));
+            let listing = Arc::new(listing(pages.definitions(), |_| false));
             bounded(&self.0.latest);
             let latest = (hash, listing.clone());
             self.0.latest.insert(about.server.clone(), latest);
@@ -166,7 +167,11 @@ impl Pins {
             return Ok((response, false));
         }
         let read = envelope::scan(&response, &Limits::RESPONSE).map_err(|_| NotAList)?;
-        let shown = listing(definitions(&response));
+        let pins = about.engine.tool_pins(about.server);
+        let is_approved = |definition: &Definition| {
+            pins.is_some_and(|pins| pins.approve(&definition.name, about.era, &definition.hashes))
+        };
+        let shown = listing(definitions(&response), is_approved);
         let first = self.first(about.server);
         let mut is_held = false;
         let mut keep = |tool: &str| {
@@ -214,10 +219,18 @@ fn stands(about: About<'_>, first: Option<&Listing>, tool: (&str, &Shown)) -> St
     judge(about.pin(), approved, about.era, tool)
 }
 
-fn listing(definitions: impl Iterator<Item = Definition>) -> Listing {
+/// What is approved is not looked through for poison: a person has looked.
+fn listing(
+    definitions: impl Iterator<Item = Definition>,
+    is_approved: impl Fn(&Definition) -> bool,
+) -> Listing {
     let mut listing = Listing::default();
     for definition in definitions {
-        if !listing.add(&definition, None) {
+        let found = match is_approved(&definition) {
+            true => None,
+            false => poison::scan(&definition.text),
+        };
+        if !listing.add(&definition, found.map(Into::into)) {
             break;
         }
     }
