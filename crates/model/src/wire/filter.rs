@@ -150,25 +150,8 @@ fn check_may_change(kind: &Kind, may_change: bool, faults: &mut Faults) {
     faults.push("spec.mayChange", BAD_VALUE, message);
 }
 
-/// An action, one of some.
-fn action(path: &str, value: i32, allowed: &[Action], faults: &mut Faults) -> Option<Action> {
-    let action = match pb::FilterAction::try_from(value) {
-        Ok(pb::FilterAction::Unspecified | pb::FilterAction::Refuse) => Action::Refuse,
-        Ok(pb::FilterAction::Redact) => Action::Redact,
-        Ok(pb::FilterAction::Tokenise) => Action::Tokenise,
-        Ok(pb::FilterAction::Strip) => Action::Strip,
-        Err(_) => {
-            faults.push(path, BAD_VALUE, format!("{value} is not an action"));
-            return None;
-        }
-    };
-    if !allowed.contains(&action) {
-        let words: Vec<_> = allowed.iter().map(|action| action.as_str()).collect();
-        let message = format!("{:?} is not one of {}", action.as_str(), words.join(", "));
-        faults.push(path, BAD_VALUE, message);
-        return None;
-    }
-    Some(action)
+fn no_action(path: &str, value: i32, faults: &mut Faults) {
+    faults.push(path, BAD_VALUE, format!("{value} is not an action"));
 }
 
 fn secret_name(path: &str, text: &str, faults: &mut Faults) -> Option<SecretName> {

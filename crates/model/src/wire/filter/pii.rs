@@ -2,14 +2,21 @@
 
 use proto::v1 as pb;
 
-use super::{Faults, Kind, action, secret_name};
+use super::{Faults, Kind, no_action, secret_name};
 use crate::fault::{BAD_VALUE, MISSING};
 use crate::filter::{Action, Detector, Pii};
 
 pub(super) fn convert(pii: &pb::PiiFilter, faults: &mut Faults) -> Option<Kind> {
     let detect = detect(&pii.detect, faults);
-    let allowed = [Action::Refuse, Action::Redact, Action::Tokenise];
-    let action = action("spec.pii.action", pii.action, &allowed, faults)?;
+    let action = match pb::PiiAction::try_from(pii.action) {
+        Ok(pb::PiiAction::Unspecified | pb::PiiAction::Refuse) => Action::Refuse,
+        Ok(pb::PiiAction::Redact) => Action::Redact,
+        Ok(pb::PiiAction::Tokenise) => Action::Tokenise,
+        Err(_) => {
+            no_action("spec.pii.action", pii.action, faults);
+            return None;
+        }
+    };
     let path = "spec.pii.secretName";
     let secret = match (action, pii.secret_name.as_str()) {
         (Action::Tokenise, "") => {

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use proto::v1 as pb;
 
-use super::{Faults, Kind, action};
+use super::{Faults, Kind, no_action};
 use crate::fault::{BAD_VALUE, MISSING};
 use crate::filter::{Action, Pattern, Regex};
 
@@ -32,8 +32,14 @@ pub(super) fn convert(regex: &pb::RegexFilter, faults: &mut Faults) -> Option<Ki
             faults.push(format!("{path}[{i}].name"), BAD_VALUE, message);
         }
     }
-    let allowed = [Action::Refuse, Action::Redact];
-    let action = action("spec.regex.action", regex.action, &allowed, faults)?;
+    let action = match pb::RegexAction::try_from(regex.action) {
+        Ok(pb::RegexAction::Unspecified | pb::RegexAction::Refuse) => Action::Refuse,
+        Ok(pb::RegexAction::Redact) => Action::Redact,
+        Err(_) => {
+            no_action("spec.regex.action", regex.action, faults);
+            return None;
+        }
+    };
     let pattern = |pattern: &pb::RegexPattern| Pattern {
         name: pattern.name.clone(),
         pattern: pattern.pattern.clone(),

@@ -375,7 +375,7 @@ static INJECTION: Object = object(&[
 
 #[rustfmt::skip]
 static HIDDEN: Object = object(&[
-    field("action", &[1], Choice(&[("refuse", 1), ("strip", 4)]), "What becomes of the message. Default refuse."),
+    field("action", &[1], Choice(&[("refuse", 1), ("strip", 2)]), "What becomes of the message. Default refuse."),
 ]);
 
 #[rustfmt::skip]
