@@ -181,18 +181,19 @@ fn a_text_that_is_too_long_is_refused() {
 #[test]
 fn a_pattern_that_cannot_be_used_is_refused_at_apply() {
     let mesh = sieve();
-    let bad = json!({"patterns": [{"name": "p", "pattern": "(?=x)"}]});
-    let told = mesh
-        .apply(&[filter("bad", "both", "regex", &bad, false, 0)])
-        .ended_with(1);
-    assert!(
-        told.stderr.contains("spec.regex.patterns[0].pattern"),
-        "{}",
-        told.stderr
+    let told = |kind: &str, settings: Value| {
+        let resource = filter("bad", "both", kind, &settings, false, 0);
+        let path = mesh.file(&format!("bad-{kind}.yaml"), &catalog::file(&[resource]));
+        mesh.gatehouse(&["apply", "-f", &path]).ended_with(1).stderr
+    };
+    let pattern = told(
+        "regex",
+        json!({"patterns": [{"name": "p", "pattern": "(?=x)"}]}),
     );
-    let unsaid = json!({"action": "redact"});
-    let told = mesh
-        .apply(&[filter("bad", "both", "pii", &unsaid, false, 0)])
-        .ended_with(1);
-    assert!(told.stderr.contains("spec.mayChange"), "{}", told.stderr);
+    assert!(
+        pattern.contains("spec.regex.patterns[0].pattern"),
+        "{pattern}"
+    );
+    let unsaid = told("pii", json!({"action": "redact"}));
+    assert!(unsaid.contains("spec.mayChange"), "{unsaid}");
 }
