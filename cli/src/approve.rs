@@ -23,7 +23,6 @@ const ARGUMENTS_CHARS: usize = 60;
   gatehouse approve 3f9c2a10-7be1d0c4-9a0b1c2d
   gatehouse approve 3f9c2a10-7be1d0c4-9a0b1c2d --refuse --comment 'ask Bo first'
   gatehouse approve --watch
-  gatehouse approve --all -o json
 
 Where a rule names approvers, they decide by their API key: --token @FILE.
 

@@ -151,10 +151,9 @@ start      up         the whole system on this machine
            check      whether everything works, and what mends it; --pre before a first start
            connect    a server's URL, and the configuration of a client
 configure  apply      store what files hold; diff before, history, rollback after; get, delete, wait
-           key        API keys for users; node token lets edges and sidecars join; secret set
+           approve    calls that wait for a person; key, node token, secret: what proves who calls
            describe   one thing with its problems, where it runs, who may use it, its last calls
            explain    why a call is allowed or not; what a field, an error code or a check means
-           approve    calls that wait for a person, and what that person says
 watch      nodes      every edge and sidecar; server status: what runs for a server
            tap        calls as they come; audit list: those on record; call, tools: make one
 more       --help     all commands; gatehouse COMMAND --help shows examples; completions, man";

@@ -16,7 +16,6 @@ use crate::fault::Failure;
 #[derive(Debug, clap::Args)]
 #[command(after_help = r#"Examples:
   gatehouse explain --user admin --group admin --server everything --tool echo --args '{"message":"hacking"}'
-  gatehouse explain --user sam@example.com --server time --tool get_current_time -f deploy/quickstart
   gatehouse explain --server everything --tool get-env --who
   gatehouse explain --user ana@example.com --group engineering --what
   gatehouse explain Server.spec --recursive

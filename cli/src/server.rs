@@ -29,7 +29,7 @@ pub enum Command {
     /// Approve definitions of tools that wait
     Accept(tools::Decide),
     /// Let go of definitions that wait, without approving them
-    Reject(tools::Decide),
+    Reject(tools::Reject),
 }
 
 /// Show what runs for each server: state, restarts, and the last lines of one that failed.
@@ -57,7 +57,7 @@ pub async fn run(command: Command, app: &App) -> Result<(), Failure> {
         Command::Logs(args) => logs::run(args, app).await,
         Command::Tools(args) => tools::tools(args, app).await,
         Command::Accept(args) => tools::decide(args, false, app).await,
-        Command::Reject(args) => tools::decide(args, true, app).await,
+        Command::Reject(args) => tools::decide(args.into(), true, app).await,
     }
 }
 

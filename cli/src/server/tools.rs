@@ -65,6 +65,55 @@ pub struct Decide {
     pub timeout: Duration,
 }
 
+/// Let go of definitions that wait: what was approved before stays so.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  gatehouse server reject docs search
+  gatehouse server reject docs --all --yes
+
+Without --yes it shows what would be let go, and changes nothing. What the server still shows comes back.
+
+See also: gatehouse server tools, gatehouse server accept")]
+pub struct Reject {
+    /// Which server
+    pub name: String,
+    /// Which tools
+    pub tools: Vec<String>,
+    /// All that wait
+    #[arg(long, conflicts_with = "tools")]
+    pub all: bool,
+    /// Do it: without this, it is only shown
+    #[arg(long)]
+    pub yes: bool,
+    /// Wait until every live node runs the revision
+    #[arg(long)]
+    pub wait: bool,
+    /// How long to wait at most
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = when::parse)]
+    pub timeout: Duration,
+}
+
+impl From<Reject> for Decide {
+    fn from(args: Reject) -> Self {
+        let Reject {
+            name,
+            tools,
+            all,
+            yes,
+            wait,
+            timeout,
+        } = args;
+        Self {
+            name,
+            tools,
+            all,
+            yes,
+            wait,
+            timeout,
+        }
+    }
+}
+
 /// Asks for the definitions of one server's tools.
 async fn fetch(link: &Link, server: &str) -> Result<ServerTools, Failure> {
     get::one(link, model::wire::SERVER, server).await?;

@@ -76,9 +76,10 @@ fn decisions_of(c: &mut Criterion) {
     let names: Vec<String> = (0..TOOLS).map(|n| format!("tool-{n}")).collect();
     let cut = |engine: &Engine, n: usize| {
         let (principal, server, _) = &calls[n % calls.len()];
+        let listed = engine.list(principal, server);
         names
             .iter()
-            .filter(|name| engine.visible(principal, server, &Action::tool(name)))
+            .filter(|name| listed.shows(&Action::tool(name)))
             .count()
     };
     sampled("a list of 500 tools", |n| _ = black_box(cut(&engine, n)));

@@ -24,7 +24,7 @@ use model::name::{RuleName, ServerName};
 use model::principal::Principal;
 use model::snapshot::Snapshot;
 
-use self::rules::{Ask, Found, Rules};
+use self::rules::{Ask, Found, Reach, Rules};
 use crate::action::Action;
 use crate::compile::Fault;
 use crate::condition::{Condition, Facts, Outcome, Scope};
@@ -164,6 +164,20 @@ impl Access {
         }
     }
 
+    /// What rules say of one caller at one server, for many questions.
+    pub(crate) fn list<'a>(
+        &'a self,
+        snapshot: &'a Snapshot,
+        who: (&'a Principal, &'a ServerName),
+    ) -> Listed<'a> {
+        Listed {
+            reach: self.enforced.reach(who.0, who.1),
+            conditions: &self.conditions,
+            snapshot,
+            who,
+        }
+    }
+
     /// The condition of the rule at a position.
     pub(crate) fn condition(&self, position: usize) -> Option<&Condition> {
         self.conditions.of(u32::try_from(position).ok()?)
@@ -182,6 +196,29 @@ impl Access {
             rule: position.and_then(|p| self.names.get(p as usize)),
             observed: None,
         }
+    }
+}
+
+/// Who is to see what of one server's lists: the same as [`Access::decide`] with nothing known, but what is about the
+/// caller and the server is looked up once for all items.
+#[derive(Debug)]
+pub struct Listed<'a> {
+    reach: Reach<'a>,
+    conditions: &'a Conditions,
+    snapshot: &'a Snapshot,
+    who: (&'a Principal, &'a ServerName),
+}
+
+impl Listed<'_> {
+    /// Whether the action's target is to be seen in a list.
+    pub fn shows(&self, action: &Action<'_>) -> bool {
+        let found = self.reach.find(&Ask {
+            action,
+            call: Scope::of_call(self.snapshot, self.who, action, &Facts::default()),
+            server_use: Scope::of_use(self.snapshot, self.who),
+            conditions: self.conditions,
+        });
+        found.deny.is_none() && (found.approve.is_some() || found.allow.is_some())
     }
 }
 

@@ -217,6 +217,15 @@ impl Engine {
         self.decide(principal, server, action).is_possible()
     }
 
+    /// As [`Self::visible`], for all items of a list.
+    pub fn list<'a>(
+        &'a self,
+        principal: &'a Principal,
+        server: &'a ServerName,
+    ) -> access::Listed<'a> {
+        self.access.list(&self.snapshot, (principal, server))
+    }
+
     /// The decision with its grounds: rules that matched or came near, and the filters that would look.
     pub fn explain(
         &self,

@@ -287,34 +287,34 @@ fn agentgateway_cve_2026_29791_an_argument_becomes_a_url_or_a_header() {
 #[test]
 fn fastmcp_cve_2026_32871_a_uri_walks_out_of_what_is_allowed() {
     let stage = Stage::start();
-    for uri in [
+    let session = Session::begin(&stage.url(), &stage.key);
+    let uris = [
         "test://hidden",
         "TEST://hidden",
         "test://./hidden",
         "test://hidden#test://open",
         " test://open",
         "test%3a//open",
-    ] {
-        is_unknown(
-            &stage
-                .client()
-                .request("resources/read", json!({"uri": uri})),
-        );
+    ];
+    for uri in uris {
+        is_unknown(&session.request("resources/read", json!({"uri": uri})));
     }
-    for name in [
+    let names = [
         "../hidden",
         "open/../hidden",
         "open\u{0}hidden",
         "OPEN",
         "\u{43e}pen",
         "open ",
-    ] {
-        let call = stage.client().calling(name, json!({}));
-        let answer = call.without("mcp-name").send();
-        assert!(
-            answer.status == 400 || answer.error_code() == -32602,
-            "{name:?}: {answer}"
-        );
+    ];
+    for name in names {
+        is_unknown(&session.calling(name, json!({})));
+        // The header says that it is the one that is open.
+        let name = json!(name);
+        let params = modern_params(&format!(r#""name":{name},"arguments":{{}}"#));
+        let body =
+            format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{{params}}}}}"#);
+        raw(&stage, &body).send().expect_status(400);
     }
     stage.nothing_came();
 }
@@ -438,32 +438,23 @@ fn ruby_sdk_cve_2026_33946_a_session_id_is_enough() {
 /// MCP TypeScript SDK, CVE-2026-25536: clients that shared a transport got each other's answers.
 #[test]
 fn ts_sdk_cve_2026_25536_answers_are_crossed() {
-    let server = Listener::start(|heard: &Heard| {
-        let message = heard.json();
-        let echoed = message["params"]["arguments"]["say"].clone();
-        let result =
-            json!({"content": [{"type": "text", "text": echoed}], "resultType": "complete"});
-        tests::listener::Answer::json(
-            &json!({"jsonrpc": "2.0", "id": message["id"], "result": result}),
-        )
-    });
+    let server = vault::start(Speaks::Both);
     let mesh = Mesh::new()
         .with(&[
-            catalog::remote("echo", &server.url("/mcp")),
+            catalog::remote("vault", &server.url("/mcp")),
             catalog::allow("all", "all", &["*"]),
         ])
         .start();
-    let url = mesh.url(0, "echo");
-    let keys: Vec<String> = (0..8)
-        .map(|n| mesh.key(&format!("u{n}@example.com"), &["all"]).text)
-        .collect();
+    let url = mesh.url(0, "vault");
+    let key = |n: u32| mesh.key(&format!("u{n}@example.com"), &["all"]).text;
+    let keys: Vec<String> = (0..8).map(key).collect();
     std::thread::scope(|scope| {
         for (n, key) in keys.iter().enumerate() {
             let url = &url;
             scope.spawn(move || {
                 for turn in 0..25 {
                     let say = format!("{n}-{turn}");
-                    let params = json!({"name": "echo", "arguments": {"say": say}});
+                    let params = json!({"name": "open", "arguments": {"say": say}});
                     let call = Modern::new(url, key).request_with_id("1", "tools/call", params);
                     assert_eq!(call.send().content(), say);
                 }

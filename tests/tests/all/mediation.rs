@@ -118,7 +118,10 @@ fn key(mesh: &Running, role: Role) -> String {
 }
 
 #[test]
-#[allow(clippy::print_stderr, reason = "how many there were is worth to be seen")]
+#[allow(
+    clippy::print_stderr,
+    reason = "how many there were is worth to be seen"
+)]
 fn every_cell_of_method_route_transport_role_and_target_is_decided_as_the_rules_say() {
     let stage = Stage::start();
     let (mut count, mut wrong) = (0, Vec::new());

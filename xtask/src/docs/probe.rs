@@ -230,6 +230,9 @@ mod tests {
     const RULES: &str = "{apiVersion: gatehouse.dev/v1, kind: AccessRule, metadata: {name: a}, \
                          spec: {effect: allow, everyone: true, servers: [\"*\"]}}";
 
+    const SERVER: &str = "{apiVersion: gatehouse.dev/v1, kind: Server, metadata: {name: a}, \
+                          spec: {runtime: {external: {}}}}";
+
     fn steps(path: &[&'static str]) -> Vec<Step> {
         path.iter()
             .map(|field| Step {
@@ -246,11 +249,9 @@ mod tests {
         assert!(probe.accepts(&effect, &json!("deny")).unwrap());
         assert!(probe.accepts(&effect, &json!("approve")).unwrap());
         assert!(probe.accepts(&effect, &json!("perhaps")).is_err());
-        assert!(
-            !probe
-                .accepts(&steps(&["spec", "when"]), &json!("true"))
-                .unwrap()
-        );
+        let probe = Probe::new("Server", SERVER).unwrap();
+        let egress = steps(&["spec", "egress"]);
+        assert!(!probe.accepts(&egress, &json!(["a.example"])).unwrap());
     }
 
     #[test]

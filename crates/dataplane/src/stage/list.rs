@@ -60,7 +60,8 @@ fn cut_for(about: About<'_>, kind: ListKind, message: Bytes) -> Result<Bytes, No
         ListKind::Prompts => method::PROMPTS_GET,
         ListKind::Resources | ListKind::ResourceTemplates => method::RESOURCES_READ,
     };
-    let mut keep = |name: &str| engine.visible(principal, server, &Action::of(method, Some(name)));
+    let listed = engine.list(principal, server);
+    let mut keep = |name: &str| listed.shows(&Action::of(method, Some(name)));
     match mcp::list::cut(&message, &envelope, kind, &mut keep) {
         Ok(None) => Ok(message),
         Ok(Some(changed)) => Ok(Bytes::from(changed)),

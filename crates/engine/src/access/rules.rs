@@ -58,6 +58,17 @@ pub(super) struct Ask<'a> {
     pub(super) conditions: &'a Conditions,
 }
 
+/// What rules say of one caller at one server, found once for all that is asked about them.
+#[derive(Debug, Default)]
+pub(super) struct Reach<'s>(Vec<&'s Cell>);
+
+impl Reach<'_> {
+    /// As [`Rules::find`].
+    pub(super) fn find(&self, ask: &Ask<'_>) -> Found {
+        find(ask, &|look| self.0.iter().for_each(|cell| look(cell)))
+    }
+}
+
 /// The first rules by name that were met so far.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Found {
@@ -139,47 +150,17 @@ impl Rules {
         denied
     }
 
+    /// The rules that decide.
     pub(super) fn find(&self, ask: &Ask<'_>) -> Found {
-        let mut found = Found::default();
-        let principal = ask.call.principal;
-        self.each_lane(ask, &mut |lane, _| found.look(lane, principal));
-        if found.conditional {
-            // Deny first: where it decides, no other condition has to be asked.
-            self.each_lane(ask, &mut |lane, scope| {
-                found.ask(lane, Effect::Deny, ask, scope)
-            });
-            if found.deny.is_none() {
-                self.each_lane(ask, &mut |lane, scope| {
-                    found.ask(lane, Effect::Approve, ask, scope);
-                    found.ask(lane, Effect::Allow, ask, scope);
-                });
-            }
-        }
-        if ask.action.is_base() {
-            found.need_nobody();
-        }
-        found
+        let (principal, server) = (ask.call.principal, ask.call.server);
+        find(ask, &|look| self.each_cell(principal, server, look))
     }
 
-    /// Every lane that may hold rules that match, with what their conditions are asked about.
-    fn each_lane<'s>(&'s self, ask: &Ask<'_>, look: &mut dyn FnMut(&'s Lane, &Scope<'_>)) {
-        let (action, call) = (ask.action, &ask.call);
-        let is_base = action.is_base();
-        self.each_cell(call.principal, call.server, &mut |cell| {
-            look(&cell.all, call);
-            if is_base {
-                look(&cell.base, &ask.server_use);
-            }
-            let Some(some) = &cell.some else { return };
-            some.methods
-                .each(action.method, &mut |lane| look(lane, call));
-            match action.target {
-                Target::Tool(name) => some.tools.each(name, &mut |lane| look(lane, call)),
-                Target::Prompt(name) => some.prompts.each(name, &mut |lane| look(lane, call)),
-                Target::Resource(uri) => some.resources.each(uri, &mut |lane| look(lane, call)),
-                Target::None => {}
-            }
-        });
+    /// What there is about this caller and server.
+    pub(super) fn reach(&self, principal: &Principal, server: &ServerName) -> Reach<'_> {
+        let mut cells = Vec::new();
+        self.each_cell(principal, server, &mut |cell| cells.push(cell));
+        Reach(cells)
     }
 
     /// Every cell that may hold rules about this principal and server.
@@ -207,6 +188,52 @@ impl Rules {
             servers.each(server, look);
         }
     }
+}
+
+/// Shows every cell in reach to whoever looks.
+type Cells<'s, 'c> = &'c dyn Fn(&mut dyn FnMut(&'s Cell));
+
+fn find<'s>(ask: &Ask<'_>, cells: Cells<'s, '_>) -> Found {
+    let mut found = Found::default();
+    let principal = ask.call.principal;
+    each_lane(ask, cells, &mut |lane, _| found.look(lane, principal));
+    if found.conditional {
+        // Deny first: where it decides, no other condition has to be asked.
+        each_lane(ask, cells, &mut |lane, scope| {
+            found.ask(lane, Effect::Deny, ask, scope)
+        });
+        if found.deny.is_none() {
+            each_lane(ask, cells, &mut |lane, scope| {
+                found.ask(lane, Effect::Approve, ask, scope);
+                found.ask(lane, Effect::Allow, ask, scope);
+            });
+        }
+    }
+    if ask.action.is_base() {
+        found.need_nobody();
+    }
+    found
+}
+
+/// Every lane that may hold rules that match, with what their conditions are asked about.
+fn each_lane<'s>(ask: &Ask<'_>, cells: Cells<'s, '_>, look: &mut dyn FnMut(&'s Lane, &Scope<'_>)) {
+    let (action, call) = (ask.action, &ask.call);
+    let is_base = action.is_base();
+    cells(&mut |cell| {
+        look(&cell.all, call);
+        if is_base {
+            look(&cell.base, &ask.server_use);
+        }
+        let Some(some) = &cell.some else { return };
+        some.methods
+            .each(action.method, &mut |lane| look(lane, call));
+        match action.target {
+            Target::Tool(name) => some.tools.each(name, &mut |lane| look(lane, call)),
+            Target::Prompt(name) => some.prompts.each(name, &mut |lane| look(lane, call)),
+            Target::Resource(uri) => some.resources.each(uri, &mut |lane| look(lane, call)),
+            Target::None => {}
+        }
+    });
 }
 
 impl Found {

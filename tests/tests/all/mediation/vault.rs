@@ -89,7 +89,10 @@ fn result(method: &str, params: &Value) -> Option<Value> {
             "_meta": {"io.modelcontextprotocol/serverInfo": info}}),
         "tools/list" => json!({"tools": [
             {"name": "open", "inputSchema": schema}, {"name": "hidden", "inputSchema": schema}]}),
-        "tools/call" => json!({"content": [{"type": "text", "text": "called"}]}),
+        "tools/call" => {
+            let say = params["arguments"]["say"].as_str().unwrap_or("called");
+            json!({"content": [{"type": "text", "text": say}]})
+        }
         "prompts/list" => json!({"prompts": [{"name": "open"}, {"name": "hidden"}]}),
         "prompts/get" => json!({"messages": []}),
         "resources/list" => json!({"resources": [

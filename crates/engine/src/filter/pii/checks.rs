@@ -1,6 +1,6 @@
 //! What a pattern cannot tell: checksums, ranges, and whether a value is one or only stands for one.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use core::net::{Ipv4Addr, Ipv6Addr};
 
 use model::filter::Detector;
 

@@ -224,7 +224,7 @@ fn fields_are_described_by_path() {
     );
     for nothing in [
         "",
-        "Group",
+        "NodePool",
         "Server.status",
         "Server.spec.title",
         "Server.spec.runtime.npx.x",

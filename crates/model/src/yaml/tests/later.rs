@@ -75,8 +75,8 @@ fn approvers_of_nothing_are_refused() {
     assert_eq!(
         faults_of(&text),
         [
-            "GH2004 f.yaml:6:14 «[{}]» spec.approvers is for rules of effect approve: nobody is asked about others",
-            "GH1003 f.yaml:6:15 «{}» spec.approvers[0] names nobody: give user or group",
+            "GH2004 f.yaml:6:3 «approvers» spec.approvers is for rules of effect approve: nobody is asked about others",
+            "GH1003 f.yaml:6:15 «{}» spec.approvers[0]: names nobody: give user or group",
             "GH1001 f.yaml:8:42 «label» spec.servers[1].label is not a field of AccessRule | did you mean `labels`? \
              | fields here: labels",
         ]

@@ -300,8 +300,8 @@ proptest! {
     /// Whoever knows the features of this version is never withheld a revision that was accepted.
     #[test]
     fn what_converts_needs_no_feature_of_later_versions(resource in resource()) {
-        const FEATURES: [&str; 7] =
-            ["access.methods/1", "access.record/1", "access/1", "filter.keywords/1", "filter.keywords/2", "limit/1", "server.stdio/1"];
+        const FEATURES: [&str; 10] =
+            ["access.labels/1", "access.methods/1", "access.observe/1", "access.record/1", "access.when/1", "access/1", "filter.keywords/1", "filter.keywords/2", "limit/1", "server.stdio/1"];
         let features = crate::wire::features_of(&resource);
         prop_assert!(!features.is_empty() && features.iter().all(|f| FEATURES.contains(&f.as_str())), "{:?}", features);
     }
