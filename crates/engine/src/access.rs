@@ -2,7 +2,7 @@
 //!
 //! * A rule is *about* a call where one of its subjects is the principal (all given parts match) and one of its servers
 //!   is the server.
-//! * Of such a rule, [`Targets::All`] matches everything; [`Targets::Some`] matches where its `methods` match the method
+//! * Of such a rule, [`model::access::Targets::All`] matches everything; [`model::access::Targets::Some`] matches where its `methods` match the method
 //!   **or** its list of the target's kind matches the target.
 //! * Base methods ([`crate::action::BASE_METHODS`]) are also matched by every allow or approve rule that is about the
 //!   call, whatever its targets: who may use a server may get to know it. They never wait for a person.
@@ -199,7 +199,7 @@ impl Access {
     }
 }
 
-/// Who is to see what of one server's lists: the same as [`Access::decide`] with nothing known, but what is about the
+/// Who is to see what of one server's lists: the same as [`crate::Engine::decide`] with nothing known, but what is about the
 /// caller and the server is looked up once for all items.
 #[derive(Debug)]
 pub struct Listed<'a> {

@@ -1,5 +1,5 @@
 //! The naive twin of [`crate::access`]: the same decisions by walking all rules, in the plainest words that could be
-//! found. Tests compare the two; nothing else calls [`decide`] and [`may_use`].
+//! found. Tests compare the two; nothing else calls it.
 
 use model::access::{AccessRule, Effect, Mode, Subject, Subjects, Targets};
 use model::decision::Reason;

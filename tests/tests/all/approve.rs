@@ -459,6 +459,13 @@ fn what_waits_outlives_the_control_plane_and_its_rule_is_the_one_in_force() {
     });
     approve(&mesh, &waits, &[]).good();
     assert_eq!(open.whole().content(), "slept 0.11 s");
+    // Nodes that are not back yet are not waited for.
+    wait::wait_for("the nodes to be back", SOON, || {
+        let nodes = mesh.gatehouse(&["nodes", "-o", "json"]).good().items();
+        nodes
+            .iter()
+            .all(|node| node["state"] == "current" && node["live"] == true)
+    });
 
     // The rules that are in force when somebody agrees decide.
     let mut open = with_progress(&session, sleep(0.12)).open();

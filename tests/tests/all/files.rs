@@ -74,9 +74,9 @@ const BAD: &[(&str, &str, usize, &str, &str)] = &[
     ),
     (
         "not supported yet",
-        "kind: AccessRule\nmetadata: {name: bad}\nspec:\n  effect: allow\n  everyone: true\n  servers: [\"*\"]\n  when: 'args.amount < 1000'",
-        7,
-        "spec.when",
+        "kind: Server\nmetadata: {name: bad}\nspec:\n  runtime: {external: {}}\n  egress: [api.example.com]",
+        5,
+        "spec.egress",
         "",
     ),
     (

@@ -148,7 +148,9 @@ fn places_are_given_back_with_the_reply_and_when_the_client_leaves(mesh: &Runnin
     // Nothing has come yet when this one is given up.
     let silent = ana.calling("sleep", json!({"seconds": 60}));
     std::thread::scope(|threads| {
-        threads.spawn(|| silent.deadline(Duration::from_secs(4)).try_send().is_err());
+        // Where a look has the place at that moment, once more.
+        let waits = silent.deadline(Duration::from_secs(4));
+        threads.spawn(move || while waits.try_send().is_ok_and(|answer| !passes(&answer)) {});
         is_taken(mesh, &ana);
     });
     wait::wait_for("the place to be free again", SOON, || passes(&call(&ana)));
@@ -299,7 +301,10 @@ fn without_its_store_a_shared_limit_does_as_it_says_and_counts_again_when_it_is_
     redis.restart();
     wait::wait_for("the edge to count again", SOON, || passes(&closed()));
     connected(&mesh);
-    assert!(passes(&call(&at(1, "closed", &ben))) && passes(&call(&at(0, "closed", &ben))));
+    // What the store gave to a call that had given up waiting may be lost; more than there is never passes.
+    let more = |turn: &usize| passes(&call(&at((turn + 1) % 2, "closed", &ben)));
+    let passed = (0..6).filter(more).count();
+    assert!((1..=2).contains(&passed), "{passed} of 2 passed");
     refused_by(&call(&at(1, "closed", &ben)), "closed");
 
     // One that hangs is as good as gone.

@@ -60,8 +60,8 @@ fn a_change_of_tenancy_ends_old_processes_and_calls_get_the_new_kind() {
     let [both, other] = answered_by(&clients, |_| true);
     assert_eq!(both, other, "they share it");
     mesh.apply(&[own]);
-    let [hers, his] = answered_by(&clients, |[hers, his]| hers != his);
-    assert!(hers != both && his != both, "nobody is left in it");
+    let is_new = |[hers, his]: [u32; 2]| hers != his && hers != both && his != both;
+    let [hers, his] = answered_by(&clients, is_new);
     are_gone("the process that was shared", &[both]);
     mesh.apply(&[shared]);
     let [again, _] = answered_by(&clients, |[hers, his]| hers == his);

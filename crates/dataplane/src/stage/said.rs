@@ -9,8 +9,6 @@ use std::borrow::Cow;
 use mcp::envelope::{self, Limits};
 use mcp::{edit, walk};
 
-mod detect;
-
 /// Most bytes that are kept.
 const KEPT_BYTES_MAX: usize = 16 * 1024;
 /// What stands in the place of what a key calls a secret.
@@ -91,7 +89,7 @@ pub(super) fn redacted(json: &[u8]) -> Kept {
             None => out.extend_from_slice(token),
         }
         if is_key {
-            is_secret = walk::text(token).is_some_and(|key| detect::is_secrets_name(&key));
+            is_secret = walk::text(token).is_some_and(|key| is_secrets_name(&key));
         } else if is_value(token) || !token.trim_ascii().starts_with(b":") {
             is_secret = false;
         }
@@ -115,7 +113,7 @@ fn in_place_of(token: &[u8]) -> Option<String> {
         b'-' | b'0'..=b'9' => Cow::Borrowed(std::str::from_utf8(token).ok()?),
         _ => return None,
     };
-    match detect::redact(&read) {
+    match engine::filter::pii::redact(&read) {
         Cow::Borrowed(_) => None,
         Cow::Owned(text) => (text != *read).then_some(text),
     }
@@ -124,6 +122,24 @@ fn in_place_of(token: &[u8]) -> Option<String> {
 /// Whether a token is a string or a number.
 fn is_value(token: &[u8]) -> bool {
     matches!(token.first(), Some(b'"' | b'-' | b'0'..=b'9'))
+}
+
+/// Whether what stands under this name is a secret, whatever it looks like.
+fn is_secrets_name(name: &str) -> bool {
+    let letters = name.chars().filter(char::is_ascii_alphanumeric);
+    let name: String = letters.map(|c| c.to_ascii_lowercase()).collect();
+    [
+        "password",
+        "passwd",
+        "passphrase",
+        "secret",
+        "apikey",
+        "authorization",
+        "privatekey",
+    ]
+    .iter()
+    .any(|word| name.contains(word))
+        || name.ends_with("token")
 }
 
 /// The string, the number, or the run of anything else that `json` begins with.
@@ -203,6 +219,22 @@ mod tests {
         assert_eq!(kept.text, expected);
         let nested = redacted(br#"{"token": {"a": "b"}, "secret": ["c"], "password": null}"#);
         assert!(nested.text.contains(r#""a": "b""#), "{nested:?}");
+    }
+
+    #[test]
+    fn names_of_secrets_are_known_in_every_spelling() {
+        for name in [
+            "password",
+            "API-Key",
+            "client_secret",
+            "accessToken",
+            "Authorization",
+        ] {
+            assert!(is_secrets_name(name), "{name}");
+        }
+        for name in ["name", "tokens_max", "message"] {
+            assert!(!is_secrets_name(name), "{name}");
+        }
     }
 
     #[test]

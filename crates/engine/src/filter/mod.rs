@@ -4,7 +4,7 @@
 //! nobody needs to hold a body back), and checked when it is. Filters that call out are selected here, in their place
 //! in the order, and asked by the data plane. Text filters look at decoded strings, so an escape in JSON hides nothing.
 //!
-//! A kind of filter is a file that implements [`finding::Look`] and an entry in `kinds`; its settings are a variant of
+//! A kind of filter is a file that implements `finding::Look` and an entry in `kinds`; its settings are a variant of
 //! [`model::filter::Kind`].
 
 mod change;

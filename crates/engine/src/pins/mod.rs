@@ -214,13 +214,19 @@ pub fn judge(
 
 /// The tool that this one is taken for: of the same list, or one that was approved.
 fn twin(approved: Approved<'_>, tool: &str, shown: &Shown) -> Option<Box<str>> {
+    let is_known = |name: &str| match approved {
+        Approved::Pins(pins) => pins.tools.contains_key(name),
+        Approved::First(first) => first.get(name).is_some(),
+    };
     if let Some(twin) = &shown.twin {
-        return Some(twin.clone());
+        // Whoever comes later is the one in disguise: a name that is known is not held for it.
+        let is_first = tool != &**twin && is_known(tool) && !is_known(twin);
+        return (!is_first).then(|| twin.clone());
     }
     let Approved::Pins(pins) = approved else {
         return None;
     };
-    if pins.tools.contains_key(tool) {
+    if is_known(tool) {
         return None;
     }
     let own = look(tool);

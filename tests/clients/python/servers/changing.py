@@ -4,13 +4,13 @@ import wire
 
 TOOLS = [
     wire.tool("echo", "Says it again"),
-    wire.tool("define", "Defines echo anew", description={"type": "string"}),
+    wire.tool("define", "Defines echo anew", says={"type": "string"}),
 ]
 
 
 def call(request: wire.Message, tool: str, arguments: wire.Message) -> None:
     if tool == "define":
-        TOOLS[0]["description"] = arguments["description"]
+        TOOLS[0]["description"] = arguments["says"]
     wire.reply(request, wire.text_result(f"Echo: {arguments.get('message', '')}"))
 
 
