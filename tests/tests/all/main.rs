@@ -35,6 +35,7 @@ mod mediation;
 mod metrics;
 mod nodes;
 mod old;
+mod outcomes;
 mod outward;
 mod pins;
 mod quickstart;
