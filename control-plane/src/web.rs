@@ -198,8 +198,9 @@ impl Pages {
         let decider = if form.key.is_empty() {
             Decider::Link
         } else {
-            match keys::find(&self.catalog.state(), form.key.trim(), clock::now_ms()) {
-                Some(key) => Decider::of_key(key),
+            let state = self.catalog.state();
+            match keys::find(&state, form.key.trim(), clock::now_ms()) {
+                Some(key) => Decider::of_key(key, state.snapshot()),
                 None => {
                     let text = page::message("This API key is not one of this installation's.");
                     return html(StatusCode::FORBIDDEN, text);

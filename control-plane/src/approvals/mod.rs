@@ -286,7 +286,7 @@ impl Approvals {
     /// Forgets what is long over, until `drain` starts.
     pub(crate) async fn sweep(self: Arc<Self>, drain: Drain) {
         loop {
-            if let Err(error) = self.forget(key::APPROVALS, clock::now_ms()).await {
+            if let Err(error) = self.forget(key::APPROVALS, clock::now_ms(), KEPT).await {
                 tracing::debug!(%error, "approvals are not looked through");
             }
             tokio::select! {
@@ -310,7 +310,7 @@ impl Approvals {
                 continue;
             }
             // What is over takes no room.
-            let open = self.forget(&prefix, now + clock::ms(KEPT)).await?;
+            let open = self.forget(&prefix, now, Duration::ZERO).await?;
             if open >= most {
                 return Err(Error::TooMany(most, whose));
             }
@@ -318,13 +318,12 @@ impl Approvals {
         Ok(())
     }
 
-    /// Removes what was over for long at `then`, and says how many are left.
-    async fn forget(&self, prefix: &str, then: i64) -> Result<usize, Error> {
-        let now = clock::now_ms();
+    /// Removes what was over at `now` and is kept no longer than this, and says how many are left.
+    async fn forget(&self, prefix: &str, now: i64, kept: Duration) -> Result<usize, Error> {
         let (mut left, mut pending) = (0, 0);
         for (place, value, record) in self.records(prefix).await? {
             let is_over = !record.is_open(now);
-            if is_over && record.expires_unix_ms.min(now) + clock::ms(KEPT) <= then {
+            if is_over && (kept.is_zero() || record.expires_unix_ms + clock::ms(kept) <= now) {
                 let gone = self.store.compare_and_set(&place, Some(&value), None);
                 if gone.await? && record.state_at(now) == State::Expired {
                     self.counted("expired").add_one();

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use model::access::AccessRule;
-use model::snapshot::Sha256;
+use model::principal::Principal;
+use model::snapshot::{Sha256, Snapshot};
 use proto::v1 as pb;
 
 use super::Error;
@@ -29,11 +30,14 @@ pub(crate) enum Decider {
 }
 
 impl Decider {
-    /// Whoever has this API key.
-    pub(crate) fn of_key(key: pb::ApiKeySpec) -> Self {
+    /// Whoever has this API key, with the groups that its user is a member of.
+    pub(crate) fn of_key(key: pb::ApiKeySpec, snapshot: &Snapshot) -> Self {
+        let named: Vec<&str> = key.groups.iter().map(String::as_str).collect();
+        let principal = Principal::new(&key.user, &named, None, "");
+        let groups = engine::groups::of(snapshot, &principal);
         Self::User {
             user: key.user,
-            groups: key.groups,
+            groups: groups.iter().map(ToString::to_string).collect(),
             servers: key.servers,
         }
     }

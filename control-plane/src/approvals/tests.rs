@@ -167,7 +167,7 @@ async fn nothing_is_granted_or_used_after_its_time() {
     assert!(desk.spend(&spending(&id, 1, 1)).await.is_err());
     assert_eq!(desk.look(&id).await.unwrap().state, "expired");
     let then = clock::now_ms() + clock::ms(KEPT);
-    assert_eq!(desk.forget(key::APPROVALS, then).await.unwrap(), 0);
+    assert_eq!(desk.forget(key::APPROVALS, then, KEPT).await.unwrap(), 0);
 }
 
 #[tokio::test]

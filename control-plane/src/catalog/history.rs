@@ -4,6 +4,7 @@
 //! nothing of who asks. Start from [`page`]; a whole state of the past is [`super::load::at`].
 
 use model::snapshot::ResourceKey;
+use model::wire::{SERVER, TOOL_PINS};
 use proto::v1 as pb;
 
 use super::draft::{self, content};
@@ -55,7 +56,13 @@ pub(super) fn way_back(now: &State, was: &State) -> Vec<Edit> {
         .visible()
         .filter(|(key, _)| was.get(key).is_none())
         .map(|(key, _)| Edit::Delete(key.clone()));
-    puts.chain(deletes).collect()
+    // With a server comes back what was approved of its tools: else whatever it shows next would be taken as the first.
+    let pins = was.resources().iter().filter(|(key, _)| {
+        let server = ResourceKey::new(SERVER, &key.name);
+        key.kind == TOOL_PINS && now.get(&server).is_none() && was.get(&server).is_some()
+    });
+    let pins = pins.map(|(_, stored)| Edit::put(stored.resource.clone()));
+    puts.chain(pins).chain(deletes).collect()
 }
 
 /// A page of what led to `head`.

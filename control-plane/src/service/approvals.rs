@@ -136,11 +136,12 @@ impl PeopleService {
         let Some(ApiKey(text)) = request.extensions().get() else {
             return Ok(Decider::Admin(caller(request)?.name));
         };
-        let key = keys::find(&self.catalog.state(), text, clock::now_ms());
+        let state = self.catalog.state();
+        let key = keys::find(&state, text, clock::now_ms());
         let key = key.ok_or_else(|| {
             status::unauthenticated("GH3003", "the API key is not one of this installation's")
         })?;
-        Ok(Decider::of_key(key))
+        Ok(Decider::of_key(key, state.snapshot()))
     }
 }
 

@@ -105,11 +105,9 @@ impl Policies {
         let server = server(&call.server)?;
         let key = self.state.snapshot().api_keys.get(&call.credential);
         let passed = self.passed(call);
-        let judged = |client: Option<&str>| {
-            let groups: Vec<&str> = call.groups.iter().map(String::as_str).collect();
-            let principal = Principal::new(&call.user, &groups, client, &call.credential);
+        let judged = |principal: &Arc<Principal>| {
             let past = Past {
-                principal: &principal,
+                principal,
                 server: &server,
                 method: &call.method,
                 name: &call.name,
@@ -126,16 +124,25 @@ impl Policies {
             };
             compare(&self.before, &self.after, &past)
         };
-        let said = Some(call.client.as_str()).filter(|client| !client.is_empty());
         let Some(key) = key else {
+            if self.before.snapshot().groups != self.after.snapshot().groups {
+                // Those on record hold what membership added then.
+                return Some(Compared::Unknown(Unknown::Groups));
+            }
+            let groups: Vec<&str> = call.groups.iter().map(String::as_str).collect();
+            let by = |client: Option<&str>| {
+                let principal = Principal::new(&call.user, &groups, client, &call.credential);
+                judged(&Arc::new(principal))
+            };
             // The record's client may be the client's own word, where the credential said nothing.
-            let (proven, unproven) = (judged(said), judged(None));
+            let said = Some(call.client.as_str()).filter(|client| !client.is_empty());
+            let (proven, unproven) = (by(said), by(None));
             return Some(match proven == unproven {
                 true => proven,
                 false => Compared::Unknown(Unknown::Client),
             });
         };
-        Some(judged(key.principal.client.as_deref()))
+        Some(judged(&key.principal))
     }
 
     /// Filters that let the call pass then, and are under both policies what they were.

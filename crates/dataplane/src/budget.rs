@@ -70,6 +70,13 @@ pub struct Permit {
 }
 
 impl Permit {
+    /// Gives back what was set aside for a longer message than came.
+    pub fn shrink_to(&mut self, body_bytes: usize) {
+        let needed = body_bytes.div_ceil(1024);
+        let more = self.body.num_permits().saturating_sub(needed);
+        drop(self.body.split(more));
+    }
+
     /// Makes room for a reply of which so many bytes are held at one time. False: there is none.
     pub fn hold_reply(&mut self, bytes: usize) -> bool {
         let Ok(kib) = u32::try_from(bytes.saturating_sub(REPLY_FREE_BYTES).div_ceil(1024)) else {

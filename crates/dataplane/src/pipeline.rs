@@ -220,12 +220,13 @@ impl<H: Hop> Incall<'_, H> {
         let body_bytes = body.size_hint().upper();
         let room = body_bytes.unwrap_or(self.shared.body_bytes_max as u64);
         let room = room.min(self.shared.body_bytes_max as u64);
-        let Some(permit) = self.shared.budget.take(room) else {
+        let Some(mut permit) = self.shared.budget.take(room) else {
             let fault = Fault::overloaded("too many calls are under way");
             return Err(Halt::fault(&fault, None));
         };
         let body = body::read(body, self.shared.body_bytes_max).await;
         let body = body.map_err(|refused| Halt::refused(&refused))?;
+        permit.shrink_to(body.len());
         if old.is_none() && batch::is_one(&body) {
             return self.batch(parts, &body, recording).await;
         }

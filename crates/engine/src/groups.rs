@@ -99,6 +99,15 @@ impl Groups {
     }
 }
 
+/// All groups that somebody is in: those that the credential names, and those of membership. For who asks once; an engine
+/// has it worked out for all.
+pub fn of(snapshot: &Snapshot, principal: &Principal) -> Arc<[Arc<str>]> {
+    // A snapshot that is in force compiles; one that does not adds nobody to anything.
+    let groups = Groups::compile(snapshot).unwrap_or_default();
+    let expanded = groups.expand(principal);
+    expanded.map_or_else(|| principal.groups.clone(), |all| all.groups)
+}
+
 /// All groups that these are in, at however many removes. One that is in itself comes out, too.
 fn over<'s>(groups: impl IntoIterator<Item = &'s str>, above: &Above<'s>) -> BTreeSet<&'s str> {
     let mut found = BTreeSet::new();

@@ -5,13 +5,14 @@
 //! policies whatever is missing. What a server answered is not looked at. Start from [`compare`].
 
 use core::net::IpAddr;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use mcp::method;
 use model::access::Effect;
 use model::decision::Reason;
 use model::filter::{Direction, OnError};
-use model::limit::Mode;
+use model::limit::{Limit, Mode};
 use model::name::{FilterName, RuleName, ServerName};
 use model::principal::Principal;
 
@@ -22,7 +23,7 @@ use crate::{Action, Engine, Facts, Target, Verdict};
 #[derive(Debug, Clone, Copy)]
 pub struct Past<'a> {
     /// Who called.
-    pub principal: &'a Principal,
+    pub principal: &'a Arc<Principal>,
     /// The server.
     pub server: &'a ServerName,
     /// The method. Empty: the message was never read.
@@ -73,6 +74,8 @@ pub enum Unknown {
     Limit,
     /// Whether the client was who it said: the key that tells is gone.
     Client,
+    /// Which groups the caller was in by the credential: the key that tells is gone, and who is a member changes.
+    Groups,
 }
 
 impl Unknown {
@@ -88,6 +91,7 @@ impl Unknown {
             Self::Target => "target not recorded",
             Self::Limit => "limit not replayed",
             Self::Client => "client not known any more",
+            Self::Groups => "groups not known any more",
         }
     }
 }
@@ -128,8 +132,15 @@ pub enum Compared<'e> {
 
 /// Decides `past` by `before` and by `after`.
 pub fn compare<'e>(before: &'e Engine, after: &'e Engine, past: &Past<'_>) -> Compared<'e> {
-    let engines = (before, after);
-    let (was, is) = (side(before, after, past), side(after, before, past));
+    // Who is in which groups is each policy's to say.
+    let (then, now) = (
+        before.with_groups(past.principal),
+        after.with_groups(past.principal),
+    );
+    let of = |principal| Past { principal, ..*past };
+    let (then, now) = (of(&then), of(&now));
+    let other_limits = || limits(before, &then) != limits(after, &now);
+    let (was, is) = (side(before, after, &then), side(after, before, &now));
     // Whatever the same filters say of the same message, they say it under both.
     let cancels = match (&was.open, &is.open) {
         (None, None) => true,
@@ -139,27 +150,22 @@ pub fn compare<'e>(before: &'e Engine, after: &'e Engine, past: &Past<'_>) -> Co
     let (before, after) = (was.ruling, is.ruling);
     match was.open.or(is.open) {
         Some(open) if !cancels || before.effect != after.effect => Compared::Unknown(open.why),
-        _ if after.effect != Effect::Deny && other_limits(engines, past) => {
-            Compared::Unknown(Unknown::Limit)
-        }
+        _ if after.effect != Effect::Deny && other_limits() => Compared::Unknown(Unknown::Limit),
         _ if before.effect != after.effect => Compared::Differs { before, after },
         _ => Compared::Same { before, after },
     }
 }
 
-/// Whether limits that refuse count the call under one policy and not, or otherwise, under the other.
-fn other_limits((before, after): (&Engine, &Engine), past: &Past<'_>) -> bool {
-    if before.limits().is_empty() && after.limits().is_empty() {
-        return false;
+/// The limits that count the call, and refuse.
+fn limits(engine: &Engine, past: &Past<'_>) -> Vec<Arc<Limit>> {
+    let limits = engine.limits();
+    if limits.is_empty() {
+        return Vec::new();
     }
     let tool = (past.method == method::TOOLS_CALL).then_some(past.name);
-    let enforced = |engine: &Engine| -> Vec<_> {
-        let limits = engine.limits();
-        let selected = limits.select(past.principal, past.server, past.method, tool);
-        let refuse = selected.into_iter().filter(|l| l.mode == Mode::Enforce);
-        refuse.collect()
-    };
-    enforced(before) != enforced(after)
+    let selected = limits.select(past.principal, past.server, past.method, tool);
+    let refuse = selected.into_iter().filter(|l| l.mode == Mode::Enforce);
+    refuse.collect()
 }
 
 /// What one policy says, as far as it can be known.

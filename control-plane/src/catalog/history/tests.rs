@@ -2,14 +2,14 @@
 
 use model::name::ServerName;
 use model::snapshot::ResourceKey;
-use model::wire::{ACCESS_RULE, SERVER};
+use model::wire::{ACCESS_RULE, SERVER, TOOL_PINS};
 use proto::v1 as pb;
 use runtime::drain::Drain;
 
 use super::{Asked, Page};
 use crate::catalog::fixture::{self, over, rule, sealer, server};
 use crate::catalog::tests::{apply, key_of};
-use crate::catalog::{Bounds, Catalog, Error, Options, Outcome, Stored, keep};
+use crate::catalog::{Bounds, Catalog, Edit, Error, Options, Outcome, State, Stored, keep};
 use crate::store::{fixture as stores, key};
 
 fn shown(catalog: &Catalog) -> Vec<(ResourceKey, String)> {
@@ -272,4 +272,38 @@ async fn on_etcd_one_replica_rolls_back_what_another_did_also_to_where_history_b
     );
     assert_eq!(told.entries.len(), 5);
     drain.start();
+}
+
+#[tokio::test]
+async fn with_a_server_comes_back_what_was_approved_of_its_tools() {
+    let (catalog, _dir) = fixture::catalog().await;
+    apply(&catalog, vec![server("a", "A")]).await;
+    let tool = pb::ToolPin {
+        tool: "echo".to_owned(),
+        era: "modern".to_owned(),
+        sha256: vec![1; 32],
+        ..Default::default()
+    };
+    let spec = pb::ToolPinsSpec {
+        tools: vec![tool],
+        ..Default::default()
+    };
+    let pins = pb::Resource {
+        metadata: Some(pb::Metadata {
+            name: "a".to_owned(),
+            ..Default::default()
+        }),
+        spec: Some(pb::resource::Spec::ToolPins(spec)),
+    };
+    let put = |_: &State| Ok(vec![Edit::put(pins.clone())]);
+    let changed = catalog.change("control-plane", Options::default(), put);
+    changed.await.unwrap();
+    let (with, place) = (catalog.state().revision(), key_of(TOOL_PINS, "a"));
+    let deleted = catalog.delete("test", vec![key_of(SERVER, "a")], Options::default());
+    deleted.await.unwrap();
+    assert!(catalog.state().get(&place).is_none());
+    roll_back(&catalog, with).await;
+    let state = catalog.state();
+    let back = state.get(&place).expect("they are back");
+    assert_eq!(back.resource.spec, pins.spec);
 }

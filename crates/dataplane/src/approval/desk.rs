@@ -9,6 +9,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use dashmap::{DashMap, Entry};
 use parking_lot::Mutex;
 use proto::v1 as pb;
 use proto::v1::approval_desk_client::ApprovalDeskClient;
@@ -29,6 +30,8 @@ use crate::config::node::control_plane_name;
 pub const WAITING_MAX: usize = LINES * SEATS;
 /// Connections for those who wait.
 const LINES: usize = 4;
+/// Calls of one user that may wait: as many as people may have before them of one user.
+const WAITING_OF_USER_MAX: usize = 50;
 /// Who may wait on one of them.
 const SEATS: usize = 128;
 /// How long one question may take.
@@ -92,6 +95,8 @@ struct Inner {
     lines: [Line; LINES],
     waits: Waits,
     waiting: Gauge,
+    /// How many calls of each user wait. Users without any are not in it.
+    of_user: Arc<DashMap<Arc<str>, usize>>,
 }
 
 /// A connection, made when first needed and anew when it fails.
@@ -107,12 +112,20 @@ struct Line {
 pub struct Seat {
     line: usize,
     waiting: Gauge,
+    user: Arc<str>,
+    of_user: Arc<DashMap<Arc<str>, usize>>,
     _permit: OwnedSemaphorePermit,
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
         self.waiting.add(-1);
+        if let Entry::Occupied(mut entry) = self.of_user.entry(self.user.clone()) {
+            *entry.get_mut() -= 1;
+            if *entry.get() == 0 {
+                entry.remove();
+            }
+        }
     }
 }
 
@@ -145,6 +158,7 @@ impl Desk {
             questions: Line::new(),
             lines: std::array::from_fn(|_| Line::new()),
             waits: Waits::default(),
+            of_user: Arc::default(),
             waiting: metrics.gauge(
                 "gatehouse_approvals_waiting",
                 "Calls at this edge that wait for a person to agree.",
@@ -158,16 +172,25 @@ impl Desk {
         &self.0.waits
     }
 
-    /// The right to wait. `None`: too many do.
-    pub fn seat(&self) -> Option<Seat> {
+    /// The right of a call of `user` to wait. `None`: too many do, of that user or in all.
+    pub fn seat(&self, user: &Arc<str>) -> Option<Seat> {
         let lines = self.0.lines.iter().enumerate();
         let (line, permit) = lines
             .filter_map(|(at, line)| Some((at, line.seats.clone().try_acquire_owned().ok()?)))
             .next()?;
+        {
+            let mut count = self.0.of_user.entry(user.clone()).or_default();
+            if *count >= WAITING_OF_USER_MAX {
+                return None;
+            }
+            *count += 1;
+        }
         self.0.waiting.add(1);
         Some(Seat {
             line,
             waiting: self.0.waiting.clone(),
+            user: user.clone(),
+            of_user: self.0.of_user.clone(),
             _permit: permit,
         })
     }

@@ -116,7 +116,7 @@ impl<H: Hop> Incall<'_, H> {
         if state_of(&asking.approval) != State::Pending {
             return self.decided(desk, call, &asking, slot, permit).await;
         }
-        let Some(seat) = desk.seat() else {
+        let Some(seat) = desk.seat(&call.principal.user) else {
             let fault = Fault::overloaded("too many calls wait for a person to agree");
             return Err(Halt::fault(&fault, id));
         };
@@ -131,7 +131,9 @@ impl<H: Hop> Incall<'_, H> {
             recording,
             permit,
         };
-        if call.is_modern() && method::may_ask_for_input(call.method()) {
+        // One that goes on with its server's own state keeps that: ours would take its place.
+        let goes_on = inputs::of_request(call.message).is_some();
+        if call.is_modern() && method::may_ask_for_input(call.method()) && !goes_on {
             return Ok(held.briefly().await);
         }
         if call.sse && !call.session.is_some_and(is_old) {

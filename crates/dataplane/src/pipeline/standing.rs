@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use engine::Engine;
 use http::request::Parts;
 use http::{Method, Response, StatusCode};
 use mcp::envelope::{self, Envelope, Kind, Limits};
@@ -204,12 +205,18 @@ impl<H: Hop> Listener<H> {
     fn config(&self) -> Option<Arc<Config>> {
         let config = self.shared.live.load()?;
         let hop = &self.shared.hop;
+        // One whose groups have changed comes back, and is stated to the other hop as it is then.
+        let is_as_it_was = |admitted: Admitted| admitted.principal == self.admitted.principal;
         let is_in = H::HOP != HopKind::Edge
             || hop
                 .admit(&config, &self.peer, &self.parts, &self.admitted_to)
-                .is_ok();
+                .is_ok_and(is_as_it_was);
         let engine = &config.engine;
-        (is_in && engine.may_use(&self.admitted.principal, &self.server)).then_some(config)
+        let principal = &self.admitted.principal;
+        let is_good = is_in
+            && engine.may_use(principal, &self.server)
+            && leads_to(engine, principal, &self.admitted_to, &self.server);
+        is_good.then_some(config)
     }
 }
 
@@ -336,6 +343,21 @@ impl<H: Hop> Listener<H> {
     }
 }
 
+/// Whether whoever was let in for `front` gets to `server` by it: it is the server itself, or still made of it, and
+/// nothing denies all of it.
+pub(super) fn leads_to(
+    engine: &Engine,
+    principal: &Principal,
+    front: &ServerName,
+    server: &ServerName,
+) -> bool {
+    front == server
+        || engine.federation(front).is_some_and(|federation| {
+            federation.member(server.as_str()).is_some()
+                && (front.is_all() || !engine.is_denied(principal, front))
+        })
+}
+
 /// Whether a client may hear of what a message is about: of a resource only if it may read it.
 fn may_hear(
     config: &Config,
@@ -384,6 +406,11 @@ impl Afterwards {
                 message,
             }) => Some(message),
             Ok(changed) => self.again(message.kind, changed.message),
+            // Its client waits for an answer: that it was refused is one.
+            Err(rejected) if message.kind == Kind::Response => {
+                let read = envelope::scan(&message.body, &Limits::RESPONSE).ok()?;
+                Some(rejected.body(read.raw_id()))
+            }
             Err(rejected) => {
                 if let (Some(refusal), Some(asker)) = (refusal(message, &rejected), &self.asker) {
                     asker.refused(refusal);

@@ -201,9 +201,8 @@ impl Recording {
             said.arguments = kept.text;
             (said.arguments_cut, said.arguments_redacted) = (kept.cut, kept.redacted);
         }
-        if asked.results {
-            self.hearing = Some(Hearing::default());
-        }
+        // The rule that decides last counts.
+        self.hearing = asked.results.then(Hearing::default);
     }
 
     /// A piece of the reply goes by; does nothing unless its result is to be on record.

@@ -72,12 +72,12 @@ pub(super) fn redacted(json: &[u8]) -> Kept {
     let mut out: Vec<u8> = Vec::with_capacity(json.len());
     let mut redacted = false;
     let mut rest = json;
-    let mut is_secret = false;
+    let mut secret = Secret::default();
     while let Some(token) = next(rest) {
         rest = &rest[token.len()..];
         let is_key = token[0] == b'"' && rest.trim_ascii_start().first() == Some(&b':');
         let text = match is_value(token) {
-            true if is_secret && !is_key => Some(SECRET.to_owned()),
+            true if secret.hides() && !is_key => Some(SECRET.to_owned()),
             true => in_place_of(token),
             false => None,
         };
@@ -89,9 +89,11 @@ pub(super) fn redacted(json: &[u8]) -> Kept {
             None => out.extend_from_slice(token),
         }
         if is_key {
-            is_secret = walk::text(token).is_some_and(|key| is_secrets_name(&key));
-        } else if is_value(token) || !token.trim_ascii().starts_with(b":") {
-            is_secret = false;
+            secret.key(token);
+        } else if is_value(token) {
+            secret.is_next = false;
+        } else {
+            secret.between(token);
         }
     }
     let mut text = String::from_utf8_lossy(&out).into_owned();
@@ -103,6 +105,43 @@ pub(super) fn redacted(json: &[u8]) -> Kept {
         text,
         cut,
         redacted,
+    }
+}
+
+/// Whether what is read stands under a key that calls it a secret: itself, or in a list or an object there.
+#[derive(Debug, Default)]
+struct Secret {
+    /// The next value is one.
+    is_next: bool,
+    /// Brackets that are open since such a key.
+    open: usize,
+}
+
+impl Secret {
+    fn hides(&self) -> bool {
+        self.is_next || self.open > 0
+    }
+
+    fn key(&mut self, token: &[u8]) {
+        if self.open == 0 {
+            self.is_next = walk::text(token).is_some_and(|key| is_secrets_name(&key));
+        }
+    }
+
+    /// What stands between strings and numbers: brackets, commas, colons, and the literals.
+    fn between(&mut self, token: &[u8]) {
+        for byte in token {
+            match byte {
+                b'[' | b'{' if self.hides() => {
+                    self.open += 1;
+                    self.is_next = false;
+                }
+                b']' | b'}' => self.open = self.open.saturating_sub(1),
+                b':' | b' ' | b'\t' | b'\r' | b'\n' => {}
+                // A literal, or the end of one value.
+                _ => self.is_next = false,
+            }
+        }
     }
 }
 
@@ -218,7 +257,7 @@ mod tests {
             r#"{"apiKey" : "[secret]", "pin": 1, "x": {"Password": "[secret]"}, "list": ["abc"]}"#;
         assert_eq!(kept.text, expected);
         let nested = redacted(br#"{"token": {"a": "b"}, "secret": ["c"], "password": null}"#);
-        assert!(nested.text.contains(r#""a": "b""#), "{nested:?}");
+        assert!(nested.text.contains(r#""a": "[secret]""#), "{nested:?}");
     }
 
     #[test]

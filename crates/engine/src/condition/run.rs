@@ -256,8 +256,15 @@ impl<'s> Run<'s, '_> {
                 }
                 (_, Value::Json([b'{', ..]) | Value::Labels(_)) => Ok(Value::Bool(false)),
                 _ => match other.elements() {
-                    Some(mut elements) => {
-                        Ok(Value::Bool(elements.any(|element| element.equals(one))))
+                    Some(elements) => {
+                        for element in elements {
+                            // Each is compared with all of it.
+                            self.step(one.weight())?;
+                            if element.equals(one) {
+                                return Ok(Value::Bool(true));
+                            }
+                        }
+                        Ok(Value::Bool(false))
                     }
                     None => error(format!("{} holds nothing", other.words())),
                 },

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -179,19 +179,26 @@ fn equal(a: &Value<'_>, b: &Value<'_>, levels: u32) -> bool {
     }
 }
 
+/// Each map is read once: a caller may send large ones.
 fn equal_maps(a: &Value<'_>, b: &Value<'_>, levels: u32) -> bool {
-    let count = |map: &Value<'_>| map.elements().map_or(0, Iterator::count);
-    let Some(mut keys) = a.elements() else {
-        return false;
-    };
-    let same = |key: Value<'_>| {
-        let Value::Text(key) = key else { return false };
-        match (a.get(&key).flatten(), b.get(&key).flatten()) {
-            (Some(a), Some(b)) => equal(&a, &b, levels),
-            _ => false,
-        }
-    };
-    count(a) == count(b) && keys.all(same)
+    let (a, b) = (entries(a), entries(b));
+    let same =
+        |(key, a): (&Cow<'_, str>, &Value<'_>)| b.get(key).is_some_and(|b| equal(a, b, levels));
+    a.len() == b.len() && a.iter().all(same)
+}
+
+/// What a map holds. What is none holds nothing.
+fn entries<'v>(map: &'v Value<'_>) -> HashMap<Cow<'v, str>, Value<'v>> {
+    match map {
+        Value::Json(raw) => walk::members(raw, walk::root(raw))
+            .filter_map(|member| Some((member.key, Value::of_json(member.value.of(raw))?)))
+            .collect(),
+        Value::Labels(labels) => labels
+            .iter()
+            .map(|(label, value)| (label.as_str().into(), Value::Text(value.as_str().into())))
+            .collect(),
+        _ => HashMap::new(),
+    }
 }
 
 /// Whole numbers stay whole, as far as they fit.

@@ -121,7 +121,13 @@ impl Chain {
             .unwrap_or_default();
         let mut selected = Vec::new();
         for compiled in literal.iter().chain(&self.anywhere) {
-            let sees = |method: &&str| compiled.sees(server, method, tool, way);
+            // Of one of several methods: which tool it is about is not known either.
+            let about = match (tool, methods) {
+                (Some(tool), _) => About::Tool(tool),
+                (None, [_]) => About::Nothing,
+                (None, _) => About::Unknown,
+            };
+            let sees = |method: &&str| compiled.sees(server, method, about, way);
             if methods.iter().any(sees) {
                 selected.push(Arc::clone(compiled));
             }
@@ -169,7 +175,7 @@ impl Compiled {
         }
     }
 
-    fn sees(&self, server: &ServerName, method: &str, tool: Option<&str>, way: Direction) -> bool {
+    fn sees(&self, server: &ServerName, method: &str, about: About<'_>, way: Direction) -> bool {
         let matches = &self.filter.matches;
         let any = |globs: &[Glob], text: &str| {
             globs.is_empty() || globs.iter().any(|glob| glob.matches(text))
@@ -177,13 +183,26 @@ impl Compiled {
         let tools = || {
             matches.tools.is_empty()
                 || (method == mcp::method::TOOLS_CALL
-                    && any(&matches.tools, tool.unwrap_or_default()))
+                    && match about {
+                        About::Tool(tool) => any(&matches.tools, tool),
+                        About::Nothing => any(&matches.tools, ""),
+                        About::Unknown => true,
+                    })
         };
         matches.direction.includes(way)
             && any(&matches.methods, method)
             && any(&matches.servers, server.as_str())
             && tools()
     }
+}
+
+/// Which tool a message is about.
+#[derive(Debug, Clone, Copy)]
+enum About<'a> {
+    Tool(&'a str),
+    Nothing,
+    /// Any could be meant: then every filter of tools looks.
+    Unknown,
 }
 
 /// The filters that look at one message, in order. Owned, so that it may outlive the engine it came from.

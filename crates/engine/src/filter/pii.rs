@@ -176,14 +176,41 @@ fn matches<'r, 't: 'r>(
     regex: &'r Regex,
     text: &'t str,
 ) -> impl Iterator<Item = Found<'t>> + 'r {
-    regex.captures_iter(text).filter_map(move |captures| {
-        let value = captures.name("v").or_else(|| captures.get(0))?;
-        let found = value.as_str();
-        (pattern.check)(found, text, value.start()).then_some(Found {
-            what: pattern.what,
-            start: value.start(),
-            text: found,
-        })
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        while let Some(captures) = regex.captures_at(text, at) {
+            let whole = captures.get(0)?;
+            let next = text.ceil_char_boundary(whole.start() + 1);
+            let value = captures.name("v").unwrap_or(whole);
+            let found = checked(pattern, text, value.start(), value.as_str());
+            at = match &found {
+                Some(found) => next.max(found.start + found.text.len()),
+                // Digits before a number must not hide it: the true one may begin within what was taken.
+                None if pattern.may_overlap() => next,
+                None => next.max(whole.end()),
+            };
+            if found.is_some() {
+                return found;
+            }
+        }
+        None
+    })
+}
+
+/// A match, as far as the checks agree with it: as it is, or cut to the length that such a value has.
+fn checked<'t>(
+    pattern: &'static detectors::Pattern,
+    text: &'t str,
+    start: usize,
+    value: &'t str,
+) -> Option<Found<'t>> {
+    let cut = || checks::cut(pattern.what, value);
+    let fits = |value: &&str| (pattern.check)(value, text, start);
+    let value = Some(value).filter(fits).or_else(|| cut().filter(fits))?;
+    Some(Found {
+        what: pattern.what,
+        start,
+        text: value,
     })
 }
 

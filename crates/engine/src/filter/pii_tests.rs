@@ -72,3 +72,14 @@ proptest! {
         prop_assert_eq!(redact(&once), once.as_str());
     }
 }
+
+#[test]
+fn what_stands_beside_a_number_does_not_hide_it() {
+    for (text, redacted) in [
+        ("2024 4111 1111 1111 1111", "2024 [redacted:credit-card]"),
+        ("BE68 5390 0754 7034 EUR", "[redacted:iban] EUR"),
+        ("AT61 1904 3002 3457 3201 2024", "[redacted:iban] 2024"),
+    ] {
+        assert_eq!(redact(text), redacted, "{text}");
+    }
+}

@@ -235,8 +235,10 @@ impl Leaves<'_> {
             // Of a call; in a list of prompts it holds definitions.
             "arguments" if is_object => Context::All(Place::Free),
             "structuredContent" | "input" => Context::All(Place::Free),
-            // What a person has filled in has no type.
-            "content" if is_object && !self.has_type(span) => Context::All(Place::Free),
+            // What a person has filled in stands beside what the person did, and its fields are named as the server likes.
+            "content" if is_object && (sibling("action").is_some() || !self.has_type(span)) => {
+                Context::All(Place::Free)
+            }
             "data" if sibling("type").is_some_and(|kind| matches!(&*kind, "image" | "audio")) => {
                 Context::All(Place::Opaque)
             }

@@ -159,6 +159,25 @@ fn a_filter_sees_what_it_matches() {
 }
 
 #[test]
+fn where_nobody_knows_which_tool_is_meant_every_filter_of_tools_looks() {
+    let of_tool = Match {
+        servers: vec![],
+        methods: vec![],
+        tools: globs(&["get_*"]),
+        direction: Direction::Response,
+    };
+    let chain = chain([matching("get", 0, of_tool)]);
+    let server = ServerName::new("s").unwrap();
+    let seen = |methods: &[&str]| {
+        let selection = chain.select_any(&server, methods, None, Direction::Response);
+        selection.names().count()
+    };
+    assert_eq!(seen(&["tools/list", "tools/call"]), 1);
+    assert_eq!(seen(&["tools/list", "prompts/get"]), 0);
+    assert_eq!(seen(&["tools/call"]), 0, "it is known that there is none");
+}
+
+#[test]
 fn no_filter_is_an_empty_selection_that_passes() {
     let chain = Chain::default();
     let selection = chain.select(

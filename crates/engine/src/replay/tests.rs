@@ -55,7 +55,7 @@ fn judged<'e>(
     arguments: Arguments<'_>,
     passed: &[&str],
 ) -> Compared<'e> {
-    let principal = Principal::new("ana", &[], None, "k");
+    let principal = Arc::new(Principal::new("ana", &[], None, "k"));
     let server = ServerName::new("a").unwrap();
     let past = Past {
         principal: &principal,
@@ -213,4 +213,18 @@ fn a_server_that_one_may_not_use_any_more_is_none() {
     assert_eq!(unread, Compared::Unknown(Unknown::Unread));
     let task = judged(&before, &before, ("tasks/get", "t"), unseen, &[]);
     assert_eq!(task, Compared::Unknown(Unknown::Target));
+}
+
+#[test]
+fn who_is_in_a_group_is_each_policys_to_say() {
+    const STAFF: (&str, &str, &str) = (
+        "AccessRule",
+        "staff",
+        r#"{effect: allow, subjects: [{group: staff}], servers: ["*"]}"#,
+    );
+    let group = |members| ("Group", "staff", members);
+    let with = engine(&[STAFF, group("{members: [{user: ana}]}")]);
+    let without = engine(&[STAFF, group("{members: [{user: bob}]}")]);
+    let compared = judged(&with, &without, ECHO, Arguments::NotRecorded, &[]);
+    assert!(matches!(compared, Compared::Differs { .. }), "{compared:?}");
 }

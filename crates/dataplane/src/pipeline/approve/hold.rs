@@ -27,6 +27,7 @@ use crate::deliver::tasks::Task;
 use crate::deliver::{Admitted, Connection, Hop};
 use crate::pipeline::halt::{Ended, Halt};
 use crate::pipeline::reply::collect_apart;
+use crate::pipeline::standing::leads_to;
 use crate::pipeline::{Incall, Shared, note};
 use crate::refusal::Fault;
 use crate::stage::authorize::authorize;
@@ -149,7 +150,9 @@ impl<H: Hop> Owned<H> {
             admitted: &admitted,
             server: &self.called,
         };
-        if !incall.may_use(server) {
+        let front = &self.admitted_to;
+        if !incall.may_use(server) || !leads_to(&config.engine, &admitted.principal, front, server)
+        {
             return Err(Halt::refused(&crate::refusal::Refused::not_found()));
         }
         let call = self.call(&config, &admitted, &message);

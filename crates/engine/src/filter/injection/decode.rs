@@ -75,6 +75,9 @@ fn percent(text: &str) -> Option<String> {
     String::from_utf8(decoded).ok()
 }
 
+/// Longest reference, behind `&#`: `x10ffff;`, with a zero or two before it.
+const REFERENCE_BYTES_MAX: usize = 10;
+
 /// Numeric character references of HTML.
 fn entities(text: &str) -> Option<String> {
     if text.matches("&#").take(4).count() < 4 {
@@ -84,7 +87,12 @@ fn entities(text: &str) -> Option<String> {
     let mut rest = text;
     while let Some((plain, entity)) = rest.split_once("&#") {
         decoded.push_str(plain);
-        let (digits, behind) = entity.split_once(';').unwrap_or((entity, ""));
+        // Looked for only as far as the longest reference goes: a text of openings alone is not walked for each.
+        let end = entity
+            .bytes()
+            .take(REFERENCE_BYTES_MAX)
+            .position(|b| b == b';');
+        let (digits, behind) = end.map_or(("", entity), |at| (&entity[..at], &entity[at + 1..]));
         let code = match digits.strip_prefix(['x', 'X']) {
             Some(hex) => u32::from_str_radix(hex, 16),
             None => digits.parse(),

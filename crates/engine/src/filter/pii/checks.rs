@@ -67,6 +67,19 @@ pub(super) fn card(value: &str, text: &str, start: usize) -> bool {
     issued && luhn(&number) && !is_part(before) && !ends
 }
 
+/// The beginning of what was taken for such a value that is as long as one is: a word behind an account's number is no
+/// part of it.
+pub(super) fn cut(what: Detector, value: &str) -> Option<&str> {
+    if what != Detector::Iban {
+        return None;
+    }
+    let country = value.get(..2)?;
+    let (_, length) = IBAN_LENGTHS.iter().find(|(code, _)| *code == country)?;
+    let mut digits = value.bytes().enumerate().filter(|(_, b)| *b != b' ');
+    let (last, _) = digits.nth(length - 1)?;
+    value.get(..=last)
+}
+
 fn luhn(number: &str) -> bool {
     let sum: u32 = number
         .bytes()

@@ -20,6 +20,13 @@ const fn checked(what: Detector, regex: &'static str, check: Check) -> Pattern {
     Pattern { what, regex, check }
 }
 
+impl Pattern {
+    /// Whether a true value may begin within a match that is none.
+    pub(super) fn may_overlap(&self) -> bool {
+        matches!(self.what, CreditCard | Iban)
+    }
+}
+
 #[rustfmt::skip]
 pub(super) static PATTERNS: &[Pattern] = &[
     checked(Email, r"[A-Za-z0-9._%+'-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24}\b", checks::email),
