@@ -240,13 +240,12 @@ fn auto_takes_what_changes_and_says_so_but_no_name_that_is_taken_for_another() {
     assert_eq!(docs.call("echo", said("a")).content(), "Echo: a");
     known(&mesh, "docs", &["echo pinned"]);
     let mut twin = echo(GOOD);
-    twin["name"] = json!("\u{435}cho");
+    twin["name"] = json!("Echo");
     server.show(json!([echo("Says it once more"), twin]));
     assert_eq!(docs.call("echo", said("b")).content(), "Echo: b");
-    let disguised = docs.calling("\u{435}cho", said("b"));
-    held(&disguised.with("mcp-name", "=?base64?0LVjaG8=?=").send());
+    held(&docs.call("Echo", said("b")));
     assert_eq!(docs.tools(), ["echo"]);
-    known(&mesh, "docs", &["echo pinned", "\u{435}cho look_alike"]);
+    known(&mesh, "docs", &["echo pinned", "Echo look_alike"]);
 }
 
 #[test]
