@@ -170,3 +170,35 @@ fn streams_end_when_a_rule_takes_the_right_away_and_others_go_on() {
     hears_of(&mut others, 2, "note://a");
     hers.listening().send().expect_status(404);
 }
+
+#[test]
+fn a_stream_ends_when_its_client_is_in_other_groups_than_before() {
+    let mesh = mesh();
+    let group =
+        |user: &str| catalog::resource("Group", "night", &json!({"members": [{"user": user}]}));
+    // Without the group she may still use the server, and read nothing there.
+    let tools = json!({"effect": "allow", "subjects": [{"user": "mia@example.com"}],
+        "servers": ["shared"], "tools": ["*"]});
+    mesh.apply(&[
+        group("mia@example.com"),
+        catalog::allow("night", "night", &["shared"]),
+        catalog::resource("AccessRule", "mia", &tools),
+    ]);
+    let mia = mesh.key("mia@example.com", &["sales"]).text;
+    let session = Session::begin(&mesh.url(0, "shared"), &mia);
+    wants(&session, "subscribe", "note://a");
+    let hears = session.listening().open();
+    let wanted = json!({"notifications": {"resourceSubscriptions": ["note://a"]}});
+    let modern = Modern::new(&mesh.url(1, "shared"), &mia);
+    let mut listens = modern.request("subscriptions/listen", wanted).open();
+    listens.first_message();
+    mesh.apply(&[group("max@example.com")]);
+    for stream in [hears, listens] {
+        stream.whole();
+    }
+    assert_eq!(
+        session.listening().open().status(),
+        200,
+        "she may come back"
+    );
+}
