@@ -94,7 +94,10 @@ pub async fn one_to_connect_to(link: &Link, name: &str) -> Result<Resource, Fail
 }
 
 /// One resource, where there is one of that name.
-async fn find(link: &Link, kind: &str, name: &str) -> Result<Option<Resource>, Failure> {
+///
+/// # Errors
+/// Faults of the connection.
+pub(crate) async fn find(link: &Link, kind: &str, name: &str) -> Result<Option<Resource>, Fault> {
     let key = ResourceKey {
         kind: kind.to_owned(),
         name: name.to_owned(),
@@ -102,7 +105,7 @@ async fn find(link: &Link, kind: &str, name: &str) -> Result<Option<Resource>, F
     match link.admin().get(GetRequest { key: Some(key) }).await {
         Ok(answer) => Ok(Some(answer.into_inner())),
         Err(status) if status.code() == Code::NotFound => Ok(None),
-        Err(status) => Err(link.fault(&status).into()),
+        Err(status) => Err(link.fault(&status)),
     }
 }
 

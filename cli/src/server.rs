@@ -27,7 +27,7 @@ pub enum Command {
     /// Show how the definitions of its tools stand: approved, or held, and why
     Tools(tools::Tools),
     /// Approve definitions of tools that wait
-    Accept(tools::Decide),
+    Accept(tools::Accept),
     /// Let go of definitions that wait, without approving them
     Reject(tools::Reject),
 }
@@ -56,8 +56,8 @@ pub async fn run(command: Command, app: &App) -> Result<(), Failure> {
         Command::Status(args) => status(args, app).await,
         Command::Logs(args) => logs::run(args, app).await,
         Command::Tools(args) => tools::tools(args, app).await,
-        Command::Accept(args) => tools::decide(args, false, app).await,
-        Command::Reject(args) => tools::decide(args.into(), true, app).await,
+        Command::Accept(args) => tools::decide(args.choice, false, app).await,
+        Command::Reject(args) => tools::decide(args.choice, true, app).await,
     }
 }
 

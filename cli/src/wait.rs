@@ -4,14 +4,14 @@ mod state;
 
 use std::time::{Duration, Instant};
 
-use proto::v1::{GetRequest, Resource, ResourceKey, ServerStatus};
+use proto::v1::ServerStatus;
 use serde_json::json;
-use tonic::Code;
 
 use crate::again::passes;
 use crate::app::App;
 use crate::codes;
 use crate::fault::{Failure, Fault};
+use crate::get;
 use crate::kind;
 use crate::link::Link;
 use crate::nodes;
@@ -188,7 +188,7 @@ async fn look(link: &Link, kind: &str, name: &str, goal: Goal) -> Result<State, 
         let node = answer.nodes.iter().find(|node| node.name == name);
         return Ok(of_node(node, name, answer.revision, goal));
     }
-    let resource = resource(link, kind, name).await?;
+    let resource = get::find(link, kind, name).await?;
     let nodes = nodes::all(link).await?;
     let status = match (&resource, goal) {
         (Some(_), Goal::Ready) if kind == model::wire::SERVER => status(link, name).await?,
@@ -202,18 +202,6 @@ async fn look(link: &Link, kind: &str, name: &str, goal: Goal) -> Result<State, 
         status.as_ref(),
         goal,
     ))
-}
-
-async fn resource(link: &Link, kind: &str, name: &str) -> Result<Option<Resource>, Fault> {
-    let key = ResourceKey {
-        kind: kind.to_owned(),
-        name: name.to_owned(),
-    };
-    match link.admin().get(GetRequest { key: Some(key) }).await {
-        Ok(answer) => Ok(Some(answer.into_inner())),
-        Err(status) if status.code() == Code::NotFound => Ok(None),
-        Err(status) => Err(link.fault(&status)),
-    }
 }
 
 /// What runs for a server. `None`: it was deleted in this very moment.

@@ -6,7 +6,6 @@
 
 mod page;
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,13 +15,8 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use runtime::drain::Drain;
 use runtime::net;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
@@ -32,10 +26,8 @@ use crate::clock;
 use crate::keys;
 use crate::settings::Web;
 
-/// Connections at one time. Further ones wait in the kernel's queue.
-const CONNECTIONS_MAX: usize = 64;
-/// Longest wait for a request's head, and for its body.
-const REQUEST_MAX: Duration = Duration::from_secs(10);
+/// Longest wait for a form.
+const FORM: Duration = Duration::from_secs(10);
 /// Largest form, bytes.
 const FORM_BYTES_MAX: usize = 16 * 1024;
 /// What pages are under.
@@ -66,51 +58,11 @@ pub(crate) async fn serve(settings: &Web, pages: Pages, drain: &Drain) -> anyhow
         );
     }
     tracing::info!(%address, "pages for approvers");
-    drain.spawn("pages", accept(listener, pages, drain.clone()));
-    Ok(())
-}
-
-async fn accept(listener: TcpListener, pages: Pages, drain: Drain) {
-    let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    loop {
-        let Ok(permit) = connections.clone().acquire_owned().await else {
-            return;
-        };
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = drain.signaled() => return,
-        };
-        match accepted {
-            Ok((stream, _)) => {
-                let (pages, stop) = (pages.clone(), drain.clone());
-                drain.spawn("page", async move {
-                    tokio::select! {
-                        () = connection(stream, pages) => {}
-                        () = stop.signaled() => {}
-                    }
-                    drop(permit);
-                });
-            }
-            Err(error) => {
-                tracing::warn!(%error, "pages: cannot accept a connection");
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-        }
-    }
-}
-
-async fn connection(stream: TcpStream, pages: Pages) {
-    let service = service_fn(|request| {
+    net::serve_pages(listener, "pages", drain, move |request| {
         let pages = pages.clone();
-        async move { Ok::<_, Infallible>(pages.answer(request).await) }
+        async move { pages.answer(request).await }
     });
-    let served = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(REQUEST_MAX)
-        .serve_connection(TokioIo::new(stream), service);
-    if let Err(error) = served.await {
-        tracing::debug!(%error, "page");
-    }
+    Ok(())
 }
 
 /// What a form says. Not shown: it holds secrets.
@@ -125,10 +77,9 @@ struct Form {
 impl Form {
     fn read(text: &str) -> Self {
         let mut form = Self::default();
-        for pair in text.split('&') {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let value = decoded(value);
-            match name {
+        for (name, value) in form_urlencoded::parse(text.as_bytes()) {
+            let value = value.into_owned();
+            match &*name {
                 "token" => form.token = Zeroizing::new(value),
                 "decision" => form.decision = value,
                 "comment" => form.comment = value,
@@ -141,26 +92,6 @@ impl Form {
 }
 
 /// `application/x-www-form-urlencoded`; what is no UTF-8 is replaced.
-fn decoded(text: &str) -> String {
-    let mut out = Vec::with_capacity(text.len());
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        out.push(match byte {
-            b'+' => b' ',
-            b'%' => {
-                let mut digits = [0; 2];
-                let hex = [bytes.next().unwrap_or(0), bytes.next().unwrap_or(0)];
-                match hex::decode_to_slice(hex, &mut digits[..1]) {
-                    Ok(()) => digits[0],
-                    Err(_) => b'?',
-                }
-            }
-            byte => byte,
-        });
-    }
-    String::from_utf8_lossy(&out).into_owned()
-}
-
 impl Pages {
     async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let (parts, body) = request.into_parts();
@@ -174,7 +105,7 @@ impl Pages {
             }
             Method::POST => {
                 let read = Limited::new(body, FORM_BYTES_MAX).collect();
-                let Ok(Ok(form)) = timeout(REQUEST_MAX, read).await else {
+                let Ok(Ok(form)) = timeout(FORM, read).await else {
                     return html(StatusCode::BAD_REQUEST, page::nothing());
                 };
                 let form = String::from_utf8_lossy(&form.to_bytes()).into_owned();

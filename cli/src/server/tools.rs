@@ -46,23 +46,10 @@ pub struct Tools {
 Without --yes it shows what would be approved, and approves nothing.
 
 See also: gatehouse server tools, gatehouse server reject")]
-pub struct Decide {
-    /// Which server
-    pub name: String,
-    /// Which tools
-    pub tools: Vec<String>,
-    /// All that wait
-    #[arg(long, conflicts_with = "tools")]
-    pub all: bool,
-    /// Do it: without this, it is only shown
-    #[arg(long)]
-    pub yes: bool,
-    /// Wait until every live node runs the revision
-    #[arg(long)]
-    pub wait: bool,
-    /// How long to wait at most
-    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = when::parse)]
-    pub timeout: Duration,
+pub struct Accept {
+    /// Which ones, and whether it is to be done
+    #[command(flatten)]
+    pub choice: Choice,
 }
 
 /// Let go of definitions that wait: what was approved before stays so.
@@ -75,6 +62,14 @@ Without --yes it shows what would be let go, and changes nothing. What the serve
 
 See also: gatehouse server tools, gatehouse server accept")]
 pub struct Reject {
+    /// Which ones, and whether it is to be done
+    #[command(flatten)]
+    pub choice: Choice,
+}
+
+/// Which definitions are meant, and whether it is to be done.
+#[derive(Debug, clap::Args)]
+pub struct Choice {
     /// Which server
     pub name: String,
     /// Which tools
@@ -91,27 +86,6 @@ pub struct Reject {
     /// How long to wait at most
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = when::parse)]
     pub timeout: Duration,
-}
-
-impl From<Reject> for Decide {
-    fn from(args: Reject) -> Self {
-        let Reject {
-            name,
-            tools,
-            all,
-            yes,
-            wait,
-            timeout,
-        } = args;
-        Self {
-            name,
-            tools,
-            all,
-            yes,
-            wait,
-            timeout,
-        }
-    }
 }
 
 /// Asks for the definitions of one server's tools.
@@ -175,7 +149,7 @@ pub(super) async fn tools(args: Tools, app: &App) -> Result<(), Failure> {
 ///
 /// # Errors
 /// No connection, no such server, a tool that does not wait, or the rollout.
-pub(super) async fn decide(args: Decide, reject: bool, app: &App) -> Result<(), Failure> {
+pub(super) async fn decide(args: Choice, reject: bool, app: &App) -> Result<(), Failure> {
     let link = app.link().await?;
     let all = fetch(&link, &args.name).await?;
     for tool in &args.tools {

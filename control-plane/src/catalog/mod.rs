@@ -73,6 +73,17 @@ pub(crate) struct Options {
     pub rolls_back_to: u64,
 }
 
+impl Options {
+    /// As somebody asked for.
+    pub(crate) fn asked(dry_run: bool, if_revision: u64) -> Self {
+        Self {
+            if_revision,
+            dry_run,
+            rolls_back_to: 0,
+        }
+    }
+}
+
 /// What a change did.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Outcome {

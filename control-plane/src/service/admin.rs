@@ -16,7 +16,7 @@ use tonic::{Request, Response, Status};
 use super::calls::Calls;
 use super::{logs, merge, replay, rollout, status, watch};
 use crate::access::{caller, reader};
-use crate::catalog::{Asked, Catalog, Options, Outcome, Standing, is_internal};
+use crate::catalog::{Asked, Catalog, Error, Options, Outcome, Standing, is_internal};
 use crate::join::Desk;
 use crate::keys;
 use crate::logs::Logs;
@@ -57,15 +57,9 @@ impl Admin for AdminService {
             dry_run,
             if_revision,
         } = request.into_inner();
-        let options = Options {
-            if_revision,
-            dry_run,
-            ..Options::default()
-        };
+        let options = Options::asked(dry_run, if_revision);
         let outcome = self.catalog.apply(&caller.name, resources, options).await;
-        outcome
-            .map(applied)
-            .map_err(|e| status::of_catalog(e, "resources"))
+        applied(outcome, "resources")
     }
 
     async fn get(&self, request: Request<pb::GetRequest>) -> Reply<pb::Resource> {
@@ -112,15 +106,9 @@ impl Admin for AdminService {
         for key in &keys {
             check_kind(&key.kind)?;
         }
-        let options = Options {
-            if_revision,
-            dry_run,
-            ..Options::default()
-        };
+        let options = Options::asked(dry_run, if_revision);
         let outcome = self.catalog.delete(&caller.name, keys, options).await;
-        outcome
-            .map(applied)
-            .map_err(|e| status::of_catalog(e, "keys"))
+        applied(outcome, "keys")
     }
 
     type WatchStream = Events<pb::WatchEvent>;
@@ -177,9 +165,7 @@ impl Admin for AdminService {
         let caller = caller(&request)?;
         let id = &request.get_ref().id;
         let outcome = keys::revoke(&self.catalog, &caller.name, id).await;
-        outcome
-            .map(applied)
-            .map_err(|e| status::of_catalog(e, "keys"))
+        applied(outcome, "keys")
     }
 
     async fn create_join_token(
@@ -326,15 +312,9 @@ impl Admin for AdminService {
             dry_run,
             if_revision,
         } = request.into_inner();
-        let options = Options {
-            if_revision,
-            dry_run,
-            ..Options::default()
-        };
+        let options = Options::asked(dry_run, if_revision);
         let outcome = self.catalog.rollback(&caller.name, revision, options).await;
-        outcome
-            .map(applied)
-            .map_err(|e| status::of_catalog(e, "resources"))
+        applied(outcome, "resources")
     }
 
     async fn accept_store(
@@ -346,9 +326,7 @@ impl Admin for AdminService {
             .catalog
             .accept(&caller.name, request.get_ref().revision)
             .await;
-        outcome
-            .map(applied)
-            .map_err(|e| status::of_catalog(e, "revision"))
+        applied(outcome, "revision")
     }
 
     async fn list_tool_states(
@@ -379,9 +357,7 @@ impl Admin for AdminService {
             return Err(no_server(&request.server));
         }
         let outcome = pins::decide(&self.catalog, &caller.name, request).await;
-        outcome
-            .map(applied)
-            .map_err(|e| status::of_catalog(e, "tools"))
+        applied(outcome, "tools")
     }
 
     async fn version(&self, _: Request<pb::VersionRequest>) -> Reply<pb::VersionResponse> {
@@ -431,17 +407,18 @@ impl AdminService {
     }
 }
 
-fn applied(outcome: Outcome) -> Response<pb::ApplyResponse> {
+/// What a change did; its faults are about `field` of the request.
+fn applied(outcome: Result<Outcome, Error>, field: &str) -> Reply<pb::ApplyResponse> {
     let Outcome {
         revision,
         changes,
         warnings,
-    } = outcome;
-    Response::new(pb::ApplyResponse {
+    } = outcome.map_err(|error| status::of_catalog(error, field))?;
+    Ok(Response::new(pb::ApplyResponse {
         revision,
         changes,
         warnings,
-    })
+    }))
 }
 
 fn key(key: Option<pb::ResourceKey>) -> Result<ResourceKey, Status> {

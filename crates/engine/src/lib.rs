@@ -26,6 +26,8 @@ pub mod pins;
 pub mod questions;
 pub mod reference;
 pub mod replay;
+#[cfg(test)]
+mod samples;
 mod trace;
 pub mod upstream;
 

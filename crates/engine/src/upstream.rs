@@ -137,28 +137,20 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
     use model::name::SecretName;
     use model::secret::Secret;
-    use model::server::{Limits, Tenancy};
 
     use super::*;
 
     fn snapshot(url: &str, header: Value, secret: &str) -> Snapshot {
-        let name = ServerName::new("crm").unwrap();
         let region = ("REGION".to_owned(), Value::Plain("eu".to_owned()));
         let server = Server {
-            name: name.clone(),
-            labels: BTreeMap::new(),
-            title: String::new(),
-            description: String::new(),
-            tenancy: Tenancy::Shared,
             runtime: Runtime::Remote {
                 url: url.to_owned(),
             },
-            env: BTreeMap::new(),
             headers: BTreeMap::from([("authorization".to_owned(), header)]),
             url_values: BTreeMap::from([region]),
-            limits: Limits::default(),
-            tools: Default::default(),
+            ..crate::samples::server("crm")
         };
+        let name = server.name.clone();
         let token = SecretName::new("token").unwrap();
         let secret = Secret {
             name: token.clone(),

@@ -4,31 +4,18 @@
 //! secret. Who names it by anything but `localhost` or an IP address is refused: a web page must not be
 //! able to read it through a name that it points here. It does not know what the process does.
 
-use std::convert::Infallible;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, Method, Response, StatusCode, header};
 use http_body_util::Full;
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::{Value, json};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 
 use crate::drain::Drain;
 use crate::net;
 use crate::readiness::Readiness;
-
-/// Connections at one time. Further ones wait in the kernel's queue.
-const CONNECTIONS_MAX: usize = 64;
-/// Longest wait for a request's head.
-const HEADER_MAX: Duration = Duration::from_secs(10);
 
 /// What the port shows.
 #[derive(Clone)]
@@ -66,57 +53,11 @@ pub async fn serve(
         source,
     })?;
     let stop = drain.clone();
-    drain.spawn("admin port", accept(listener, sources, stop));
-    Ok(taken)
-}
-
-async fn accept(listener: TcpListener, sources: Sources, drain: Drain) {
-    let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    loop {
-        let Ok(permit) = connections.clone().acquire_owned().await else {
-            return;
-        };
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = drain.signaled() => return,
-        };
-        match accepted {
-            Ok((stream, _)) => {
-                let (sources, stop) = (sources.clone(), drain.clone());
-                drain.spawn("admin connection", async move {
-                    tokio::select! {
-                        () = connection(stream, sources, &stop) => {}
-                        () = stop.signaled() => {}
-                    }
-                    drop(permit);
-                });
-            }
-            Err(error) => {
-                tracing::warn!(%error, "admin port: cannot accept a connection");
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-        }
-    }
-}
-
-async fn connection(stream: TcpStream, sources: Sources, drain: &Drain) {
-    let service = service_fn(|request: Request<Incoming>| {
-        let response = answer(
-            request.method(),
-            request.uri().path(),
-            request.headers(),
-            &sources,
-            drain,
-        );
-        async move { Ok::<_, Infallible>(response) }
+    net::serve_pages(listener, "admin port", drain, move |request| {
+        let (method, path) = (request.method(), request.uri().path());
+        std::future::ready(answer(method, path, request.headers(), &sources, &stop))
     });
-    let served = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_MAX)
-        .serve_connection(TokioIo::new(stream), service);
-    if let Err(error) = served.await {
-        tracing::debug!(%error, "admin connection");
-    }
+    Ok(taken)
 }
 
 fn answer(
@@ -203,7 +144,10 @@ fn response(status: StatusCode, content_type: &'static str, body: String) -> Res
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use std::time::Duration;
+
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
 
     use super::*;
 

@@ -161,20 +161,11 @@ impl Open {
     /// Where the reply ends before, or they do not come in time.
     #[track_caller]
     pub fn read_past(&mut self, bytes: usize) -> usize {
-        let read = async {
-            let mut sum = self.read.len();
-            while sum <= bytes {
-                let frame = self.body.frame().await.expect("more before the end");
-                sum += frame
-                    .expect("no broken reply")
-                    .data_ref()
-                    .map_or(0, Bytes::len);
-            }
-            sum
-        };
-        let read =
-            super::runtime().block_on(async { tokio::time::timeout(super::DEADLINE, read).await });
-        read.expect("they come in time")
+        let mut sum = self.read.len();
+        while sum <= bytes {
+            sum += self.next_bytes().expect("more before the end");
+        }
+        sum
     }
 
     /// Reads the rest of the body, and answers with how many bytes it has; they are not kept.
@@ -183,19 +174,16 @@ impl Open {
     /// Where it breaks off, or does not come in time.
     #[track_caller]
     pub fn count_rest(mut self) -> usize {
-        let read = async {
-            let mut sum = 0;
-            while let Some(frame) = self.body.frame().await {
-                sum += frame
-                    .expect("no broken reply")
-                    .data_ref()
-                    .map_or(0, Bytes::len);
-            }
-            sum
-        };
-        let read =
-            super::runtime().block_on(async { tokio::time::timeout(super::DEADLINE, read).await });
-        read.expect("it comes in time")
+        std::iter::from_fn(|| self.next_bytes()).sum()
+    }
+
+    /// How many bytes the next piece of the body has. `None`: there is none.
+    #[track_caller]
+    fn next_bytes(&mut self) -> Option<usize> {
+        let next = async { tokio::time::timeout(super::DEADLINE, self.body.frame()).await };
+        let frame = super::runtime().block_on(next).expect("it comes in time")?;
+        let frame = frame.expect("no broken reply");
+        Some(frame.data_ref().map_or(0, Bytes::len))
     }
 
     /// What has come so far, up to the last whole event.

@@ -125,10 +125,7 @@ impl<H: Hop> Incall<'_, H> {
         slot: &mut Option<Recording>,
     ) -> Ended<Response<ReplyBody>> {
         let id = call.message.raw_id();
-        self.open(slot, id)?;
-        if gather::is_over(&self.ask_each(federation, call).await) {
-            return Err(Halt::fault(&Fault::session_was_ended(), id));
-        }
+        self.open_and_ask_each(federation, call, slot).await?;
         whole(slot, id, result(id, b"{}"))
     }
 

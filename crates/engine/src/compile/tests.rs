@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use model::access::{AccessRule, Effect, Mode, ServerSelector, Subjects, Targets};
 use model::filter::{Direction, Filter, Kind, Match, OnError};
-use model::name::{FilterName, RuleName, ServerName};
-use model::server::{Limits, Runtime, Server, Tenancy};
+use model::name::{FilterName, RuleName};
 
 use super::*;
 use crate::Engine;
@@ -15,22 +14,8 @@ fn snapshot(servers: &[&str], named: &[&str]) -> Snapshot {
     let globs: Vec<Glob> = named.iter().map(|text| Glob::new(text).unwrap()).collect();
     let mut snapshot = Snapshot::default();
     for name in servers {
-        let name = ServerName::new(name).unwrap();
-        let server = Server {
-            name: name.clone(),
-            labels: Default::default(),
-            title: String::new(),
-            description: String::new(),
-            tenancy: Tenancy::Shared,
-            runtime: Runtime::Command {
-                argv: vec!["/bin/true".to_owned()],
-            },
-            env: Default::default(),
-            headers: Default::default(),
-            url_values: Default::default(),
-            limits: Limits::default(),
-            tools: Default::default(),
-        };
+        let server = crate::samples::server(name);
+        let name = server.name.clone();
         snapshot.servers.insert(name, Arc::new(server));
     }
     let rule = AccessRule {

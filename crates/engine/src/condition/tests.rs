@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use model::fault::{BAD_VALUE, NEVER_MATCHES, TOO_MUCH};
 use model::name::ServerName;
 use model::principal::Principal;
-use model::server::{Limits, Runtime, Server, Tenancy};
+use model::server::Server;
 use model::snapshot::Snapshot;
 
 use super::*;
@@ -19,22 +19,11 @@ const ARGS: &str = r#"{"amount": 900, "to": ["ana@example.com", "bob@example.org
     "deep": {"a": {"b": [1, 2.5, null, true]}}, "big": 18446744073709551615, "empty": {}, "text": "10"}"#;
 
 fn world() -> (Snapshot, Principal, ServerName) {
-    let name = ServerName::new("pay").unwrap();
     let server = Server {
-        name: name.clone(),
         labels: [("team".to_owned(), "platform".to_owned())].into(),
-        title: String::new(),
-        description: String::new(),
-        tenancy: Tenancy::Shared,
-        runtime: Runtime::Command {
-            argv: vec!["/bin/true".to_owned()],
-        },
-        env: Default::default(),
-        headers: Default::default(),
-        url_values: Default::default(),
-        limits: Limits::default(),
-        tools: Default::default(),
+        ..crate::samples::server("pay")
     };
+    let name = server.name.clone();
     let mut snapshot = Snapshot::default();
     snapshot.servers.insert(name.clone(), Arc::new(server));
     let ana = Principal::new("ana@example.com", &["finance", "eng"], Some("cursor"), "k1");

@@ -103,19 +103,7 @@ fn names_that_are_too_long_end_in_a_digest_and_are_found_by_the_list() {
 fn all_servers_are_told_apart_by_their_names() {
     let mut snapshot = Snapshot::default();
     for name in ["a", "a-b"] {
-        let server = model::server::Server {
-            name: ServerName::new(name).unwrap(),
-            labels: BTreeMap::new(),
-            title: String::new(),
-            description: String::new(),
-            tenancy: model::server::Tenancy::Shared,
-            runtime: model::server::Runtime::External,
-            env: BTreeMap::new(),
-            headers: BTreeMap::new(),
-            url_values: BTreeMap::new(),
-            limits: model::server::Limits::default(),
-            tools: Default::default(),
-        };
+        let server = crate::samples::server(name);
         snapshot
             .servers
             .insert(server.name.clone(), Arc::new(server));

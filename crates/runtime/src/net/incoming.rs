@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::ACCEPT_PAUSE;
 use crate::drain::Drain;
 
 /// Handshakes under way at one time. When full, further connections wait in the kernel's queue.
@@ -24,8 +25,6 @@ const HANDSHAKES_MAX: usize = 256;
 const READY_MAX: usize = 64;
 /// Longest that a handshake may take.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
-/// Pause after an accept that failed for want of file descriptors or memory.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Connections with TLS done. Ends when the drain starts.
 #[derive(Debug)]

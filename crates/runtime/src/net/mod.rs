@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! listen ─▶ TcpListener ─▶ tls_incoming ─▶ streams for a tonic or hyper server
+//!                       └▶ serve_pages ─▶ a small server for pages
 //! connect ─▶ TcpStream;   channel ─▶ tonic Channel that connects when first used
 //! Dialer ─▶ connections for a pool of hyper's
 //! ```
@@ -10,6 +11,7 @@
 mod channel;
 mod dialer;
 mod incoming;
+mod pages;
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -20,6 +22,10 @@ use tokio::net::{TcpListener, TcpStream};
 pub use channel::{ClientTls, channel};
 pub use dialer::{Dialer, Stream};
 pub use incoming::{TlsIncoming, tls_incoming};
+pub use pages::serve_pages;
+
+/// Pause after an accept that failed for want of file descriptors or memory.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Why there is no socket.
 #[derive(Debug, thiserror::Error)]

@@ -244,11 +244,7 @@ impl<H: Hop> Incall<'_, H> {
         slot: &mut Option<Recording>,
     ) -> Ended<Response<ReplyBody>> {
         let id = call.message.raw_id();
-        self.open(slot, id)?;
-        let answers = self.ask_each(federation, call).await;
-        if is_over(&answers) {
-            return Err(Halt::fault(&Fault::session_was_ended(), id));
-        }
+        let answers = self.open_and_ask_each(federation, call, slot).await?;
         let mut absences = Absences::default();
         let mut refused = None;
         for (at, said) in answers {

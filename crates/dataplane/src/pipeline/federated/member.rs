@@ -14,8 +14,10 @@ use model::name::ServerName;
 use serde_json::{Map, Value, json};
 use tokio::time::timeout;
 
+use super::super::halt::{Ended, Halt};
 use super::super::reply::{collect_apart, last_response};
 use super::super::{Incall, Shared};
+use super::gather::is_over;
 use crate::body::ReplyBody;
 use crate::budget::{Budget, Permit};
 use crate::call::Call;
@@ -172,6 +174,25 @@ impl<H: Hop> Incall<'_, H> {
         let all = self.usable(federation).map(|at| (at, call.body.clone()));
         let all: Vec<_> = all.collect();
         self.ask_all(federation, call, &all).await
+    }
+
+    /// The same, for what is on record from here on.
+    ///
+    /// # Errors
+    /// The record cannot be written, or the client has ended the session: that only its parts know.
+    pub(super) async fn open_and_ask_each(
+        &self,
+        federation: &Federation,
+        call: &Call<'_>,
+        slot: &mut Option<Recording>,
+    ) -> Ended<Vec<(usize, Said)>> {
+        let id = call.message.raw_id();
+        self.open(slot, id)?;
+        let answers = self.ask_each(federation, call).await;
+        if is_over(&answers) {
+            return Err(Halt::fault(&Fault::session_was_ended(), id));
+        }
+        Ok(answers)
     }
 
     /// How long a member may take.

@@ -3,10 +3,9 @@
 //!
 //! Worlds are made from a seed, which a failure names; equal seeds make equal worlds.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use model::server::{Limits, Runtime, Server, Tenancy};
+use model::server::Server;
 
 use super::*;
 use crate::reference::Naive;
@@ -142,11 +141,13 @@ impl Dice {
             ("time", [("team", "platform")]),
             ("docs", [("stage", "live")]),
         ] {
-            let name = ServerName::new(name).unwrap();
             let labels = labels.map(|(l, v)| (l.to_owned(), v.to_owned()));
-            world
-                .servers
-                .insert(name.clone(), Arc::new(labelled(&name, labels.into())));
+            let server = Server {
+                labels: labels.into(),
+                ..crate::samples::server(name)
+            };
+            let name = server.name.clone();
+            world.servers.insert(name, Arc::new(server));
         }
         world
     }
@@ -186,24 +187,6 @@ impl Dice {
             address: self.pick(&["10.1.1.1", "192.0.2.1", "fd00::1"]),
             hour: self.roll(24) as u64,
         }
-    }
-}
-
-fn labelled(name: &ServerName, labels: BTreeMap<String, String>) -> Server {
-    Server {
-        name: name.clone(),
-        labels,
-        title: String::new(),
-        description: String::new(),
-        tenancy: Tenancy::Shared,
-        runtime: Runtime::Command {
-            argv: vec!["/bin/true".to_owned()],
-        },
-        env: Default::default(),
-        headers: Default::default(),
-        url_values: Default::default(),
-        limits: Limits::default(),
-        tools: Default::default(),
     }
 }
 
