@@ -12,7 +12,7 @@ use tonic::{Code, Status};
 use crate::app::App;
 use crate::codes;
 use crate::fault::{Failure, Fault};
-use crate::link::{self, Link};
+use crate::link::{self, Link, Violation};
 use crate::rollout;
 use crate::show::{Meaning, Show, shell_word};
 use crate::source::{Sources, summary};
@@ -292,18 +292,15 @@ fn refused(link: &Link, sources: &Sources, status: &Status) -> Failure {
         let fault = link.fault(status);
         return Failure::of(vec![fault], Some(NOTHING.to_owned()));
     }
-    let faults: Vec<Fault> = found
-        .iter()
-        .zip(link::fixes(status).chain(std::iter::repeat(None)))
-        .map(|((field, message, code), fix)| {
-            let (index, path) = index_and_path(field);
-            let fault = sources.fault(index, path, message, code.clone());
-            match fix {
-                Some(fix) => fault.fix(fix),
-                None => fault,
-            }
-        })
-        .collect();
+    let fault = |violation: Violation| {
+        let (index, path) = index_and_path(&violation.field);
+        let fault = sources.fault(index, path, &violation.message, violation.code);
+        match violation.fix {
+            Some(fix) => fault.fix(fix),
+            None => fault,
+        }
+    };
+    let faults: Vec<Fault> = found.into_iter().map(fault).collect();
     let files: std::collections::BTreeSet<&str> = faults
         .iter()
         .filter_map(|fault| fault.place.as_ref())

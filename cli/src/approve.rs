@@ -1,5 +1,6 @@
 //! `gatehouse approve`: calls that wait for a person, and what that person says.
 
+use model::text::spelt;
 use proto::v1::{Approval, DecideApprovalRequest, ListApprovalsRequest};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -73,16 +74,21 @@ async fn decide(id: &str, args: &Args, app: &App) -> Result<(), Failure> {
     if app.show.is_json() {
         app.show.json(&View::of(&decided));
     } else {
-        app.show.line(&format!(
-            "{} {}: {} on {} for {}",
-            decided.state,
-            decided.id,
-            what(&decided),
-            decided.server,
-            decided.user
-        ));
+        app.show.line(&decision(&decided));
     }
     Ok(())
+}
+
+/// What was decided, in a line.
+fn decision(decided: &Approval) -> String {
+    format!(
+        "{} {}: {} on {} for {}",
+        decided.state,
+        decided.id,
+        what(decided),
+        decided.server,
+        spelt(&decided.user)
+    )
 }
 
 async fn unknown(link: &Link, id: &str) -> Fault {
@@ -118,9 +124,9 @@ async fn list(all: bool, app: &App) -> Result<(), Failure> {
         table.row([
             approval.id.clone(),
             approval.state.clone(),
-            approval.user.clone(),
+            spelt(&approval.user),
             approval.server.clone(),
-            what(approval).to_owned(),
+            what(approval),
             arguments(approval),
             approval.rule.clone(),
             when::age(approval.asked_unix_ms),
@@ -181,42 +187,35 @@ fn tell(approval: &Approval, show: &Show) {
     }
     let by = match approval.decided_by.as_str() {
         "" => String::new(),
-        by => format!(" by {by}"),
+        by => format!(" by {}", spelt(by)),
     };
     show.line(&format!(
         "{:8} {} {} wants {} on {} {}{by}",
         approval.state,
         approval.id,
-        tame(&approval.user),
-        tame(what(approval)),
+        spelt(&approval.user),
+        what(approval),
         approval.server,
-        tame(&arguments(approval)),
+        arguments(approval),
     ));
 }
 
-/// Tool, prompt or resource; else the method.
-fn what(approval: &Approval) -> &str {
-    match approval.name.as_str() {
+/// Tool, prompt or resource; else the method. Callers choose them: what is not seen is spelt out.
+fn what(approval: &Approval) -> String {
+    spelt(match approval.name.as_str() {
         "" => &approval.method,
         name => name,
-    }
+    })
 }
 
 /// The beginning of the arguments, on one line.
 fn arguments(approval: &Approval) -> String {
-    let text = &approval.arguments;
+    let text = spelt(&approval.arguments);
     let cut = text.char_indices().nth(ARGUMENTS_CHARS);
     match cut {
         Some((at, _)) => format!("{}…", &text[..at]),
-        None => text.clone(),
+        None => text,
     }
-}
-
-/// What callers have chosen must not move the cursor.
-fn tame(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { '�' } else { c })
-        .collect()
 }
 
 #[derive(Debug, Serialize)]
@@ -264,5 +263,30 @@ impl<'a> View<'a> {
             decided: when::rfc3339_ms(approval.decided_unix_ms),
             comment: given(&approval.comment),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_callers_chose_hides_nothing_from_who_decides() {
+        let approval = Approval {
+            id: "a-1".to_owned(),
+            state: "granted".to_owned(),
+            user: "ana\u{200b}".to_owned(),
+            server: "docs".to_owned(),
+            name: "read\u{202e}\u{1b}[2J".to_owned(),
+            arguments: format!("\u{feff}{}", "x".repeat(100)),
+            ..Approval::default()
+        };
+        assert_eq!(
+            decision(&approval),
+            "granted a-1: read\\u{202e}\\u{1b}[2J on docs for ana\\u{200b}"
+        );
+        let shown = arguments(&approval);
+        assert!(shown.starts_with("\\u{feff}xx"), "{shown}");
+        assert_eq!(shown.chars().count(), ARGUMENTS_CHARS + 1);
     }
 }

@@ -10,19 +10,19 @@ use crate::apply;
 use crate::fault::{Failure, Fault};
 use crate::get;
 use crate::kind;
-use crate::link;
+use crate::link::{self, Violation};
 use crate::when;
 
 /// Delete one resource.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  gatehouse delete Filter no-secrets
+  gatehouse delete AccessRule no-secrets
   gatehouse delete Server everything --wait
   gatehouse delete AccessRule engineers --dry-run
 
 See also: gatehouse get, gatehouse apply")]
 pub struct Args {
-    /// Server, AccessRule or Filter
+    /// Server, VirtualServer, AccessRule, Filter, Limit, Group or Secret
     pub kind: String,
     /// Its name
     pub name: String,
@@ -84,10 +84,7 @@ pub async fn run(args: Args, app: &App) -> Result<(), Failure> {
 }
 
 /// What still names the resource; the message says where.
-fn named_by((_, message, code): (String, String, Option<String>)) -> Fault {
-    Fault {
-        code: code.map_or_else(|| model::fault::DANGLING.into(), Into::into),
-        message,
-        ..Fault::default()
-    }
+fn named_by(violation: Violation) -> Fault {
+    let message = violation.message.clone();
+    violation.fault(message, model::fault::DANGLING)
 }

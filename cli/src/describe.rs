@@ -1,12 +1,13 @@
 //! `gatehouse describe`: all that is known of one thing, what is wrong with it first.
 //!
 //! ```text
-//! Ground (catalog, engine, nodes) ─▶ server | rule | filter | node ─▶ Sheet ─▶ people, programs
+//! Ground (catalog, engine, nodes) ─▶ server | rule | filter | group | node ─▶ Sheet ─▶ people, programs
 //! ```
 //! What is wrong is found by the very functions of [`crate::check`]. Start from [`run`].
 
 mod callers;
 mod filter;
+mod group;
 mod limit;
 mod node;
 mod rule;
@@ -41,13 +42,13 @@ const CALLS_LOOKED_AT: u32 = 1000;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   gatehouse describe Server everything
-  gatehouse describe AccessRule engineers
-  gatehouse describe Filter no-secrets -o json
+  gatehouse describe AccessRule engineers -o json
+  gatehouse describe Group finance
   gatehouse describe node edge-1f2e3d4c
 
 See also: gatehouse get, gatehouse check, gatehouse explain")]
 pub struct Args {
-    /// Server, VirtualServer, AccessRule, Filter or node
+    /// Server, VirtualServer, AccessRule, Filter, Limit, Group, Secret or node
     pub kind: String,
     /// Its name
     pub name: String,
@@ -73,11 +74,13 @@ pub async fn run(args: Args, app: &App) -> Result<(), Failure> {
         return Err(get::no_such(&ground.link, kind, &args.name).await.into());
     };
     let mut sheet = match kind {
-        model::wire::SERVER => server::describe(&ground, resource).await?,
+        model::wire::SERVER => server::describe(&ground, resource).await,
         model::wire::VIRTUAL_SERVER => virtual_server::describe(&ground, resource).await,
         model::wire::ACCESS_RULE => rule::describe(&ground, resource).await,
         model::wire::LIMIT => limit::describe(&ground, resource).await,
-        _ => filter::describe(&ground, resource).await,
+        model::wire::FILTER => filter::describe(&ground, resource).await,
+        model::wire::GROUP => group::describe(&ground, resource),
+        _ => ground.sheet(resource, kind),
     };
     last_changes(&ground.link, kind, &args.name, &mut sheet).await;
     sheet.show(&app.show);

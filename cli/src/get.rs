@@ -1,14 +1,10 @@
 //! `gatehouse get`: what is configured, as a table or as `apply` would read it.
 
+mod cells;
+
 use model::yaml;
-use proto::v1::filter_spec::Kind as FilterKind;
 use proto::v1::resource::Spec;
-use proto::v1::runtime::Kind as RuntimeKind;
-use proto::v1::server_selector::Kind as Selector;
-use proto::v1::{
-    AccessRuleSpec, FilterSpec, GetRequest, LimitSpec, ListRequest, Metadata, Resource,
-    ResourceKey, ServerSpec,
-};
+use proto::v1::{GetRequest, ListRequest, Metadata, Resource, ResourceKey};
 use serde_json::{Value, json};
 use tonic::Code;
 
@@ -20,6 +16,9 @@ use crate::link::Link;
 use crate::show::{Format, Meaning, Table, nearest};
 use crate::watch;
 use crate::when;
+
+pub(crate) use cells::{filter_cells, limit_cells, targets};
+use cells::{members, rule_cells, runtime};
 
 /// Show what is configured.
 #[derive(Debug, clap::Args)]
@@ -34,7 +33,7 @@ with -o json an object a line. What is there at first counts as added.
 
 See also: gatehouse describe, gatehouse apply, gatehouse wait")]
 pub struct Args {
-    /// Server, AccessRule or Filter
+    /// Server, VirtualServer, AccessRule, Filter, Limit, Group or Secret
     pub kind: String,
     /// One of them only
     pub name: Option<String>,
@@ -197,7 +196,9 @@ pub(crate) fn table(resources: &[Resource], kind: &str, wide: bool) -> Table {
         model::wire::VIRTUAL_SERVER => &["MEMBERS", "TITLE"],
         model::wire::ACCESS_RULE => &["EFFECT", "SUBJECTS", "SERVERS", "TARGETS"],
         model::wire::LIMIT => &["BOUNDS", "PER", "SERVERS", "COUNTED"],
-        _ => &["KIND", "SERVERS", "DIRECTION", "ORDER"],
+        model::wire::FILTER => &["KIND", "SERVERS", "DIRECTION", "ORDER"],
+        model::wire::GROUP => &["MEMBERS"],
+        _ => &[],
     };
     let more: &[&str] = if wide {
         &["REVISION", "LABELS", "DESCRIPTION"]
@@ -229,6 +230,7 @@ pub(crate) fn table(resources: &[Resource], kind: &str, wide: bool) -> Table {
             Some(Spec::AccessRule(rule)) => cells.extend(rule_cells(rule)),
             Some(Spec::Filter(filter)) => cells.extend(filter_cells(filter)),
             Some(Spec::Limit(limit)) => cells.extend(limit_cells(limit)),
+            Some(Spec::Group(group)) => cells.push(members(group)),
             _ => cells.extend(own.iter().map(|_| String::new())),
         }
         cells.push(when::age_of_text(&meta.changed));
@@ -250,198 +252,12 @@ pub(crate) fn table(resources: &[Resource], kind: &str, wide: bool) -> Table {
     table
 }
 
-fn runtime(server: &ServerSpec) -> String {
-    match server
-        .runtime
-        .as_ref()
-        .and_then(|runtime| runtime.kind.as_ref())
-    {
-        Some(RuntimeKind::Npx(npx)) => format!("npx {}@{}", npx.package, npx.version),
-        Some(RuntimeKind::Uvx(uvx)) => format!("uvx {}=={}", uvx.package, uvx.version),
-        Some(RuntimeKind::Command(command)) => command.argv.join(" "),
-        Some(RuntimeKind::Container(container)) => container.image.clone(),
-        Some(RuntimeKind::Remote(remote)) => remote.url.clone(),
-        Some(RuntimeKind::External(_)) => "external".to_owned(),
-        None => String::new(),
-    }
-}
-
-fn rule_cells(rule: &AccessRuleSpec) -> [String; 4] {
-    let subjects: Vec<String> = rule
-        .subjects
-        .iter()
-        .map(|subject| {
-            [
-                ("user", &subject.user),
-                ("group", &subject.group),
-                ("client", &subject.client),
-            ]
-            .into_iter()
-            .filter(|(_, value)| !value.is_empty())
-            .map(|(name, value)| format!("{name}:{value}"))
-            .collect::<Vec<_>>()
-            .join("&")
-        })
-        .collect();
-    let servers: Vec<String> = rule
-        .servers
-        .iter()
-        .map(|selector| match &selector.kind {
-            Some(Selector::Glob(glob)) => glob.clone(),
-            Some(Selector::Labels(_)) => "labels".to_owned(),
-            None => String::new(),
-        })
-        .collect();
-    [
-        rule.effect()
-            .as_str_name()
-            .trim_start_matches("EFFECT_")
-            .to_ascii_lowercase(),
-        if rule.everyone {
-            "everyone".to_owned()
-        } else {
-            subjects.join(",")
-        },
-        servers.join(","),
-        targets(rule),
-    ]
-}
-
-/// What a rule is about on its servers: `everything`, `tools:get-*`.
-pub(crate) fn targets(rule: &AccessRuleSpec) -> String {
-    let given = rule.targets.clone().unwrap_or_default();
-    let lists = [
-        ("tools", given.tools),
-        ("prompts", given.prompts),
-        ("resources", given.resources),
-        ("methods", given.methods),
-    ];
-    let lists: Vec<String> = lists
-        .into_iter()
-        .filter_map(|(name, list)| list.map(|list| format!("{name}:{}", list.globs.join(","))))
-        .collect();
-    if lists.is_empty() {
-        "everything".to_owned()
-    } else {
-        lists.join(" ")
-    }
-}
-
-/// Kind, servers, direction and order of a filter.
-pub(crate) fn filter_cells(filter: &FilterSpec) -> [String; 4] {
-    let matches = filter.r#match.clone().unwrap_or_default();
-    let kind = match &filter.kind {
-        Some(FilterKind::Keywords(keywords)) => format!("keywords ({})", keywords.words.len()),
-        Some(FilterKind::Webhook(_)) => "webhook".to_owned(),
-        Some(FilterKind::Regex(regex)) => format!("regex ({})", regex.patterns.len()),
-        Some(FilterKind::Pii(_)) => "pii".to_owned(),
-        Some(FilterKind::Size(_)) => "size".to_owned(),
-        Some(FilterKind::Injection(_)) => "injection".to_owned(),
-        Some(FilterKind::Hidden(_)) => "hidden".to_owned(),
-        None => String::new(),
-    };
-    let servers = if matches.servers.is_empty() {
-        "*".to_owned()
-    } else {
-        matches.servers.join(",")
-    };
-    let direction = match matches.direction() {
-        proto::v1::Direction::Request => "request",
-        proto::v1::Direction::Response => "response",
-        proto::v1::Direction::Both | proto::v1::Direction::Unspecified => "both",
-    };
-    [
-        kind,
-        servers,
-        direction.to_owned(),
-        filter.order.to_string(),
-    ]
-}
-
-/// What a limit bounds, for what, servers, and how it counts.
-pub(crate) fn limit_cells(limit: &LimitSpec) -> [String; 4] {
-    let given = |name: &str, text: &str| {
-        let shown = format!("{name}{text}");
-        (!text.is_empty() && text != "0").then_some(shown)
-    };
-    let bounds = [
-        given("", &limit.rate),
-        given("burst ", &limit.burst.to_string()),
-        given("concurrency ", &limit.concurrency.to_string()),
-        given("request ", &limit.request_bytes),
-        given("response ", &limit.response_bytes),
-    ];
-    let bounds: Vec<String> = bounds.into_iter().flatten().collect();
-    let or = |texts: &[String], nothing: &str| match texts {
-        [] => nothing.to_owned(),
-        texts => texts.join(","),
-    };
-    let scope = match limit.scope() {
-        proto::v1::LimitScope::Edge => "edge",
-        proto::v1::LimitScope::Shared | proto::v1::LimitScope::Unspecified => "shared",
-    };
-    let how = match limit.mode() {
-        proto::v1::LimitMode::Observe => format!("{scope}, observe"),
-        proto::v1::LimitMode::Enforce | proto::v1::LimitMode::Unspecified => scope.to_owned(),
-    };
-    let servers = limit.r#match.as_ref().map(|matches| &*matches.servers);
-    [
-        bounds.join(", "),
-        or(&limit.per, "all"),
-        or(servers.unwrap_or_default(), "*"),
-        how,
-    ]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proto::v1::{Effect, GlobList, ServerSelector, Subject, Targets};
-
-    #[test]
-    fn a_rule_fits_in_a_row() {
-        let rule = AccessRuleSpec {
-            effect: Effect::Deny.into(),
-            subjects: vec![
-                Subject {
-                    group: "engineering".to_owned(),
-                    client: "cursor".to_owned(),
-                    ..Subject::default()
-                },
-                Subject {
-                    user: "ana@example.com".to_owned(),
-                    ..Subject::default()
-                },
-            ],
-            servers: vec![ServerSelector {
-                kind: Some(Selector::Glob("docs-*".to_owned())),
-            }],
-            targets: Some(Targets {
-                tools: Some(GlobList {
-                    globs: vec!["get-env".to_owned()],
-                }),
-                ..Targets::default()
-            }),
-            ..AccessRuleSpec::default()
-        };
-        assert_eq!(
-            rule_cells(&rule),
-            [
-                "deny",
-                "group:engineering&client:cursor,user:ana@example.com",
-                "docs-*",
-                "tools:get-env"
-            ]
-        );
-        let all = AccessRuleSpec {
-            everyone: true,
-            ..AccessRuleSpec::default()
-        };
-        assert_eq!(
-            (rule_cells(&all)[1].as_str(), rule_cells(&all)[3].as_str()),
-            ("everyone", "everything")
-        );
-    }
+    use proto::v1::{
+        AccessRuleSpec, FilterSpec, GroupSpec, LimitSpec, SecretSpec, ServerSpec, VirtualServerSpec,
+    };
 
     #[test]
     fn every_kind_has_as_many_cells_as_columns() {
@@ -457,6 +273,12 @@ mod tests {
             ),
             ("Filter", resource(Spec::Filter(FilterSpec::default()))),
             ("Limit", resource(Spec::Limit(LimitSpec::default()))),
+            (
+                "VirtualServer",
+                resource(Spec::VirtualServer(VirtualServerSpec::default())),
+            ),
+            ("Group", resource(Spec::Group(GroupSpec::default()))),
+            ("Secret", resource(Spec::Secret(SecretSpec::default()))),
         ];
         for (kind, resource) in samples {
             for wide in [false, true] {

@@ -13,7 +13,7 @@ use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Uri};
 use tonic::{Code, Request, Status};
-use tonic_types::{ErrorDetail, StatusExt};
+use tonic_types::{ErrorDetail, FieldViolation, StatusExt};
 
 use crate::codes;
 use crate::context::Context;
@@ -271,45 +271,64 @@ fn reason_of(status: &Status) -> Option<String> {
         })
 }
 
-/// The faults that a refused apply or delete names: path as the control plane wrote it, text, GH code.
-pub fn violations(status: &Status) -> Vec<(String, String, Option<String>)> {
+/// A fault that a refused apply, delete or rollback names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// Its path, as the control plane wrote it.
+    pub field: String,
+    /// What is wrong there.
+    pub message: String,
+    /// Its GH code.
+    pub code: Option<String>,
+    /// What mends it, where the control plane knows it.
+    pub fix: Option<String>,
+}
+
+impl Violation {
+    /// As a fault that says `message`. `otherwise`: its code, where the control plane gave none.
+    pub fn fault(self, message: String, otherwise: &'static str) -> Fault {
+        Fault {
+            code: self.code.map_or_else(|| otherwise.into(), Into::into),
+            message,
+            fix: self.fix.map(Into::into),
+            ..Fault::default()
+        }
+    }
+}
+
+/// The faults that a refused apply, delete or rollback names.
+pub fn violations(status: &Status) -> Vec<Violation> {
     let mut violations = Vec::new();
-    let mut reasons = Vec::new();
+    let mut infos = Vec::new();
     for detail in status.get_error_details_vec() {
         match detail {
             ErrorDetail::BadRequest(bad) => violations.extend(bad.field_violations),
-            ErrorDetail::ErrorInfo(info) => reasons.push(info.reason),
+            ErrorDetail::ErrorInfo(info) => infos.push(info),
             _ => {}
         }
     }
-    violations
-        .into_iter()
-        .enumerate()
-        .map(|(n, violation)| {
-            let own = Some(violation.reason).filter(|reason| reason.starts_with("GH"));
-            (
-                violation.field,
-                violation.description,
-                own.or_else(|| reasons.get(n).cloned()),
-            )
-        })
-        .collect()
-}
-
-/// What mends each of [`violations`], in their order, where the control plane knows it.
-pub fn fixes(status: &Status) -> impl Iterator<Item = Option<String>> {
-    let details = status.get_error_details_vec().into_iter();
-    details.filter_map(|detail| match detail {
-        ErrorDetail::ErrorInfo(mut info) => Some(info.metadata.remove("fix")),
-        _ => None,
-    })
+    let mut infos = infos.into_iter();
+    let violation = |violation: FieldViolation| {
+        let own = Some(violation.reason).filter(|reason| reason.starts_with("GH"));
+        let (reason, fix) = match infos.next() {
+            Some(mut info) => (Some(info.reason), info.metadata.remove("fix")),
+            None => (None, None),
+        };
+        Violation {
+            field: violation.field,
+            message: violation.description,
+            code: own.or(reason),
+            fix,
+        }
+    };
+    violations.into_iter().map(violation).collect()
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
     use super::*;
-    use tonic_types::{BadRequest, ErrorInfo, FieldViolation};
+    use tonic_types::{BadRequest, ErrorInfo};
 
     #[tokio::test]
     async fn an_address_where_nothing_listens_is_said_to_be_one() {
@@ -367,12 +386,15 @@ mod tests {
         ];
         let status = Status::with_error_details_vec(Code::InvalidArgument, "2 faults", details);
         let found = violations(&status);
-        assert_eq!(found[0].0, "resources[0].spec.servers[0]");
-        assert_eq!(found[0].2.as_deref(), Some("GH2001"));
-        assert_eq!(found[1].2.as_deref(), Some("GH2004"));
+        assert_eq!(found[0].field, "resources[0].spec.servers[0]");
+        assert_eq!(found[0].code.as_deref(), Some("GH2001"));
+        assert_eq!(found[1].code.as_deref(), Some("GH2004"));
         assert_eq!(status_fault(&status, "a").code, "GH2001");
-        let fixes: Vec<_> = fixes(&status).collect();
+        let fixes: Vec<_> = found.iter().map(|found| found.fix.clone()).collect();
         assert_eq!(fixes, [Some("did you mean `doc`?".to_owned()), None]);
+        let fault = found[0].clone().fault("no".to_owned(), "GH0000");
+        assert_eq!((&*fault.code, &*fault.message), ("GH2001", "no"));
+        assert_eq!(fault.fix.as_deref(), Some("did you mean `doc`?"));
     }
 
     #[test]

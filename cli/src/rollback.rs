@@ -7,7 +7,7 @@ use proto::v1::{ApplyResponse, RollbackRequest};
 use crate::app::App;
 use crate::apply;
 use crate::fault::{Failure, Fault};
-use crate::link::{self, Link};
+use crate::link::{self, Link, Violation};
 use crate::question;
 use crate::source::plural;
 use crate::when;
@@ -108,14 +108,12 @@ async fn ask(
         Ok(answer) => return Ok(answer.into_inner()),
         Err(status) => status,
     };
-    let mut faults: Vec<Fault> = link::violations(&status)
-        .into_iter()
-        .map(|(field, message, code)| Fault {
-            code: code.map_or_else(|| model::fault::DANGLING.into(), Into::into),
-            message: format!("{field}: {message}"),
-            ..Fault::default()
-        })
-        .collect();
+    let fault = |violation: Violation| {
+        let message = format!("{}: {}", violation.field, violation.message);
+        violation.fault(message, model::fault::DANGLING)
+    };
+    let found = link::violations(&status);
+    let mut faults: Vec<Fault> = found.into_iter().map(fault).collect();
     if faults.is_empty() {
         faults.push(link.fault(&status));
     }

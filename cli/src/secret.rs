@@ -15,7 +15,7 @@ use crate::app::App;
 use crate::apply;
 use crate::codes;
 use crate::fault::{Failure, Fault};
-use crate::link::{self, Link};
+use crate::link::{self, Link, Violation};
 use crate::when;
 
 /// Values that servers and webhook receivers need, written and never shown.
@@ -111,10 +111,9 @@ fn refused(link: &Link, status: &tonic::Status) -> Failure {
     if found.is_empty() {
         return link.fault(status).into();
     }
-    let fault = |(path, message, code): (String, String, Option<String>)| Fault {
-        code: code.map_or(codes::REFUSED.into(), Into::into),
-        message: format!("{path} {message}"),
-        ..Fault::default()
+    let fault = |violation: Violation| {
+        let message = format!("{} {}", violation.field, violation.message);
+        violation.fault(message, codes::REFUSED)
     };
     Failure::of(found.into_iter().map(fault).collect(), None).and(apply::NOTHING)
 }

@@ -300,11 +300,10 @@ impl<'a> Look<'a> {
         let caller = caller.clone().with_id(&id);
         let work = async {
             let asked = edge::ask(&caller, &ready).await;
-            let pinned = match link {
-                Some(link) => server::tools::all(link).await.unwrap_or_default(),
+            let mut found = match link {
+                Some(link) => servers::held(server::tools::states(link, "").await),
                 None => Vec::new(),
             };
-            let mut found = servers::held(&pinned);
             found.extend(servers::tools(&asked));
             (found, Some(asked))
         };

@@ -101,6 +101,20 @@ impl Finding {
         }
     }
 
+    /// What nobody answered, so that it may be good or bad: wants a look.
+    pub fn unanswered(
+        id: &'static str,
+        message: impl Into<String>,
+        failure: crate::fault::Failure,
+    ) -> Self {
+        let fault = failure.faults.into_iter().next().unwrap_or_default();
+        Self {
+            why: Some(fault.message),
+            fix: fault.fix.map(String::from),
+            ..Self::warn(id, message)
+        }
+    }
+
     /// The same about one thing of several.
     #[must_use]
     pub fn about(mut self, subject: impl Into<String>) -> Self {

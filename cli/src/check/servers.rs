@@ -9,6 +9,7 @@ use proto::v1::{Resource, ServerStatus, ServerTools};
 use super::edge::{Asked, Outcome};
 use super::report::{Finding, Findings, Verdict};
 use super::table::{CALL, NODES_LIVE, NPX, SERVER_STARTED, SERVER_TOOLS, UVX};
+use crate::fault::Failure;
 use crate::show::shell_word;
 use crate::source::plural;
 use crate::when;
@@ -188,9 +189,19 @@ pub(super) fn tools(asked: &[Asked]) -> Vec<Finding> {
     found
 }
 
-/// Servers of which definitions of tools wait for somebody to look at them.
-pub(crate) fn held(pinned: &[ServerTools]) -> Vec<Finding> {
-    let waiting = pinned.iter().filter(|tools| !tools.pending.is_empty());
+/// Servers of which definitions of tools wait for somebody to look at them, or that nobody says which those are.
+pub(crate) fn held(states: Result<Vec<ServerTools>, Failure>) -> Vec<Finding> {
+    match states {
+        Ok(states) => waiting(&states),
+        Err(failure) => {
+            let message = "the control plane does not say which tools are held for review";
+            vec![Finding::unanswered(SERVER_TOOLS, message, failure)]
+        }
+    }
+}
+
+fn waiting(states: &[ServerTools]) -> Vec<Finding> {
+    let waiting = states.iter().filter(|tools| !tools.pending.is_empty());
     let finding = |tools: &ServerTools| {
         let names: BTreeSet<&str> = tools.pending.iter().map(|waits| &*waits.tool).collect();
         let message = format!(
@@ -210,6 +221,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::codes;
+    use crate::fault::Fault;
 
     fn status(server: &str, state: &str) -> ServerStatus {
         ServerStatus {
@@ -239,10 +252,20 @@ mod tests {
             pending: vec![waits("a"), waits("a"), waits("b")],
             ..ServerTools::default()
         };
-        let found = held(&[docs, ServerTools::default()]);
+        let found = held(Ok(vec![docs, ServerTools::default()]));
         assert_eq!(found.len(), 1);
         assert!(found[0].message.starts_with("2 tools "), "{found:?}");
         assert_eq!(found[0].verdict, Verdict::Warn);
+    }
+
+    #[test]
+    fn tools_that_nobody_tells_of_are_not_taken_for_good() {
+        let fault = Fault::new(codes::NO_ANSWER, "it did not answer in time").fix("try again");
+        let found = held(Err(fault.into()));
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(found[0].verdict, Verdict::Warn);
+        assert_eq!(found[0].why.as_deref(), Some("it did not answer in time"));
+        assert_eq!(found[0].fix.as_deref(), Some("try again"));
     }
 
     #[test]

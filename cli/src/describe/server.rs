@@ -3,30 +3,27 @@
 use std::collections::BTreeSet;
 
 use model::name::ServerName;
+use model::server::Pin;
 use model::snapshot::ResourceKey;
 use proto::v1::resource::Spec;
-use proto::v1::{CallFilter, Resource};
+use proto::v1::{CallFilter, ListNodesResponse, Resource, ServerTools};
 use serde_json::json;
 
 use super::sheet::{CONFIGURED, Sheet};
 use super::{Ground, callers};
 use crate::check;
 use crate::check::report::{Finding, Findings};
-use crate::fault::Failure;
 use crate::get;
 use crate::nodes;
 use crate::server;
 use crate::show::{Meaning, Table};
 
-/// All of it.
-///
-/// # Errors
-/// No answer.
-pub(super) async fn describe(ground: &Ground, resource: &Resource) -> Result<Sheet, Failure> {
+/// All of it. A question that is not answered is a problem on the sheet: what is known is shown all the same.
+pub(super) async fn describe(ground: &Ground, resource: &Resource) -> Sheet {
     let mut sheet = ground.sheet(resource, model::wire::SERVER);
     let name = resource.metadata.clone().unwrap_or_default().name;
-    runs(ground, &mut sheet, &name).await?;
-    tools(ground, &mut sheet, &name).await?;
+    runs(ground, &mut sheet, &name).await;
+    tools(ground, &mut sheet, &name).await;
     who(ground, &mut sheet, &name);
     filters(ground, &mut sheet, &name);
     let filter = CallFilter {
@@ -35,28 +32,40 @@ pub(super) async fn describe(ground: &Ground, resource: &Resource) -> Result<She
     };
     let calls = ground.calls(filter, |_| true).await;
     sheet.calls("last calls", calls.as_deref(), "none on record");
-    Ok(sheet)
+    sheet
 }
 
-async fn runs(ground: &Ground, sheet: &mut Sheet, name: &str) -> Result<(), Failure> {
-    let statuses = server::statuses(&ground.link, name).await?;
-    let best: Vec<_> = server::one_each(statuses.clone()).collect();
-    let runners = check::servers::runners(&ground.stored.resources);
-    sheet.problems(check::servers::started(
-        &best,
-        &runners,
-        &Findings::default(),
-    ));
+async fn runs(ground: &Ground, sheet: &mut Sheet, name: &str) {
+    let statuses = match server::statuses(&ground.link, name).await {
+        Ok(statuses) => Some(statuses),
+        Err(failure) => {
+            let message = "the control plane does not say whether it runs";
+            sheet.problems([Finding::unanswered(CONFIGURED, message, failure)]);
+            None
+        }
+    };
+    let best: Vec<_> = server::one_each(statuses.clone().unwrap_or_default()).collect();
+    if statuses.is_some() {
+        let runners = check::servers::runners(&ground.stored.resources);
+        let before = Findings::default();
+        sheet.problems(check::servers::started(&best, &runners, &before));
+    }
     let mut own = ground.nodes.clone();
     own.nodes.retain(|node| node.server == name);
     sheet.problems(check::nodes::current(&own));
     sheet.problems(check::nodes::certificates(&own));
-    sheet.table("runs", server::table(&statuses, true), "nowhere");
-    let details = best.iter().filter(|status| status.state != "ready");
-    sheet.lines("last words", details.flat_map(server::details).collect());
-    let views: Vec<_> = statuses.iter().map(server::View::of).collect();
-    sheet.set("runs", json!(views));
-    let head = ground.nodes.revision;
+    if let Some(statuses) = &statuses {
+        sheet.table("runs", server::table(statuses, true), "nowhere");
+        let details = best.iter().filter(|status| status.state != "ready");
+        sheet.lines("last words", details.flat_map(server::details).collect());
+        let views: Vec<_> = statuses.iter().map(server::View::of).collect();
+        sheet.set("runs", json!(views));
+    }
+    own_nodes(sheet, &own, ground.nodes.revision);
+}
+
+/// The nodes that run it.
+fn own_nodes(sheet: &mut Sheet, own: &ListNodesResponse, head: u64) {
     let own: Vec<_> = own.nodes.iter().collect();
     sheet.table(
         "nodes",
@@ -65,19 +74,20 @@ async fn runs(ground: &Ground, sheet: &mut Sheet, name: &str) -> Result<(), Fail
     );
     let views: Vec<_> = own.iter().map(|node| nodes::View::of(node, head)).collect();
     sheet.set("nodes", json!(views));
-    Ok(())
 }
 
 /// How the definitions of its tools stand, where anybody looks at them.
-async fn tools(ground: &Ground, sheet: &mut Sheet, name: &str) -> Result<(), Failure> {
-    let all = server::tools::all(&ground.link).await?;
-    let Some(own) = all.into_iter().find(|tools| tools.server == name) else {
-        return Ok(());
+async fn tools(ground: &Ground, sheet: &mut Sheet, name: &str) {
+    let states = server::tools::states(&ground.link, name).await;
+    let own = states.as_ref().ok().and_then(|states| states.first());
+    let looked_at = |own: &&ServerTools| {
+        own.pin != Pin::Off.as_str() || !own.approved.is_empty() || !own.pending.is_empty()
     };
-    sheet.problems(check::servers::held(std::slice::from_ref(&own)));
-    sheet.table("tools", server::tools::table(&own), "none was seen yet");
-    sheet.set("tools", json!(server::tools::items(&own)));
-    Ok(())
+    if let Some(own) = own.filter(looked_at) {
+        sheet.table("tools", server::tools::table(own), "none was seen yet");
+        sheet.set("tools", json!(server::tools::items(own)));
+    }
+    sheet.problems(check::servers::held(states));
 }
 
 fn who(ground: &Ground, sheet: &mut Sheet, name: &str) {

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use model::text::spelt;
 use serde_json::Value;
 
 use crate::show::Meaning;
@@ -67,23 +68,6 @@ fn collect(value: &Value, path: String, fields: &mut BTreeMap<String, String>) {
         Value::String(text) => drop(fields.insert(path, spelt(text))),
         other => drop(fields.insert(path, other.to_string())),
     }
-}
-
-/// Text with all spelt out that takes no room or moves the cursor.
-fn spelt(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        let is_hidden = c.is_control()
-            || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}'
-                | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}'
-                | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}');
-        if is_hidden {
-            out.extend(c.escape_unicode());
-        } else {
-            out.push(c);
-        }
-    }
-    out
 }
 
 #[cfg(test)]

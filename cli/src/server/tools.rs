@@ -88,23 +88,21 @@ pub struct Choice {
     pub timeout: Duration,
 }
 
-/// Asks for the definitions of one server's tools.
+/// Asks for the definitions of one server's tools, where there is such a server.
 async fn fetch(link: &Link, server: &str) -> Result<ServerTools, Failure> {
     get::one(link, model::wire::SERVER, server).await?;
-    let request = ListToolStatesRequest {
-        server: server.to_owned(),
-    };
-    let answer = link.admin().list_tool_states(request).await;
-    let answer = answer.map_err(|status| link.fault(&status))?.into_inner();
-    Ok(answer.servers.into_iter().next().unwrap_or_default())
+    let found = states(link, server).await?;
+    Ok(found.into_iter().next().unwrap_or_default())
 }
 
-/// Asks for what waits, of all servers.
+/// Asks for the definitions of one server's tools; of all servers' of which any is known, for an empty name.
 ///
 /// # Errors
 /// No answer.
-pub async fn all(link: &Link) -> Result<Vec<ServerTools>, Failure> {
-    let request = ListToolStatesRequest::default();
+pub async fn states(link: &Link, server: &str) -> Result<Vec<ServerTools>, Failure> {
+    let request = ListToolStatesRequest {
+        server: server.to_owned(),
+    };
     let answer = link.admin().list_tool_states(request).await;
     Ok(answer.map_err(|s| link.fault(&s))?.into_inner().servers)
 }

@@ -58,6 +58,17 @@ pub(crate) enum Error {
     Seal(#[from] seal::Error),
 }
 
+impl Error {
+    /// Whether the same change may be made by another try, with nothing done by anybody.
+    pub(crate) fn may_be_retried(&self) -> bool {
+        match self {
+            Self::Busy => true,
+            Self::Store(error) => error.may_be_retried(),
+            _ => false,
+        }
+    }
+}
+
 /// One thing wrong with what was sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Fault {

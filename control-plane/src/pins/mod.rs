@@ -13,22 +13,35 @@ mod taken;
 mod tests;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use model::fault::{DANGLING, MISSING};
+use model::fault::{DANGLING, MISSING, TOO_MUCH};
 use model::server::{Pin, Runtime};
 use model::snapshot::ResourceKey;
-use model::wire::TOOL_PINS;
+use model::wire::{TOOL_PINS, TOOL_PINS_MAX};
 use proto::v1 as pb;
 use proto::v1::resource::Spec;
+use runtime::backoff::Backoff;
 use runtime::drain::Drain;
 use runtime::tls::Peer;
 use tokio::sync::mpsc;
 
+use self::taken::Undecided;
 use crate::catalog::{Catalog, Edit, Error, Fault, Options, Outcome, State};
 use crate::clock;
 
-/// Messages of nodes that wait to be looked at. What finds no room comes again: a node tells anew what it sees.
+/// Messages of nodes that wait to be looked at. What finds no room ends the stream that it came on: a node tells anew
+/// on its next stream, and not before.
 const INBOX_MAX: usize = 64;
+/// Most times that one message is tried to be kept while the store is away, with pauses of this first and longest
+/// length: some three minutes. Meanwhile others wait.
+const TRIES_MAX: u32 = 40;
+const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
+
+/// There is no room for another message: the node has to tell it again.
+#[derive(Debug, thiserror::Error)]
+#[error("too much is said of tools at the same time")]
+pub(crate) struct Full;
 
 /// Takes what nodes say. Cloned freely.
 #[derive(Debug, Clone)]
@@ -47,7 +60,7 @@ impl Inbox {
                 tokio::select! {
                     () = draining.signaled() => return,
                     next = seen.recv() => match next {
-                        Some((node, seen)) => see(&catalog, &node, &seen).await,
+                        Some((node, seen)) => see(&catalog, &draining, &node, &seen).await,
                         None => return,
                     }
                 }
@@ -57,7 +70,15 @@ impl Inbox {
     }
 
     /// A node was shown this. It may speak of the server that it stands before; an edge, of those that it calls itself.
-    pub(crate) fn heard(&self, state: &State, peer: &Peer, seen: pb::ToolSightings) {
+    ///
+    /// # Errors
+    /// [`Full`]: it is not looked at.
+    pub(crate) fn heard(
+        &self,
+        state: &State,
+        peer: &Peer,
+        seen: pb::ToolSightings,
+    ) -> Result<(), Full> {
         let node = peer.node();
         let server = state.snapshot().servers.get(seen.server.as_str());
         let may_say = match (peer, server) {
@@ -65,34 +86,50 @@ impl Inbox {
             (Peer::Edge { .. }, Some(known)) => matches!(known.runtime, Runtime::Remote { .. }),
             (Peer::ControlPlane { .. }, _) | (_, None) => false,
         };
-        let server = &seen.server;
         if !may_say {
+            let server = &seen.server;
             tracing::warn!(
                 node,
                 server,
                 "a node speaks of the tools of a server that it does not call"
             );
-        } else if let Err(error) = self.queue.try_send((node.to_owned(), seen)) {
-            tracing::warn!(node, %error, "what a node says of tools is not looked at");
+            return Ok(());
+        }
+        let queued = self.queue.try_send((node.to_owned(), seen));
+        queued.map_err(|_| Full)
+    }
+}
+
+/// Keeps what a node says; tries again while the store may come back, as the node does not say it again.
+async fn see(catalog: &Catalog, drain: &Drain, node: &str, seen: &pb::ToolSightings) {
+    let server = &seen.server;
+    let mut backoff = Backoff::new(PAUSES.0, PAUSES.1);
+    for left in (0..TRIES_MAX).rev() {
+        let Err(error) = keep(catalog, node, seen).await else {
+            return;
+        };
+        if left == 0 || !error.may_be_retried() {
+            tracing::warn!(server, node, %error, "what a node says of tools is not kept before it connects anew");
+            return;
+        }
+        tracing::debug!(server, node, %error, "what a node says of tools is not kept yet");
+        tokio::select! {
+            () = drain.signaled() => return,
+            () = tokio::time::sleep(backoff.pause()) => {}
         }
     }
 }
 
-async fn see(catalog: &Catalog, node: &str, seen: &pb::ToolSightings) {
+async fn keep(catalog: &Catalog, node: &str, seen: &pb::ToolSightings) -> Result<(), Error> {
     let now = clock::now_ms();
     let plan = |state: &State| Ok(taken::of(state, node, seen, now).into_iter().collect());
     // Most often there is nothing to do: then nobody waits for anybody.
     if taken::of(&catalog.state(), node, seen, now).is_none() {
-        return;
+        return Ok(());
     }
     let author = format!("tools seen by {node}");
-    match catalog.change(&author, Options::default(), plan).await {
-        Ok(_) => {}
-        Err(error) => {
-            let server = &seen.server;
-            tracing::warn!(server, node, %error, "what a node says of tools is not kept");
-        }
-    }
+    let changed = catalog.change(&author, Options::default(), plan).await;
+    changed.map(drop)
 }
 
 /// What is kept of a server's tools.
@@ -136,7 +173,8 @@ pub(crate) fn list(state: &State, server: &str) -> Vec<pb::ServerTools> {
 /// Approves definitions that wait, or lets go of them.
 ///
 /// # Errors
-/// [`Error::Refused`] where one of them does not wait, at least not as it was shown; else what the catalog may say.
+/// [`Error::Refused`] where one of them does not wait, at least not as it was shown, or is one too many; else what the
+/// catalog may say.
 pub(crate) async fn decide(
     catalog: &Catalog,
     author: &str,
@@ -157,12 +195,9 @@ pub(crate) async fn decide(
         let mut spec = kept(state, &request.server).cloned().unwrap_or_default();
         let mut faults = Vec::new();
         for (n, choice) in request.tools.iter().enumerate() {
-            if !taken::decide(
-                &mut spec,
-                choice,
-                (!request.reject).then_some((author, now)),
-            ) {
-                faults.push(not_waiting(n, choice));
+            let approved = (!request.reject).then_some((author, now));
+            if let Err(why) = taken::decide(&mut spec, choice, approved) {
+                faults.push(undecided(n, choice, why));
             }
         }
         if faults.is_empty() {
@@ -174,16 +209,28 @@ pub(crate) async fn decide(
     catalog.change(author, Options::default(), plan).await
 }
 
-fn not_waiting(n: usize, choice: &pb::ToolChoice) -> Fault {
+fn undecided(n: usize, choice: &pb::ToolChoice, why: Undecided) -> Fault {
+    let pb::ToolChoice { tool, era, .. } = choice;
+    let (code, message, fix) = match why {
+        Undecided::NotWaiting => (
+            DANGLING,
+            format!("no such definition of tool {tool:?} for {era} clients waits any more"),
+            Some("look at what waits now: gatehouse server tools NAME --diff".to_owned()),
+        ),
+        Undecided::Full => (
+            TOO_MUCH,
+            format!(
+                "tool {tool:?} for {era} clients would be over the {TOOL_PINS_MAX} definitions of one server"
+            ),
+            None,
+        ),
+    };
     Fault {
         index: None,
         resource: None,
         path: format!("tools[{n}]"),
-        code: DANGLING,
-        message: format!(
-            "no such definition of tool {:?} for {} clients waits any more",
-            choice.tool, choice.era
-        ),
-        fix: Some("look at what waits now: gatehouse server tools NAME --diff".to_owned()),
+        code,
+        message,
+        fix,
     }
 }

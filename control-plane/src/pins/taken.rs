@@ -1,6 +1,6 @@
 //! What becomes of a definition that was seen: approved at once, or put to whoever reviews. Pure.
 
-use model::pins::Era;
+use model::pins::{Era, TOOLS_MAX};
 use model::server::Pin;
 use model::snapshot::Sha256;
 use model::wire::{TOOL_PINS_MAX, hashes};
@@ -34,7 +34,7 @@ pub(super) fn of(state: &State, node: &str, seen: &pb::ToolSightings, now: i64) 
         return None;
     }
     let mut spec = before.cloned().unwrap_or_default();
-    for tool in seen.tools.iter().take(TOOL_PINS_MAX) {
+    for tool in seen.tools.iter().take(TOOLS_MAX) {
         let by = match (is_first, policy) {
             (true, _) => format!("first seen by {node}"),
             (false, _) => format!("pin: {}", policy.as_str()),
@@ -71,6 +71,16 @@ fn take(
         _ => return,
     };
     if nothing_against {
+        if !has_place(spec, &tool) {
+            let (name, era) = (&tool.tool, &tool.era);
+            tracing::warn!(
+                tool = name,
+                era,
+                by,
+                "a tool's definition finds no place: {TOOL_PINS_MAX} of its server are approved"
+            );
+            return;
+        }
         let (name, why, era) = (&tool.tool, &tool.why, &tool.era);
         if !why.is_empty() {
             tracing::warn!(
@@ -124,15 +134,17 @@ fn wait(spec: &mut pb::ToolPinsSpec, mut tool: pb::ToolSighting, now: i64) {
     spec.pending.push(tool);
 }
 
-/// Puts a definition in the place of the one that was approved before. What else waits for the tool is let go: if it is
+/// Whether it can be approved: there is room, or it takes the place of another one.
+fn has_place(spec: &pb::ToolPinsSpec, tool: &pb::ToolSighting) -> bool {
+    spec.tools.len() < TOOL_PINS_MAX || spec.tools.iter().any(|pin| same_place(pin, tool))
+}
+
+/// Puts a definition that [`has_place`] in the place of the one that was approved before. What else waits for the tool is let go: if it is
 /// still shown to anybody, it is told again.
 fn approve(spec: &mut pb::ToolPinsSpec, tool: pb::ToolSighting, (by, now): (&str, i64)) {
     spec.pending
         .retain(|known| known.tool != tool.tool || known.era != tool.era);
     spec.tools.retain(|pin| !same_place(pin, &tool));
-    if spec.tools.len() >= TOOL_PINS_MAX {
-        return;
-    }
     let definition = if tool.definition.len() > room(spec) {
         Vec::new()
     } else {
@@ -152,23 +164,35 @@ fn approve(spec: &mut pb::ToolPinsSpec, tool: pb::ToolSighting, (by, now): (&str
     spec.tools.insert(at, pin);
 }
 
-/// Approves one that waits, in the name of somebody; or lets it go. False: it does not wait.
+/// Why nothing was decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Undecided {
+    /// It does not wait.
+    NotWaiting,
+    /// As many are approved as are kept. It goes on waiting.
+    Full,
+}
+
+/// Approves one that waits, in the name of somebody; or lets it go.
 pub(super) fn decide(
     spec: &mut pb::ToolPinsSpec,
     choice: &pb::ToolChoice,
     approved: Option<(&str, i64)>,
-) -> bool {
+) -> Result<(), Undecided> {
     let is_meant = |known: &pb::ToolSighting| {
         known.tool == choice.tool && known.era == choice.era && known.sha256 == choice.sha256
     };
     let Some(at) = spec.pending.iter().position(is_meant) else {
-        return false;
+        return Err(Undecided::NotWaiting);
     };
+    if approved.is_some() && !has_place(spec, &spec.pending[at]) {
+        return Err(Undecided::Full);
+    }
     let tool = spec.pending.remove(at);
     if let Some(by) = approved {
         approve(spec, tool, by);
     }
-    true
+    Ok(())
 }
 
 /// Room for one more text.

@@ -4,6 +4,7 @@ use model::name::ServerName;
 
 use super::*;
 use crate::catalog::fixture;
+use crate::store::fixture::Faltering;
 
 fn server(pin: &str) -> pb::Resource {
     let runtime = pb::RemoteRuntime {
@@ -57,7 +58,7 @@ async fn tell(catalog: &Catalog, tools: &[pb::ToolSighting]) {
         server: "docs".to_owned(),
         tools: tools.to_vec(),
     };
-    see(catalog, "edge-1", &message).await;
+    see(catalog, &Drain::new(), "edge-1", &message).await;
 }
 
 fn docs(catalog: &Catalog) -> (Vec<String>, Vec<String>) {
@@ -175,6 +176,34 @@ async fn a_server_that_shows_another_one_each_time_fills_nothing() {
     assert_eq!(lengths, [long.len(), 0]);
 }
 
+#[test]
+fn what_finds_no_place_is_refused_and_goes_on_waiting() {
+    let pin = |n: usize| pb::ToolPin {
+        tool: format!("t{n:05}"),
+        era: "legacy".to_owned(),
+        ..Default::default()
+    };
+    let mut spec = pb::ToolPinsSpec {
+        tools: (0..TOOL_PINS_MAX).map(pin).collect(),
+        pending: vec![seen("new", "a", "a1"), seen("changed", "t00007", "t2")],
+    };
+    let eva = Some(("eva", 1));
+    let full = taken::decide(&mut spec, &choice("a", "a1"), eva);
+    assert_eq!(full, Err(Undecided::Full));
+    assert_eq!((spec.tools.len(), spec.pending.len()), (TOOL_PINS_MAX, 2));
+    // One that takes another's place needs none, and to let go needs none either.
+    assert_eq!(
+        taken::decide(&mut spec, &choice("t00007", "t2"), eva),
+        Ok(())
+    );
+    assert_eq!(spec.tools.len(), TOOL_PINS_MAX);
+    assert_eq!(spec.tools[7].definition, b"t2");
+    assert_eq!(taken::decide(&mut spec, &choice("a", "a1"), None), Ok(()));
+    assert!(spec.pending.is_empty());
+    let again = taken::decide(&mut spec, &choice("a", "a1"), eva);
+    assert_eq!(again, Err(Undecided::NotWaiting));
+}
+
 #[tokio::test]
 async fn nodes_get_hashes_alone_and_only_of_servers_that_they_call() {
     let (catalog, _dir) = catalog("review").await;
@@ -228,14 +257,49 @@ async fn a_node_speaks_of_servers_that_it_calls_alone() {
         tools: vec![seen("", "a", "a1")],
     };
     let other = Peer::sidecar(ServerName::new("other").unwrap(), "other-1").unwrap();
-    inbox.heard(&catalog.state(), &other, message.clone());
+    inbox
+        .heard(&catalog.state(), &other, message.clone())
+        .unwrap();
     let mut states = catalog.watch();
     states.mark_unchanged();
     let edge = Peer::edge("edge-1").unwrap();
-    inbox.heard(&catalog.state(), &edge, message);
+    inbox.heard(&catalog.state(), &edge, message).unwrap();
     states.changed().await.unwrap();
     let pin = list(&catalog.state(), "docs")[0].approved[0].clone();
     assert_eq!(pin.accepted_by, "first seen by edge-1");
     drain.start();
     drain.finish(std::time::Duration::from_secs(5)).await;
+}
+
+#[tokio::test]
+async fn what_finds_no_room_is_refused_so_that_it_is_told_again() {
+    let (catalog, _dir) = catalog("review").await;
+    let inbox = Inbox::start(catalog.clone(), &Drain::new());
+    let edge = Peer::edge("edge-1").unwrap();
+    let message = pb::ToolSightings {
+        server: "docs".to_owned(),
+        tools: Vec::new(),
+    };
+    let hear = || inbox.heard(&catalog.state(), &edge, message.clone());
+    // Nothing is awaited in between: its task takes none out.
+    for _ in 0..INBOX_MAX {
+        hear().unwrap();
+    }
+    let full = hear().unwrap_err();
+    assert_eq!(
+        full.to_string(),
+        "too much is said of tools at the same time"
+    );
+}
+
+#[tokio::test]
+async fn what_is_seen_while_the_store_is_away_is_kept_once_it_is_back() {
+    let (store, _dir) = crate::store::fixture::embedded();
+    let store = Arc::new(Faltering::over(store));
+    let catalog = fixture::over(store.clone()).await;
+    apply(&catalog, "review").await;
+    store.fail(2);
+    tell(&catalog, &[seen("", "a", "a1")]).await;
+    assert_eq!(docs(&catalog).0, ["a1"]);
+    assert_eq!(store.left(), 0);
 }

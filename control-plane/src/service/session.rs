@@ -194,7 +194,8 @@ impl Session {
             Some(Said::LogLines(lines)) => self.service.logs.heard(&connection.node, lines),
             Some(Said::ToolSightings(seen)) => {
                 let state = self.service.catalog.state();
-                self.service.tools.heard(&state, &self.peer, seen);
+                let heard = self.service.tools.heard(&state, &self.peer, seen);
+                heard.map_err(|full| Status::unavailable(full.to_string()))?;
             }
             Some(Said::Hello(_)) => {
                 return Err(Status::invalid_argument("hello is said once"));

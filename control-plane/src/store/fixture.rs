@@ -4,16 +4,19 @@
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use runtime::drain::Drain;
 use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::embedded::Embedded;
 use super::etcd::{Etcd, Options};
-use super::{Entry, Store};
+use super::{Entry, Error, Flip, Future, Head, Store};
 
 /// Longest that a test waits for what must come.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
@@ -22,6 +25,100 @@ pub(crate) const SOON: Duration = Duration::from_secs(20);
 pub(crate) fn embedded() -> (Arc<dyn Store>, TempDir) {
     let dir = tempfile::tempdir().unwrap();
     (Arc::new(Embedded::open(dir.path()).unwrap()), dir)
+}
+
+/// A store that is away for some questions after its head.
+#[derive(Debug)]
+pub(crate) struct Faltering {
+    inner: Arc<dyn Store>,
+    fails: AtomicU32,
+}
+
+impl Faltering {
+    /// One that does not fail yet.
+    pub(crate) fn over(inner: Arc<dyn Store>) -> Self {
+        let fails = AtomicU32::new(0);
+        Self { inner, fails }
+    }
+
+    /// Is away for the next `times`.
+    pub(crate) fn fail(&self, times: u32) {
+        self.fails.store(times, Ordering::Relaxed);
+    }
+
+    /// How often it will yet be away.
+    pub(crate) fn left(&self) -> u32 {
+        self.fails.load(Ordering::Relaxed)
+    }
+}
+
+impl Store for Faltering {
+    fn kind(&self) -> &'static str {
+        self.inner.kind()
+    }
+
+    fn is_shared(&self) -> bool {
+        self.inner.is_shared()
+    }
+
+    fn head(&self) -> Future<'_, Option<Head>> {
+        let order = Ordering::Relaxed;
+        let failed = self.fails.fetch_update(order, order, |n| n.checked_sub(1));
+        match failed {
+            Ok(_) => Box::pin(async { Err(Error::Away("as asked".to_owned())) }),
+            Err(_) => self.inner.head(),
+        }
+    }
+
+    fn stage(&self, entries: Vec<Entry>) -> Future<'_, ()> {
+        self.inner.stage(entries)
+    }
+
+    fn flip<'a>(
+        &'a self,
+        expected: Option<&'a Head>,
+        new: &'a Head,
+        also: Vec<Entry>,
+    ) -> Future<'a, Flip> {
+        self.inner.flip(expected, new, also)
+    }
+
+    fn get<'a>(&'a self, key: &'a str) -> Future<'a, Option<Bytes>> {
+        self.inner.get(key)
+    }
+
+    fn list<'a>(&'a self, prefix: &'a str) -> Future<'a, Vec<Entry>> {
+        self.inner.list(prefix)
+    }
+
+    fn keys<'a>(&'a self, prefix: &'a str) -> Future<'a, Vec<String>> {
+        self.inner.keys(prefix)
+    }
+
+    fn put(&self, entry: Entry) -> Future<'_, ()> {
+        self.inner.put(entry)
+    }
+
+    fn put_for(&self, entry: Entry, lasts: Duration) -> Future<'_, ()> {
+        self.inner.put_for(entry, lasts)
+    }
+
+    fn delete(&self, keys: Vec<String>) -> Future<'_, ()> {
+        self.inner.delete(keys)
+    }
+
+    fn compare_and_set<'a>(
+        &'a self,
+        key: &'a str,
+        expected: Option<&'a [u8]>,
+        new: Option<Bytes>,
+    ) -> Future<'a, bool> {
+        self.inner.compare_and_set(key, expected, new)
+    }
+
+    fn changes(&self, prefix: &str) -> watch::Receiver<u64> {
+        self.inner.changes(prefix)
+    }
 }
 
 /// Whether tests that need etcd were switched off. Without it a missing etcd is a failure, so that nobody

@@ -1,5 +1,6 @@
 //! The pages as text. Whatever callers chose is escaped; there are no scripts.
 
+use model::text::is_seen;
 use proto::v1::Approval;
 
 const HEAD: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" \
@@ -105,17 +106,12 @@ fn escaped(text: &str) -> String {
             '>' => out.push_str("&gt;"),
             '"' => out.push_str("&quot;"),
             '\'' => out.push_str("&#39;"),
-            // What turns the direction of a text could show arguments as others than they are.
-            c if is_invisible(c) => out.push_str(&format!("\\u{{{:x}}}", u32::from(c))),
-            c => out.push(c),
+            // What is not seen could show arguments as others than they are.
+            c if c == '\n' || is_seen(c) => out.push(c),
+            c => out.extend(c.escape_unicode()),
         }
     }
     out
-}
-
-fn is_invisible(c: char) -> bool {
-    (c.is_control() && c != '\n')
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ pub mod secret;
 pub mod server;
 pub mod snapshot;
 pub mod template;
+pub mod text;
 pub mod url;
 pub mod virtual_server;
 pub mod wire;

@@ -6,6 +6,9 @@ use std::fmt;
 use crate::name::ServerName;
 use crate::snapshot::Sha256;
 
+/// Most tools of one listing that are looked at. What comes after them is not known, and so not callable.
+pub const TOOLS_MAX: usize = 2_000;
+
 /// To which clients a definition is shown: a server may tell those of either era different things.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Era {

@@ -12,19 +12,17 @@ mod names;
 #[cfg(test)]
 mod tests;
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use mcp::envelope::Span;
 use mcp::method::ListKind;
-use model::pins::{Era, Hashes, ToolPins};
+use model::pins::{Era, Hashes, TOOLS_MAX, ToolPins};
 use model::server::Pin;
 use model::snapshot::Sha256;
 
-pub use names::look;
-
-/// Most tools of one server that are looked at. What comes after them is not known, and so not callable.
-pub const TOOLS_MAX: usize = 2_000;
+use names::look;
 
 /// One tool's definition, as a server shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,6 +86,8 @@ pub struct Shown {
     pub poison: Option<Box<str>>,
     /// Another name that it is taken for, in the same list.
     pub twin: Option<Box<str>>,
+    /// What its name has in common with all that look like it.
+    look: Box<str>,
 }
 
 /// All tools that a server shows one caller.
@@ -105,12 +105,14 @@ impl Listing {
             return false;
         }
         let name = &definition.name;
+        let own = look(name);
         let mut shown = Shown {
             hashes: definition.hashes,
             poison,
             twin: None,
+            look: own.as_str().into(),
         };
-        match self.looks.entry(look(name)) {
+        match self.looks.entry(own) {
             Entry::Vacant(place) => drop(place.insert(name.clone())),
             Entry::Occupied(first) => {
                 let first = first.get().clone();
@@ -129,16 +131,6 @@ impl Listing {
     /// What is known of a tool.
     pub fn get(&self, tool: &str) -> Option<&Shown> {
         self.tools.get(tool)
-    }
-
-    /// How many tools.
-    pub fn len(&self) -> usize {
-        self.tools.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.tools.is_empty()
     }
 }
 
@@ -160,11 +152,46 @@ impl Standing {
     }
 }
 
+/// Approved definitions, for as long as one listing is compared with them.
+#[derive(Debug)]
+pub struct Pinned<'a> {
+    pins: &'a ToolPins,
+    /// The first name of each look. Worked out once, and only where a tool is not known by its name.
+    looks: OnceCell<HashMap<String, Box<str>>>,
+}
+
+impl<'a> Pinned<'a> {
+    /// These.
+    pub fn new(pins: &'a ToolPins) -> Self {
+        Self {
+            pins,
+            looks: OnceCell::new(),
+        }
+    }
+
+    fn knows(&self, tool: &str) -> bool {
+        self.pins.tools.contains_key(tool)
+    }
+
+    fn of_look(&self, own: &str) -> Option<Box<str>> {
+        let looks = self.looks.get_or_init(|| {
+            let mut looks = HashMap::with_capacity(self.pins.tools.len());
+            for name in self.pins.tools.keys() {
+                looks
+                    .entry(look(name))
+                    .or_insert_with(|| name.as_str().into());
+            }
+            looks
+        });
+        looks.get(own).cloned()
+    }
+}
+
 /// What was approved before.
 #[derive(Debug, Clone, Copy)]
 pub enum Approved<'a> {
     /// These, by the control plane.
-    Pins(&'a ToolPins),
+    Pins(&'a Pinned<'a>),
     /// Nothing: the first listing counts, which is this.
     First(&'a Listing),
 }
@@ -184,8 +211,8 @@ pub fn judge(
     }
     let (is_known, is_approved) = match approved {
         Approved::Pins(pins) => (
-            pins.tools.contains_key(tool),
-            pins.approve(tool, era, &shown.hashes),
+            pins.knows(tool),
+            pins.pins.approve(tool, era, &shown.hashes),
         ),
         Approved::First(first) => (first.get(tool).is_some(), false),
     };
@@ -215,7 +242,7 @@ pub fn judge(
 /// The tool that this one is taken for: of the same list, or one that was approved.
 fn twin(approved: Approved<'_>, tool: &str, shown: &Shown) -> Option<Box<str>> {
     let is_known = |name: &str| match approved {
-        Approved::Pins(pins) => pins.tools.contains_key(name),
+        Approved::Pins(pins) => pins.knows(name),
         Approved::First(first) => first.get(name).is_some(),
     };
     if let Some(twin) = &shown.twin {
@@ -229,7 +256,5 @@ fn twin(approved: Approved<'_>, tool: &str, shown: &Shown) -> Option<Box<str>> {
     if is_known(tool) {
         return None;
     }
-    let own = look(tool);
-    let same = pins.tools.keys().find(|name| look(name) == own);
-    same.map(|name| name.as_str().into())
+    pins.of_look(&shown.look)
 }

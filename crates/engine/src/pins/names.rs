@@ -9,7 +9,7 @@ use unicode_security::confusable_detection::skeleton;
 /// The skeleton of UTS #39 takes capitals for what they are: `I` is like `l`, and `i` is not. As case is folded here,
 /// all three are one, with `1`; so that `mail` and `mall` beside each other are held until somebody says that both are
 /// meant.
-pub fn look(name: &str) -> String {
+pub(super) fn look(name: &str) -> String {
     let bare = name.nfkc().filter(|c| !is_ignored(*c)).collect::<String>();
     let folded: String = skeleton(&bare).flat_map(char::to_lowercase).collect();
     let again: String = skeleton(&folded).nfkc().collect();

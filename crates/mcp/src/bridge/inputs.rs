@@ -170,7 +170,8 @@ pub fn responses(answers: &[(String, Vec<u8>)]) -> Vec<u8> {
 pub fn to_client(asked: &Asked, id: &[u8], elicitation_id: &str, revision: Revision) -> Vec<u8> {
     let by_url = || {
         let mode = walk::find(&asked.params, walk::root(&asked.params), "mode");
-        mode.is_some_and(|mode| mode.of(&asked.params) == br#""url""#)
+        let mode = mode.and_then(|mode| walk::text(mode.of(&asked.params)));
+        mode.as_deref() == Some("url")
     };
     let name = quoted(elicitation_id);
     let is_old = revision < Revision::V2025_11_25;
@@ -188,8 +189,8 @@ pub fn to_client(asked: &Asked, id: &[u8], elicitation_id: &str, revision: Revis
     request(id, &asked.method, &params)
 }
 
-/// A raw object without some of its members, and with others; nothing where none is left. They keep their order, as the fields of a form do: it is how
-/// people are shown them.
+/// A raw object without some of its members, and with others; nothing where none is left. They keep their order, as the
+/// fields of a form do: it is how people are shown them.
 fn changed(params: &[u8], without: &[&str], with: &[(&str, &[u8])]) -> Vec<u8> {
     let params = if params.starts_with(b"{") {
         params
@@ -205,8 +206,8 @@ fn changed(params: &[u8], without: &[&str], with: &[(&str, &[u8])]) -> Vec<u8> {
     };
     let mut edits = Edits::new(params);
     edits.members(walk::root(params), change, with.iter().copied());
-    // What was scanned can be edited.
-    let changed = edits.apply().unwrap_or_else(|_| params.to_vec());
+    // What was scanned can be edited. If not, nothing goes through that should have been left out.
+    let changed = edits.apply().unwrap_or_default();
     let is_empty = walk::members(&changed, walk::root(&changed))
         .next()
         .is_none();

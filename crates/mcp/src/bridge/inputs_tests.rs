@@ -79,6 +79,16 @@ fn older_clients_are_asked_in_their_own_words() {
         json!({"jsonrpc": "2.0", "id": 3, "method": "elicitation/create",
             "params": {"mode": "url", "url": "u", "elicitationId": "e-1"}})
     );
+    let spelt = Asked {
+        params: br#"{"mode":"\u0075rl","url":"u"}"#.to_vec(),
+        ..url
+    };
+    for revision in [Revision::V2025_06_18, Revision::V2025_11_25] {
+        assert_eq!(
+            sent(&spelt, revision)["params"],
+            json!({"mode": "url", "url": "u", "elicitationId": "e-1"})
+        );
+    }
     let sampling = asked(
         method::SAMPLING_CREATE_MESSAGE,
         json!({"tools": [], "maxTokens": 1}),

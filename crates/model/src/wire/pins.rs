@@ -9,12 +9,12 @@ use proto::v1 as pb;
 use super::Faults;
 use crate::fault::{BAD_VALUE, DUPLICATE};
 use crate::name::ServerName;
-use crate::pins::{Era, Hashes, ToolPins};
+use crate::pins::{Era, Hashes, TOOLS_MAX, ToolPins};
 use crate::server::{Pin, ToolPolicy};
 use crate::snapshot::Sha256;
 
-/// Most definitions of one server that are kept.
-pub const TOOL_PINS_MAX: usize = 2_000;
+/// Most definitions of one server that are kept: of each tool, one for either era.
+pub const TOOL_PINS_MAX: usize = 2 * TOOLS_MAX;
 /// Longest interval between two looks.
 const CHECK_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 

@@ -18,7 +18,7 @@ use bytes::Bytes;
 use dashmap::DashMap;
 use engine::Engine;
 use engine::filter::poison;
-use engine::pins::{Approved, Definition, Listing, Shown, Standing, Why, judge};
+use engine::pins::{Approved, Definition, Listing, Pinned, Shown, Standing, Why, judge};
 use mcp::envelope::{self, Limits};
 use mcp::method::ListKind;
 use mcp::walk;
@@ -142,8 +142,7 @@ impl Pins {
             first.or_insert_with(|| listing.clone());
         }
         if self.0.teller.is_new(about, hash) {
-            let first = self.first(about.server);
-            let told = self.tell(about, pages.definitions(), (&listing, first.as_deref()));
+            let told = self.tell(&self.known(about), pages.definitions(), &listing);
             self.0.teller.told(about, hash, told);
         }
         listing
@@ -154,8 +153,7 @@ impl Pins {
         let Some(shown) = listing.get(tool) else {
             return Standing::Held(Why::Unlisted, None);
         };
-        let first = self.first(about.server);
-        stands(about, first.as_deref(), (tool, shown))
+        self.known(about).stands(tool, shown)
     }
 
     /// A response without the tools that are held; as it is, where it holds no tools. True: some were.
@@ -172,12 +170,10 @@ impl Pins {
             pins.is_some_and(|pins| pins.approve(&definition.name, about.era, &definition.hashes))
         };
         let shown = listing(definitions(&response), is_approved);
-        let first = self.first(about.server);
+        let known = self.known(about);
         let mut is_held = false;
         let mut keep = |tool: &str| {
-            let stands = shown
-                .get(tool)
-                .map(|shown| stands(about, first.as_deref(), (tool, shown)));
+            let stands = shown.get(tool).map(|shown| known.stands(tool, shown));
             let goes = stands.is_some_and(|stands| !stands.is_held());
             is_held |= !goes;
             goes
@@ -185,38 +181,55 @@ impl Pins {
         let cut = mcp::list::cut(&response, &read, ListKind::Tools, &mut keep);
         let cut = cut.map_err(|_| NotAList)?;
         if is_held {
-            self.tell(about, definitions(&response), (&shown, first.as_deref()));
+            self.tell(&known, definitions(&response), &shown);
         }
         Ok((cut.map_or(response, Bytes::from), is_held))
     }
 
-    fn first(&self, server: &ServerName) -> Option<Arc<Listing>> {
-        self.0.firsts.get(server).map(|first| first.clone())
+    fn known<'a>(&self, about: About<'a>) -> Known<'a> {
+        let first = self.0.firsts.get(about.server);
+        Known {
+            about,
+            pins: about
+                .engine
+                .tool_pins(about.server)
+                .map(|pins| Pinned::new(pins)),
+            first: first.map(|first| first.clone()).unwrap_or_default(),
+        }
     }
 
     /// Tells the control plane of what it does not know. False: not all of it, as there was no room.
     fn tell(
         &self,
-        about: About<'_>,
+        known: &Known<'_>,
         definitions: impl Iterator<Item = Definition>,
-        (listing, first): (&Listing, Option<&Listing>),
+        listing: &Listing,
     ) -> bool {
         let seen = definitions.filter_map(|definition| {
             let shown = listing.get(&definition.name)?;
-            let stands = stands(about, first, (&definition.name, shown));
+            let stands = known.stands(&definition.name, shown);
             Some((definition, stands))
         });
-        self.0.teller.tell(about, seen)
+        self.0.teller.tell(known.about, seen)
     }
 }
 
-fn stands(about: About<'_>, first: Option<&Listing>, tool: (&str, &Shown)) -> Standing {
-    static NOTHING: std::sync::LazyLock<Listing> = std::sync::LazyLock::new(Listing::default);
-    let approved = match about.engine.tool_pins(about.server) {
-        Some(pins) => Approved::Pins(pins),
-        None => Approved::First(first.unwrap_or(&NOTHING)),
-    };
-    judge(about.pin(), approved, about.era, tool)
+/// What the tools of one listing are compared with.
+struct Known<'a> {
+    about: About<'a>,
+    pins: Option<Pinned<'a>>,
+    first: Arc<Listing>,
+}
+
+impl Known<'_> {
+    fn stands(&self, tool: &str, shown: &Shown) -> Standing {
+        let approved = match &self.pins {
+            Some(pins) => Approved::Pins(pins),
+            None => Approved::First(&self.first),
+        };
+        let about = self.about;
+        judge(about.pin(), approved, about.era, (tool, shown))
+    }
 }
 
 /// What is approved is not looked through for poison: a person has looked.
