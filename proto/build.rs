@@ -4,6 +4,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let files = [
         "gatehouse/v1/catalog.proto",
         "gatehouse/v1/pins.proto",
+        "gatehouse/v1/rollout.proto",
         "gatehouse/v1/policy.proto",
         "gatehouse/v1/filter.proto",
         "gatehouse/v1/limit.proto",

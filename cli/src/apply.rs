@@ -6,7 +6,7 @@ mod view;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use proto::v1::{ApplyRequest, ApplyResponse, Change, FieldChange, VersionRequest};
+use proto::v1::{ApplyRequest, ApplyResponse, Change, FieldChange, Stages, VersionRequest};
 use tonic::{Code, Status};
 
 use crate::app::App;
@@ -16,6 +16,7 @@ use crate::link::{self, Link, Violation};
 use crate::rollout;
 use crate::show::{Meaning, Show, shell_word};
 use crate::source::{Sources, summary};
+use crate::staged::StageArgs;
 use crate::when;
 
 pub(crate) use view::ChangeView;
@@ -28,13 +29,13 @@ pub const NOTHING: &str = "nothing was applied";
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   gatehouse apply -f servers.yaml
-  gatehouse apply -f deploy/quickstart --wait
   gatehouse apply -f rules.yaml --dry-run --replay 24h
+  gatehouse apply -f rules.yaml --stage 10%,50% --wait
   gatehouse get AccessRule engineers -o yaml | gatehouse apply -f - --if-revision 14
 
 Exit 1 and nothing stored where anything is refused; with --strict also where there is a warning.
 
-See also: gatehouse validate, gatehouse wait, gatehouse nodes")]
+See also: gatehouse validate, gatehouse wait, gatehouse rollout status")]
 pub struct Args {
     /// A file, a folder (its .yaml, .yml and .json files), or - for standard input; any number of times
     #[arg(short, long = "file", value_name = "FILE|DIR|-", required = true)]
@@ -57,6 +58,9 @@ pub struct Args {
     /// Store nothing where there is a warning
     #[arg(long)]
     pub strict: bool,
+    /// Which nodes get it first.
+    #[command(flatten)]
+    pub staged: StageArgs,
 }
 
 /// Runs the command.
@@ -91,12 +95,15 @@ pub async fn run(args: Args, app: &App) -> Result<(), Failure> {
     if args.dry_run {
         // With the head that was looked at: so that what was shown is what is stored.
         app.show.hint(&again(&args.file, answer.revision));
+    } else if args.staged.stages().is_some() && !app.show.is_json() && is_new(&answer) {
+        args.staged.tell(&app.show, answer.revision);
     } else if !args.wait && !app.show.is_json() && is_new(&answer) {
         app.show
             .note(&format!("revision {} is stored", answer.revision));
     }
     let wait = args.wait && !args.dry_run;
-    finish(&link, &app.show, &answer, wait, args.timeout).await
+    let timeout = args.timeout.saturating_add(args.staged.lasts());
+    finish(&link, &app.show, &answer, wait, timeout).await
 }
 
 /// With `--strict` looks first, and stores only what has no warning, on top of what was looked at.
@@ -107,7 +114,7 @@ async fn store_as_asked(
 ) -> Result<ApplyResponse, Failure> {
     let mut if_revision = args.if_revision;
     if args.strict {
-        let looked = store(link, sources, true, if_revision).await?;
+        let looked = store(link, sources, &looking(args, if_revision)).await?;
         if !looked.warnings.is_empty() {
             return Err(warned(sources, &looked));
         }
@@ -116,7 +123,31 @@ async fn store_as_asked(
         }
         if_revision = looked.revision;
     }
-    store(link, sources, args.dry_run, if_revision).await
+    let how = How {
+        dry_run: args.dry_run,
+        if_revision,
+        stages: args.staged.stages(),
+    };
+    store(link, sources, &how).await
+}
+
+fn looking(args: &Args, if_revision: u64) -> How {
+    How {
+        dry_run: true,
+        if_revision,
+        stages: args.staged.stages(),
+    }
+}
+
+/// How resources are to be stored.
+#[derive(Debug, Default)]
+pub struct How {
+    /// Check only.
+    pub dry_run: bool,
+    /// Only on this head. 0: whatever it is.
+    pub if_revision: u64,
+    /// Which nodes get them first. `None`: all at once.
+    pub stages: Option<Stages>,
 }
 
 /// Warnings as faults, in the user's files.
@@ -172,16 +203,12 @@ fn is_new(answer: &ApplyResponse) -> bool {
 ///
 /// # Errors
 /// What the control plane finds wrong, placed in the user's files.
-pub async fn store(
-    link: &Link,
-    sources: &Sources,
-    dry_run: bool,
-    if_revision: u64,
-) -> Result<ApplyResponse, Failure> {
+pub async fn store(link: &Link, sources: &Sources, how: &How) -> Result<ApplyResponse, Failure> {
     let request = ApplyRequest {
         resources: sources.resources(),
-        dry_run,
-        if_revision,
+        dry_run: how.dry_run,
+        if_revision: how.if_revision,
+        stages: how.stages.clone(),
     };
     match link.admin().apply(request).await {
         Ok(answer) => Ok(answer.into_inner()),

@@ -8,8 +8,8 @@ use crate::services::{self, Rest};
 use crate::show::{ColorChoice, Format};
 use crate::{
     apply, approve, audit, call, check, completions, connect, delete, describe, diff, explain, get,
-    history, key, man, node, nodes, rollback, secret, server, store, tap, tools, up, validate,
-    wait,
+    history, key, man, node, nodes, rollback, secret, server, staged, store, tap, tools, up,
+    validate, wait,
 };
 
 /// Gatehouse: the gate before your MCP servers.
@@ -104,6 +104,8 @@ pub(crate) enum Command {
     Delete(delete::Args),
     History(history::Args),
     Rollback(rollback::Args),
+    #[command(subcommand)]
+    Rollout(staged::Command),
     Validate(validate::Args),
     Connect(connect::Args),
     Wait(wait::Args),

@@ -40,6 +40,8 @@ pub const NOT_LIVE_YET: &str = "GH5002";
 pub const CHANGED_MEANWHILE: &str = "GH5003";
 /// What `wait` was to wait for did not come in time.
 pub const WAIT_OVER: &str = "GH5004";
+/// A change that was rolled out in stages was taken back.
+pub const TAKEN_BACK: &str = "GH5006";
 /// Another process has the address.
 pub const ADDRESS_IN_USE: &str = "GH6001";
 /// Another `gatehouse up` has the folder.
@@ -211,6 +213,19 @@ pub const CODES: &[(&str, &str, &str)] = &[
          things stood then. Nothing was changed; --timeout gives it longer.",
     ),
     (
+        "GH5005",
+        "a change is being rolled out in stages",
+        "A share of the nodes has a change that the others do not have yet. What it changed is changed by nobody until it \
+         came to all nodes or was taken back, and no second change is staged beside it: gatehouse rollout status.",
+    ),
+    (
+        TAKEN_BACK,
+        "the change was taken back",
+        "It was rolled out in stages, and a node rejected it, fell silent with it, or failed or refused more calls than \
+         is usual by more than --stage-errors. A new revision holds what was before it. The line after `why` says what \
+         was seen.",
+    ),
+    (
         "GH5101",
         "the revision is too old",
         "The history no longer reaches back to it. The oldest revision that is kept is named.",
@@ -243,6 +258,12 @@ pub const CODES: &[(&str, &str, &str)] = &[
         "The control plane keeps the last revisions, as many as its settings history.revisions_max and \
          history.bytes_max say. This one is older, was never made, or was given up when a restored store was accepted: \
          gatehouse history.",
+    ),
+    (
+        "GH5107",
+        "no such rollout",
+        "No change is being rolled out in stages, or it is another one than --revision names, or history does not hold any \
+         more what was before it: gatehouse rollout status.",
     ),
     (
         ADDRESS_IN_USE,

@@ -37,7 +37,11 @@ pub struct Args {
 pub async fn run(args: Args, app: &App) -> Result<(), Failure> {
     let sources = Sources::read(&args.file)?;
     let link = app.link().await?;
-    let mut answer = apply::store(&link, &sources, true, 0).await?;
+    let how = apply::How {
+        dry_run: true,
+        ..apply::How::default()
+    };
+    let mut answer = apply::store(&link, &sources, &how).await?;
     answer.changes.retain(|change| change.action != "unchanged");
     let differs = !answer.changes.is_empty();
     if !app.show.is_json() {

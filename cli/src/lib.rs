@@ -42,6 +42,7 @@ pub mod server;
 pub mod services;
 pub mod show;
 pub mod source;
+pub mod staged;
 pub mod store;
 pub mod stored;
 pub mod tap;
@@ -200,6 +201,7 @@ async fn perform(command: Command, app: &App) -> Result<(), Failure> {
         Command::Diff(args) => diff::run(args, app).await,
         Command::History(args) => history::run(args, app).await,
         Command::Rollback(args) => rollback::run(args, app).await,
+        Command::Rollout(command) => staged::run(command, app).await,
         Command::Get(args) => get::run(args, app).await,
         Command::Delete(args) => delete::run(args, app).await,
         Command::Completions(args) => completions::run(&args, app),

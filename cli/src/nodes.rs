@@ -20,7 +20,7 @@ use crate::when;
   gatehouse nodes edge-1f2e3d4c
   gatehouse nodes -o json
 
-STATE: current (runs the head revision), behind N (that many revisions), rejected (said no to a revision
+STATE: current (runs the head revision), without N (revision N is rolled out to others first), behind N (that many revisions), rejected (said no to a revision
 and goes on with the one before), silent (not heard of for 15 s).
 
 See also: gatehouse server status, gatehouse apply --wait")]
@@ -105,6 +105,7 @@ pub(crate) const fn kind(node: NodeKind) -> &'static str {
 fn state(node: &NodeStatus, head: u64) -> (String, Meaning) {
     match node.state.as_str() {
         "current" => ("current".to_owned(), Meaning::Good),
+        "held" => (format!("without {}", node.held), Meaning::Good),
         "behind" => (
             format!("behind {}", head.saturating_sub(node.revision)),
             Meaning::Look,

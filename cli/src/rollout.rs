@@ -9,6 +9,7 @@ use crate::codes;
 use crate::fault::{Failure, Fault};
 use crate::link::Link;
 use crate::show::{Meaning, Progress, Show};
+use crate::staged;
 use crate::when;
 
 /// How it went, for `-o json`.
@@ -65,6 +66,9 @@ async fn follow(
         .map_err(|s| link.fault(&s))?
         .into_inner();
     while let Some(step) = stream.message().await.map_err(|s| link.fault(&s))? {
+        if !step.halted.is_empty() {
+            return Err(Failure::of(vec![taken_back(revision, &step.halted)], None));
+        }
         if step.rejected {
             return Err(Failure::of(
                 rejections(revision, &step),
@@ -79,13 +83,25 @@ async fn follow(
                 duration_ms,
             });
         }
-        progress.set(
-            &format!(
-                "revision {revision} stored; nodes {}/{}",
-                step.current, step.live
+        match &step.staged {
+            Some(spec) => {
+                let what = format!(
+                    "revision {revision} stored, share {} of {}; nodes {}/{}",
+                    spec.begun,
+                    spec.shares.len(),
+                    step.current,
+                    step.live
+                );
+                progress.set(&what, &format!("  {}", staged::share(spec)));
+            }
+            None => progress.set(
+                &format!(
+                    "revision {revision} stored; nodes {}/{}",
+                    step.current, step.live
+                ),
+                &format!("  waiting for {}", names(&step.waiting)),
             ),
-            &format!("  waiting for {}", names(&step.waiting)),
-        );
+        }
         *last = Some(step);
     }
     let fault = Fault::new(
@@ -136,6 +152,13 @@ fn names(nodes: &[NodeStatus]) -> String {
 
 fn stored(revision: u64) -> String {
     format!("revision {revision} is stored; nodes that can, take it as they come")
+}
+
+fn taken_back(revision: u64, why: &str) -> Fault {
+    let message = format!("revision {revision} was taken back");
+    Fault::new(codes::TAKEN_BACK, message)
+        .why(why)
+        .fix("gatehouse rollout status")
 }
 
 fn too_late(revision: u64, timeout: Duration, last: Option<&RolloutProgress>) -> Fault {

@@ -40,7 +40,7 @@ sidecars; a rule or a filter concerns all nodes.
 
 See also: gatehouse apply --wait, gatehouse check --wait 60s, gatehouse describe")]
 pub struct Args {
-    /// Server, AccessRule, Filter or node
+    /// Server, VirtualServer, AccessRule, Filter, Limit, Group, Secret or node
     pub kind: String,
     /// Its name
     pub name: String,

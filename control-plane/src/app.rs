@@ -47,6 +47,7 @@ use crate::service::node::NodeService;
 use crate::serving::Serving;
 use crate::settings::StoreChoice;
 use crate::shown::{self, Shown};
+use crate::stager::Stager;
 use crate::store::embedded::Embedded;
 use crate::store::etcd::Etcd;
 use crate::store::seal::{Sealer, make_private};
@@ -249,12 +250,13 @@ impl Parts {
     /// Starts what runs by itself until the drain starts.
     fn spawn(&self, drain: &Drain) {
         let (catalog, endpoints) = (self.catalog.clone(), self.endpoints.clone());
-        let head = follow_head(self.catalog.clone(), self.nodes.clone(), drain.clone());
+        let head = follow_head(self.publisher.clone(), self.nodes.clone(), drain.clone());
         drain.spawn("follow the store", catalog.follow(drain.clone()));
         drain.spawn("follow endpoints", endpoints.follow(drain.clone()));
         drain.spawn("follow the head", head);
         let replicas = self.replicas.clone();
         drain.spawn("follow replicas", replicas.follow(drain.clone()));
+        drain.spawn("staged rollouts", self.stager().follow(drain.clone()));
         let approvals = self.approvals.clone();
         drain.spawn("forget approvals", approvals.sweep(drain.clone()));
         let peers = self.peers.clone();
@@ -265,6 +267,15 @@ impl Parts {
         );
     }
 
+    fn stager(&self) -> Stager {
+        Stager {
+            catalog: self.catalog.clone(),
+            publisher: self.publisher.clone(),
+            nodes: self.nodes.clone(),
+            replicas: self.replicas.clone(),
+        }
+    }
+
     /// The admin, audit and node API.
     fn api(&self, access: Access, drain: &Drain) -> Router {
         let admin = AdminServer::new(AdminService {
@@ -273,6 +284,7 @@ impl Parts {
             replicas: self.replicas.clone(),
             peers: self.peers.clone(),
             desk: self.desk.clone(),
+            stager: self.stager(),
             logs: self.logs.clone(),
             calls: Calls::new(self.records.clone(), self.peers.clone()),
             drain: drain.clone(),
@@ -438,11 +450,12 @@ async fn signaled(drain: Drain) {
 }
 
 /// Tells the node table whenever the head moves.
-async fn follow_head(catalog: Arc<Catalog>, nodes: Arc<Nodes>, drain: Drain) {
-    let mut states = catalog.watch();
+async fn follow_head(publisher: Arc<Publisher>, nodes: Arc<Nodes>, drain: Drain) {
+    let mut states = publisher.watch();
     loop {
-        let revision = states.borrow_and_update().revision();
-        nodes.head_moved(revision);
+        states.mark_unchanged();
+        let (head, members) = publisher.head();
+        nodes.head_moved(head, members);
         tokio::select! {
             () = drain.signaled() => return,
             changed = states.changed() => if changed.is_err() { return },

@@ -31,5 +31,6 @@ mod service;
 mod serving;
 mod settings;
 mod shown;
+mod stager;
 mod store;
 mod web;

@@ -3,11 +3,13 @@
 //! Told by the node API what it hears; asked by the admin API. Of this replica's own streams only. It does not
 //! know what is pushed, or how.
 
+mod counts;
 mod entry;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use model::name::ServerName;
@@ -21,6 +23,8 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;
+use crate::publish::Members;
+pub(crate) use counts::{Counts, Sides, Tally};
 use entry::Entry;
 pub(crate) use entry::lag;
 
@@ -71,10 +75,37 @@ pub(crate) struct Nodes {
 #[derive(Debug, Default)]
 struct Table {
     entries: BTreeMap<String, Entry>,
-    /// The catalog's head.
-    head: u64,
+    aim: Aim,
     /// Counts streams, so that the end of an old one does not end a new one.
     streams: u64,
+}
+
+/// What nodes are to run.
+#[derive(Debug, Default)]
+struct Aim {
+    /// The catalog's head.
+    head: u64,
+    /// Who has the change that is staged; the others run what was before it.
+    members: Option<Arc<Members>>,
+}
+
+impl Aim {
+    /// Who has a change that is held back from a node.
+    fn holds(&self, node: &str, entry: &Entry) -> Option<&Members> {
+        let members = self.members.as_deref()?;
+        (!members.has(node, entry.server.as_ref())).then_some(members)
+    }
+
+    /// The revision that a node is to run.
+    fn of(&self, node: &str, entry: &Entry) -> u64 {
+        let held = self.holds(node, entry).map(|members| members.held);
+        held.unwrap_or(self.head)
+    }
+
+    fn status(&self, node: &str, entry: &Entry, now: i64) -> pb::NodeStatus {
+        let held = self.holds(node, entry).map(|members| members.revision);
+        entry.status(node, held, now)
+    }
 }
 
 /// A node's stream, as long as it is open. Whoever holds it tells its end by [`Nodes::disconnect`].
@@ -137,13 +168,14 @@ impl Nodes {
         }
         table.streams += 1;
         let stream = table.streams;
-        let head = table.head;
         let replaced = CancellationToken::new();
-        let entry = table
-            .entries
+        let (sender, orders) = mpsc::channel(ORDERS_MAX);
+        let Table { entries, aim, .. } = &mut *table;
+        let entry = entries
             .entry(node.clone())
             .or_insert_with(|| Entry::new(now));
-        let (sender, orders) = mpsc::channel(ORDERS_MAX);
+        entry.is_of(&arrival.peer);
+        let head = aim.of(&node, entry);
         entry.connect(arrival, stream, replaced.clone(), head, now);
         entry.orders = Some(sender);
         drop(table);
@@ -158,17 +190,22 @@ impl Nodes {
 
     /// A node's stream has ended.
     pub(crate) fn disconnect(&self, connection: &Connection) {
-        self.with(connection, |entry, _| entry.connected = None);
+        self.with(connection, |entry, _, _| entry.connected = None);
         self.bump();
     }
 
     /// A node lives. Only what may be waited for wakes others: that it was silent before.
-    pub(crate) fn heartbeat(&self, connection: &Connection, revision: u64) {
+    pub(crate) fn heartbeat(&self, connection: &Connection, beat: &pb::Heartbeat) {
         let now = clock::now_ms();
-        let moved = self.with(connection, |entry, head| {
-            let moved = !entry.is_live(now) || entry.revision != revision;
+        let counted = Tally {
+            calls: beat.calls,
+            failed: beat.failed,
+        };
+        let moved = self.with(connection, |entry, head, staged| {
+            let moved = !entry.is_live(now) || entry.revision != beat.revision;
             entry.seen_unix_ms = now;
-            entry.runs(revision, head, now);
+            entry.runs(beat.revision, head, now);
+            entry.counted.says(counted, staged, now);
             moved
         });
         if moved == Some(true) {
@@ -179,7 +216,7 @@ impl Nodes {
     /// A node took a push.
     pub(crate) fn acknowledged(&self, connection: &Connection, revision: u64) {
         let now = clock::now_ms();
-        let behind = self.with(connection, |entry, head| {
+        let behind = self.with(connection, |entry, head, _| {
             entry.seen_unix_ms = now;
             let behind = entry.behind_ms(head, now).filter(|_| revision == head);
             entry.runs(revision, head, now);
@@ -196,7 +233,9 @@ impl Nodes {
     pub(crate) fn rejected(&self, connection: &Connection, revision: u64, faults: Vec<String>) {
         let now = clock::now_ms();
         let faults = faults.into_iter().take(FAULTS_MAX).map(cut).collect();
-        self.with(connection, |entry, _| entry.rejects(revision, faults, now));
+        self.with(connection, |entry, _, _| {
+            entry.rejects(revision, faults, now)
+        });
         self.bump();
     }
 
@@ -216,7 +255,7 @@ impl Nodes {
         status.stderr.drain(..excess);
         status.stderr = status.stderr.into_iter().map(cut).collect();
         status.argv = status.argv.into_iter().take(100).map(cut).collect();
-        self.with(connection, |entry, _| {
+        self.with(connection, |entry, _, _| {
             if let Some(server) = &entry.server {
                 status.server = server.to_string();
                 entry.server_status = Some(status);
@@ -237,21 +276,57 @@ impl Nodes {
             .collect()
     }
 
-    /// The catalog's head has moved.
-    pub(crate) fn head_moved(&self, head: u64) {
+    /// The catalog's head has moved; of the change that is staged `members` say who has it.
+    pub(crate) fn head_moved(&self, head: u64, members: Option<Arc<Members>>) {
         let now = clock::now_ms();
         let mut table = self.table.lock();
-        table.head = head;
-        for entry in table.entries.values_mut() {
+        let share = |members: &Arc<Members>| (members.revision, members.begun);
+        let begins = table.aim.members.as_ref().map(share) != members.as_ref().map(share);
+        table.aim = Aim { head, members };
+        let Table { entries, aim, .. } = &mut *table;
+        for (node, entry) in entries {
+            if begins {
+                entry.counted.begin();
+            }
+            let head = aim.of(node, entry);
             entry.head_moved(head, now);
         }
         drop(table);
         self.bump();
     }
 
+    /// What live nodes whose streams end here have counted in the share that is under way. `None`: no change is staged.
+    pub(crate) fn counts(&self) -> Option<Counts> {
+        let table = self.table.lock();
+        let members = table.aim.members.as_ref()?;
+        let mut counts = Counts {
+            revision: members.revision,
+            begun: members.begun,
+            ..Counts::default()
+        };
+        let here = table
+            .entries
+            .iter()
+            .filter(|(_, entry)| entry.connected.is_some());
+        for (node, entry) in here.filter(|(_, entry)| members.concerns(entry.server.as_ref())) {
+            let sides = match entry.server {
+                None => &mut counts.edges,
+                Some(_) => &mut counts.sidecars,
+            };
+            let counted = &entry.counted;
+            if members.has(node, entry.server.as_ref()) {
+                sides.having += counted.since();
+                sides.before += counted.before();
+            } else {
+                sides.others += counted.since();
+            }
+        }
+        Some(counts)
+    }
+
     /// The catalog's head, as far as it was told.
     pub(crate) fn head(&self) -> u64 {
-        self.table.lock().head
+        self.table.lock().aim.head
     }
 
     /// The names of all live nodes.
@@ -273,7 +348,7 @@ impl Nodes {
             } else {
                 Presence::Lost
             };
-            (presence, entry.status(name, now))
+            (presence, table.aim.status(name, entry, now))
         })
         .collect()
     }
@@ -286,7 +361,7 @@ impl Nodes {
         table
             .entries
             .iter()
-            .map(|(name, entry)| entry.status(name, now))
+            .map(|(name, entry)| table.aim.status(name, entry, now))
             .collect()
     }
 
@@ -326,16 +401,19 @@ impl Nodes {
         self.changed.subscribe()
     }
 
-    /// Looks at an entry with the head, if the connection is still the node's own.
+    /// Looks at an entry with the revision that it is to run, and whether a change is staged, if the connection is still
+    /// the node's own.
     fn with<T>(
         &self,
         connection: &Connection,
-        look: impl FnOnce(&mut Entry, u64) -> T,
+        look: impl FnOnce(&mut Entry, u64, bool) -> T,
     ) -> Option<T> {
         let mut table = self.table.lock();
-        let head = table.head;
-        let entry = table.entries.get_mut(&connection.node)?;
-        (entry.stream == connection.stream).then(|| look(entry, head))
+        let Table { entries, aim, .. } = &mut *table;
+        let entry = entries.get_mut(&connection.node)?;
+        let head = aim.of(&connection.node, entry);
+        let staged = aim.members.is_some();
+        (entry.stream == connection.stream).then(|| look(entry, head, staged))
     }
 
     fn bump(&self) {

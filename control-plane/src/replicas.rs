@@ -14,7 +14,7 @@ mod summary;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ pub(crate) use summary::Brief;
 pub(crate) use summary::Summary;
 
 use crate::clock;
-use crate::nodes::{LIVE, Nodes};
+use crate::nodes::{Counts, LIVE, Nodes, Presence};
 use crate::store::{Entry, Error, Store, key};
 use runtime::backoff::Backoff;
 
@@ -176,7 +176,10 @@ impl Replicas {
             bell.mark_unchanged();
             changed.mark_unchanged();
             let ours = self.summary();
-            let due = told.as_ref() != Some(&ours) || told_at.elapsed() >= REFRESH;
+            let is_told = told
+                .as_ref()
+                .is_some_and(|told: &Summary| told.is_like(&ours));
+            let due = !is_told || told_at.elapsed() >= REFRESH;
             let done = async {
                 if due {
                     self.tell(&ours).await?;
@@ -271,12 +274,57 @@ impl Replicas {
     }
 
     fn summary(&self) -> Summary {
-        Summary::of(&self.address, self.nodes.head(), self.nodes.live())
+        let (head, live) = (self.nodes.head(), self.nodes.live());
+        Summary::of(&self.address, head, live, self.nodes.counts())
+    }
+
+    /// What nodes have counted in the share of a staged rollout that is under way, at all replicas. `None`: none is.
+    pub(crate) fn counts(&self) -> Option<Counts> {
+        let mut counts = self.nodes.counts()?;
+        let others = self.others();
+        let there = others.iter().filter(|other| other.gone_unix_ms.is_none());
+        for theirs in there.filter_map(|other| other.summary.counts.as_ref()) {
+            counts.add(theirs);
+        }
+        Some(counts)
     }
 
     fn key(&self) -> String {
         format!("{}{}", key::REPLICAS, self.name)
     }
+}
+
+/// All live nodes: ours, and those of the others; and how many more run the revision that no summary names. Of a
+/// node that several know, the word of the replica counts at which its stream ends.
+pub(crate) fn everywhere(
+    revision: u64,
+    ours: Vec<(Presence, pb::NodeStatus)>,
+    others: &Others,
+) -> (Vec<pb::NodeStatus>, usize) {
+    let mut seen = ours;
+    let mut unnamed = 0;
+    for other in others.iter() {
+        let summary = &other.summary;
+        let is_gone = other.gone_unix_ms.is_some();
+        seen.extend(summary.nodes.iter().map(|node| {
+            let presence = if is_gone {
+                Presence::Gone
+            } else {
+                node.presence
+            };
+            (presence, node.status(&other.name, revision))
+        }));
+        // A summary that does not name all names those that are furthest behind.
+        unnamed += (summary.live as usize).saturating_sub(summary.nodes.len());
+    }
+    seen.sort_by_key(|(presence, _)| *presence);
+    let mut known = BTreeSet::new();
+    let live = seen
+        .into_iter()
+        .filter(|(_, node)| known.insert(node.name.clone()))
+        .map(|(_, node)| node)
+        .collect();
+    (live, unnamed)
 }
 
 /// A replica that has no other, for tests; with the folder of its store.

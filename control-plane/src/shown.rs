@@ -94,7 +94,7 @@ impl Shown {
     fn measure_nodes(&self, metrics: &Metrics) {
         let nodes = self.nodes.list();
         let help = "Nodes that are connected here, by state.";
-        for name in ["current", "behind", "ahead", "rejected", "silent"] {
+        for name in ["current", "held", "behind", "ahead", "rejected", "silent"] {
             let count = nodes.iter().filter(|node| node.state == name).count();
             let labels = [("state", name)];
             let gauge = metrics.gauge("gatehouse_nodes", help, &labels);

@@ -18,7 +18,7 @@ use dataplane::door::Guard;
 use dataplane::egress::{Egress, EgressSettings};
 use dataplane::frame::{self, AuditSettings};
 use dataplane::listen;
-use dataplane::meter::Meter;
+use dataplane::meter::{Meter, Totals};
 use dataplane::pipeline::Shared;
 use dataplane::stage::limit::{LimitSettings, Limiter};
 use dataplane::stage::pins::Pins;
@@ -207,6 +207,7 @@ pub async fn run(
     let budget = Budget::new(settings.calls_max, settings.bodies_bytes_max);
     budget.show(&metrics);
 
+    let totals = Totals::default();
     let (sightings, told) = Sightings::new();
     let (live, _) = watch::start(
         Node {
@@ -218,6 +219,7 @@ pub async fn run(
             data_dir: settings.data_dir.clone(),
             metrics: metrics.clone(),
             logs: None,
+            totals: totals.clone(),
             sightings: told,
         },
         &drain,
@@ -253,7 +255,7 @@ pub async fn run(
         guard: guard(&public_urls, &settings.allowed_origins),
         body_bytes_max: settings.body_bytes_max,
         budget,
-        meter: Meter::new(&metrics),
+        meter: Meter::new(&metrics, totals),
         limits: Limiter::start(&settings.limits, &drain, &metrics)?,
         webhooks: Webhooks::new(egress, &metrics, &drain),
         pins: Pins::new(sightings),

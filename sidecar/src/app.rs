@@ -17,7 +17,7 @@ use dataplane::door::{Guard, Route};
 use dataplane::egress::{Egress, EgressSettings};
 use dataplane::frame::{self, AuditSettings};
 use dataplane::listen;
-use dataplane::meter::Meter;
+use dataplane::meter::{Meter, Totals};
 use dataplane::pipeline::Shared;
 use dataplane::refusal::Refused;
 use dataplane::stage::limit::Limiter;
@@ -167,6 +167,7 @@ pub async fn run(
     let budget = Budget::new(settings.calls_max, settings.bodies_bytes_max);
     budget.show(&metrics);
     let log = ServerLog::default();
+    let totals = Totals::default();
     let (sightings, told) = Sightings::new();
     let (live, reports) = config_watch::start(
         Node {
@@ -178,6 +179,7 @@ pub async fn run(
             data_dir: settings.data_dir.clone(),
             metrics: metrics.clone(),
             logs: Some(Arc::new(log.clone())),
+            totals: totals.clone(),
             sightings: told,
         },
         &drain,
@@ -217,7 +219,7 @@ pub async fn run(
         guard: Guard::default(),
         body_bytes_max: settings.body_bytes_max,
         budget,
-        meter: Meter::new(&metrics),
+        meter: Meter::new(&metrics, totals),
         webhooks,
         // What edges have counted is not counted again.
         limits: Limiter::new(0, &metrics),

@@ -105,10 +105,19 @@ pub(crate) fn current(answer: &ListNodesResponse) -> Vec<Finding> {
         }
     }
     if found.is_empty() {
-        found.push(Finding::ok(
-            NODES_CURRENT,
-            format!("all at revision {}", answer.revision),
-        ));
+        let held = answer
+            .nodes
+            .iter()
+            .filter(|node| node.live && node.held != 0);
+        let message = match (held.clone().next(), held.count()) {
+            (Some(node), held) => format!(
+                "all as they are to be; revision {} is held back from {} (gatehouse rollout status)",
+                node.held,
+                crate::source::plural(held, "node")
+            ),
+            (None, _) => format!("all at revision {}", answer.revision),
+        };
+        found.push(Finding::ok(NODES_CURRENT, message));
     }
     found
 }

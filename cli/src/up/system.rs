@@ -108,7 +108,7 @@ impl<'a> System<'a> {
             self.start_part(&edge.name, Role::Edge, "", self.settings.edge(&edge));
         }
         if let Some(sources) = sources {
-            let answer = apply::store(&link, &sources, false, 0).await?;
+            let answer = apply::store(&link, &sources, &apply::How::default()).await?;
             // What changed is no news here; what may not be meant is.
             apply::tell_warnings(self.show, &answer);
         }

@@ -92,7 +92,10 @@ pub(super) fn of_resource(
         Goal::Revision(revision) => revision,
     };
     let concerned = concerned(&nodes.nodes, kind, name);
-    let current = concerned.iter().filter(|n| n.revision >= wanted).count();
+    let current = concerned
+        .iter()
+        .filter(|n| n.revision >= wanted && n.held != wanted)
+        .count();
     let live = concerned.len();
     if live == 0 {
         return State::of(false, "no edge or sidecar that it concerns is live");

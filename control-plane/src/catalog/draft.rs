@@ -30,6 +30,19 @@ impl Edit {
     pub(crate) fn put(resource: pb::Resource) -> Self {
         Self::Put(Box::new(resource))
     }
+
+    /// Whether it is about how a change is staged.
+    pub(super) fn is_of_rollout(&self) -> bool {
+        matches!(self, Self::Put(resource) if wire::kind_of(resource) == Some(wire::STAGED_ROLLOUT))
+    }
+
+    /// What it is about; `None` where that is not said well.
+    pub(super) fn key(&self) -> Option<ResourceKey> {
+        match self {
+            Self::Put(resource) => wire::key_of(resource),
+            Self::Delete(key) => Some(key.clone()),
+        }
+    }
 }
 
 /// What a change would do.

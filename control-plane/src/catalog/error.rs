@@ -42,6 +42,15 @@ pub(crate) enum Error {
         /// The newest.
         head: u64,
     },
+    /// A change is staged, and there is room for one.
+    #[error(
+        "revision {0} is being rolled out, and one change is staged at a time: let it come to all nodes (gatehouse \
+         rollout promote), or take it back (gatehouse rollout halt)"
+    )]
+    Staged(u64),
+    /// No change is staged, or it is not the one that was meant.
+    #[error("{0}")]
+    NotStaged(String),
     /// Other replicas were faster, again and again.
     #[error("too many changes at the same time: try again")]
     Busy,

@@ -22,6 +22,8 @@ mod history;
 mod keep;
 mod load;
 mod log;
+mod stage;
+mod staged;
 mod standing;
 mod state;
 #[cfg(test)]
@@ -41,6 +43,8 @@ pub(crate) use draft::wire_key;
 pub(crate) use error::{Error, Fault};
 pub(crate) use history::{Asked, Page};
 pub(crate) use keep::Bounds;
+pub(crate) use staged::{End, STAGED, Staged};
+pub(crate) use staged::{halted as halted_staged, last as last_staged, running as running_staged};
 pub(crate) use standing::{Standing, WentBack, must_not_be_empty};
 pub(crate) use state::{State, Stored, is_internal};
 
@@ -63,7 +67,7 @@ const TRIES_MAX: usize = 20;
 const PAUSES: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(2));
 
 /// How a change is to be made.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Options {
     /// Only where the head is this revision. 0: whatever it is.
     pub if_revision: u64,
@@ -71,6 +75,8 @@ pub(crate) struct Options {
     pub dry_run: bool,
     /// The revision that is brought back by it. 0: it is no rollback.
     pub rolls_back_to: u64,
+    /// Which shares of the nodes get it first. `None`: all get it at once.
+    pub stages: Option<pb::Stages>,
 }
 
 impl Options {
@@ -79,7 +85,7 @@ impl Options {
         Self {
             if_revision,
             dry_run,
-            rolls_back_to: 0,
+            ..Self::default()
         }
     }
 }
@@ -137,7 +143,9 @@ impl Catalog {
         data_dir: &Path,
         bounds: Bounds,
     ) -> Result<Arc<Self>, Error> {
-        let loaded = load::load(&*store, &sealer).await?;
+        let mut loaded = load::load(&*store, &sealer).await?;
+        let staged = stage::staged_of(&*store, &sealer, &loaded, None).await;
+        loaded.set_staged(staged);
         let standing = standing::Keeper::open(data_dir, &*store, &loaded).await?;
         let state = watch::Sender::new(Arc::new(loaded));
         Ok(Arc::new(Self {
@@ -176,8 +184,14 @@ impl Catalog {
         options: Options,
     ) -> Result<Outcome, Error> {
         draft::refuse_internal(&resources)?;
-        self.change(author, options, |_| {
-            Ok(resources.iter().cloned().map(Edit::put).collect())
+        let stages = options.stages.clone();
+        self.change(author, options, |state| {
+            let mut edits: Vec<Edit> = resources.iter().cloned().map(Edit::put).collect();
+            staged::must_be_free(state, &edits)?;
+            if let Some(asked) = &stages {
+                edits.push(staged::begin(state, author, asked)?);
+            }
+            Ok(edits)
         })
         .await
     }
@@ -208,8 +222,10 @@ impl Catalog {
         keys: Vec<ResourceKey>,
         options: Options,
     ) -> Result<Outcome, Error> {
-        self.change(author, options, |_| {
-            Ok(keys.iter().cloned().map(Edit::Delete).collect())
+        self.change(author, options, |state| {
+            let edits: Vec<Edit> = keys.iter().cloned().map(Edit::Delete).collect();
+            staged::must_be_free(state, &edits)?;
+            Ok(edits)
         })
         .await
     }
@@ -234,8 +250,15 @@ impl Catalog {
             rolls_back_to: revision,
             ..options
         };
-        self.change(author, options, |now| Ok(history::way_back(now, &was)))
-            .await
+        self.change(author, options, |now| {
+            let mut edits = history::way_back(now, &was);
+            if let Some(spec) = staged::running(now) {
+                let why = format!("rolled back to revision {revision} by {author}");
+                edits.push(staged::halted_edit(spec, why));
+            }
+            Ok(edits)
+        })
+        .await
     }
 
     /// What revisions did, newest first.
@@ -277,13 +300,21 @@ impl Catalog {
                 let (expected, head) = (options.if_revision, state.revision());
                 return Err(Error::Conflict { expected, head });
             }
-            let draft = self.draft(state.clone(), plan(&state)?).await?;
+            let mut draft = self.draft(state.clone(), plan(&state)?).await?;
+            if options.stages.is_some() {
+                // That it is staged is no change by itself.
+                draft.changes.pop();
+            }
+            let is_nothing = draft
+                .changes
+                .iter()
+                .all(|change| change.action == "unchanged");
             let outcome = Outcome {
                 revision: state.revision(),
                 changes: draft.changes,
                 warnings: draft.warnings,
             };
-            if draft.ops.is_empty() || options.dry_run {
+            if is_nothing || options.dry_run {
                 return Ok(outcome);
             }
             let change = Change {
@@ -310,7 +341,20 @@ impl Catalog {
     /// Drafts on a thread of its own: over a large catalog it takes long enough to be felt by every stream.
     async fn draft(&self, state: Arc<State>, edits: Vec<Edit>) -> Result<draft::Draft, Error> {
         let sealer = self.sealer.clone();
-        let work = move || draft::draft(&state, edits, &clock::now_text(), &sealer);
+        let work = move || {
+            let now = clock::now_text();
+            let beside = state
+                .staged()
+                .filter(|_| !edits.iter().any(Edit::is_of_rollout));
+            let beside = beside.map(|staged| (staged, staged.beside(&edits)));
+            let draft = draft::draft(&state, edits, &now, &sealer)?;
+            // What works with the change that is staged has to work without it, too.
+            if let Some((staged, edits)) = beside {
+                let tried = draft::draft(&staged.before, edits, &now, &sealer);
+                tried.map_err(|error| staged.elsewhere(error))?;
+            }
+            Ok(draft)
+        };
         let done = tokio::task::spawn_blocking(work).await;
         done.unwrap_or_else(|e| Err(store::Error::Failed(e.to_string()).into()))
     }
@@ -433,7 +477,10 @@ impl Catalog {
         })
     }
 
-    async fn install(&self, state: State) {
+    async fn install(&self, mut state: State) {
+        let staged =
+            stage::staged_of(&*self.store, &self.sealer, &state, Some(&self.state())).await;
+        state.set_staged(staged);
         self.standing.remember(&state).await;
         self.state.send_replace(Arc::new(state));
     }

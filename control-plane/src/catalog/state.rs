@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use model::snapshot::{ResourceKey, Revision, Sha256, Snapshot, scope_hash};
-use model::wire::{self, API_KEY, Item, KEY_RING, TOOL_PINS};
+use model::wire::{self, API_KEY, Item, KEY_RING, STAGED_ROLLOUT, TOOL_PINS};
 use prost::Message;
 use proto::v1 as pb;
 use proto::v1::resource::Spec;
 
 use super::Error;
 use super::log::Op;
+use super::staged::Staged;
 use crate::clock;
 use crate::store::seal::Sealer;
 use crate::store::{self, Head};
@@ -130,11 +131,13 @@ pub(crate) struct State {
     snapshot: Arc<Snapshot>,
     /// What only a newer version can read. While there is any, nothing is changed.
     unreadable: BTreeMap<ResourceKey, String>,
+    /// The change that not all nodes have, where there is one and what was before it is known.
+    staged: Option<Arc<Staged>>,
 }
 
 impl State {
     /// The state before the first revision.
-    pub(super) fn empty() -> Self {
+    pub(crate) fn empty() -> Self {
         Self {
             head: None,
             revision: 0,
@@ -143,6 +146,7 @@ impl State {
             resources: BTreeMap::new(),
             snapshot: Arc::default(),
             unreadable: BTreeMap::new(),
+            staged: None,
         }
     }
 
@@ -198,11 +202,21 @@ impl State {
         self.head = Some(head);
     }
 
+    /// The change that not all nodes have.
+    pub(crate) fn staged(&self) -> Option<&Arc<Staged>> {
+        self.staged.as_ref()
+    }
+
+    /// Says which change not all nodes have.
+    pub(super) fn set_staged(&mut self, staged: Option<Arc<Staged>>) {
+        self.staged = staged;
+    }
+
     /// Puts a resource whose item is known.
-    pub(super) fn put(&mut self, key: ResourceKey, stored: Stored, item: Item) {
+    pub(super) fn put(&mut self, key: ResourceKey, stored: impl Into<Arc<Stored>>, item: Item) {
         wire::insert(Arc::make_mut(&mut self.snapshot), item);
         self.unreadable.remove(&key);
-        self.resources.insert(key, Arc::new(stored));
+        self.resources.insert(key, stored.into());
     }
 
     /// Takes a resource out.
@@ -318,5 +332,5 @@ fn closed(resource: &pb::Resource, sealed: Vec<u8>) -> pb::Resource {
 
 /// Whether a kind is the control plane's own: never shown, never applied.
 pub(crate) fn is_internal(kind: &str) -> bool {
-    matches!(kind, API_KEY | KEY_RING | TOOL_PINS)
+    matches!(kind, API_KEY | KEY_RING | TOOL_PINS | STAGED_ROLLOUT)
 }

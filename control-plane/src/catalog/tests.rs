@@ -161,7 +161,7 @@ async fn a_dry_run_checks_all_and_changes_nothing() {
         ..Options::default()
     };
     let outcome = catalog
-        .apply("test", vec![server("a", "A")], dry)
+        .apply("test", vec![server("a", "A")], dry.clone())
         .await
         .unwrap();
     assert_eq!((outcome.revision, actions(&outcome)), (0, vec!["created"]));

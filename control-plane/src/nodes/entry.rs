@@ -9,6 +9,7 @@ use runtime::tls::Peer;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::counts::Own;
 use super::{Arrival, LIVE};
 use crate::clock;
 
@@ -35,6 +36,8 @@ pub(super) struct Entry {
     pub(super) connected: Option<CancellationToken>,
     /// Taken by that stream.
     pub(super) orders: Option<mpsc::Sender<Control>>,
+    /// What it counted of its calls.
+    pub(super) counted: Own,
 }
 
 #[derive(Debug)]
@@ -62,7 +65,16 @@ impl Entry {
             stream: 0,
             connected: None,
             orders: None,
+            counted: Own::default(),
         }
+    }
+
+    /// What it is, by its certificate.
+    pub(super) fn is_of(&mut self, peer: &Peer) {
+        (self.kind, self.server) = match peer {
+            Peer::Sidecar { server, .. } => (pb::NodeKind::Sidecar, Some(server.clone())),
+            Peer::Edge { .. } | Peer::ControlPlane { .. } => (pb::NodeKind::Edge, None),
+        };
     }
 
     /// Its stream opens, in place of one that may still be open.
@@ -74,10 +86,7 @@ impl Entry {
         head: u64,
         now: i64,
     ) {
-        (self.kind, self.server) = match arrival.peer {
-            Peer::Sidecar { server, .. } => (pb::NodeKind::Sidecar, Some(server)),
-            Peer::Edge { .. } | Peer::ControlPlane { .. } => (pb::NodeKind::Edge, None),
-        };
+        self.is_of(&arrival.peer);
         self.version = super::cut(arrival.version);
         self.addresses = arrival.addresses;
         self.certificate_ends_unix_ms = arrival.certificate_ends_unix_ms;
@@ -134,12 +143,15 @@ impl Entry {
         now - self.seen_unix_ms <= clock::ms(LIVE)
     }
 
-    /// As the admin API shows it.
-    pub(super) fn status(&self, name: &str, now: i64) -> pb::NodeStatus {
+    /// As the admin API shows it. `held`: the revision of a change that is held back from it.
+    pub(super) fn status(&self, name: &str, held: Option<u64>, now: i64) -> pb::NodeStatus {
         let live = self.is_live(now);
         let (state, since) = match &self.rejected {
             _ if !live => ("silent", self.seen_unix_ms + clock::ms(LIVE)),
             Some(rejection) => ("rejected", rejection.since_unix_ms),
+            None if held.is_some() && self.against_head == Ordering::Equal => {
+                ("held", self.since_unix_ms)
+            }
             None => (lag(self.against_head), self.since_unix_ms),
         };
         let rejected = self.rejected.as_ref();
@@ -161,6 +173,7 @@ impl Entry {
             live,
             rejected_revision: rejected.map_or(0, |r| r.revision),
             replica: String::new(),
+            held: held.unwrap_or(0),
         }
     }
 

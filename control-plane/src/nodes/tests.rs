@@ -22,12 +22,12 @@ fn state(nodes: &Nodes) -> String {
 #[test]
 fn a_node_is_current_behind_or_rejected() {
     let nodes = Nodes::default();
-    nodes.head_moved(3);
+    nodes.head_moved(3, None);
     let connection = nodes.connect(edge(0)).unwrap();
     assert_eq!(state(&nodes), "behind");
     nodes.acknowledged(&connection, 3);
     assert_eq!(state(&nodes), "current");
-    nodes.head_moved(4);
+    nodes.head_moved(4, None);
     assert_eq!(state(&nodes), "behind");
     nodes.rejected(&connection, 4, vec!["GH2001 no such thing".to_owned()]);
     let shown = &nodes.list()[0];
@@ -41,9 +41,9 @@ fn a_node_is_current_behind_or_rejected() {
     );
     assert_eq!(shown.faults, ["GH2001 no such thing"]);
     // A heartbeat with the old revision does not make a refusal good; a later revision taken does.
-    nodes.heartbeat(&connection, 3);
+    nodes.heartbeat(&connection, &beat(3));
     assert_eq!(state(&nodes), "rejected");
-    nodes.head_moved(5);
+    nodes.head_moved(5, None);
     nodes.acknowledged(&connection, 5);
     assert_eq!(state(&nodes), "current");
     assert!(nodes.list()[0].faults.is_empty());
@@ -145,4 +145,11 @@ fn servers_show_their_sidecars_or_that_there_is_none() {
         "40",
         "the last lines are kept"
     );
+}
+
+fn beat(revision: u64) -> pb::Heartbeat {
+    pb::Heartbeat {
+        revision,
+        ..Default::default()
+    }
 }

@@ -223,7 +223,13 @@ async fn nodes_get_hashes_alone_and_only_of_servers_that_they_call() {
     assert_eq!(pins.tools, state.snapshot().tool_pins["docs"].tools);
 
     let publisher = crate::publish::Publisher::new(&catalog);
-    let sees = |scope| publisher.view(&scope).resources.contains_key(&key);
+    let sees = |scope| {
+        publisher
+            .view(&scope, "n-1")
+            .unwrap()
+            .resources
+            .contains_key(&key)
+    };
     use crate::publish::Scope;
     assert!(sees(Scope::Edge));
     assert!(sees(Scope::Sidecar(ServerName::new("docs").unwrap())));

@@ -39,7 +39,7 @@ fn names(view: &View) -> Vec<String> {
 #[tokio::test]
 async fn edges_see_everything_and_hash_to_the_head() {
     let (catalog, _dir) = full_catalog().await;
-    let view = Publisher::new(&catalog).view(&Scope::Edge);
+    let view = Publisher::new(&catalog).view(&Scope::Edge, "n-1").unwrap();
     assert_eq!(view.resources.len(), catalog.state().resources().len());
     assert_eq!(view.sha256, catalog.state().sha256());
     assert_eq!(view.revision, 3);
@@ -49,7 +49,7 @@ async fn edges_see_everything_and_hash_to_the_head() {
 async fn a_sidecar_sees_its_own_server_and_what_is_about_it_and_no_secret() {
     let (catalog, _dir) = full_catalog().await;
     let scope = Scope::Sidecar(ServerName::new("everything").unwrap());
-    let view = Publisher::new(&catalog).view(&scope);
+    let view = Publisher::new(&catalog).view(&scope, "n-1").unwrap();
     assert_eq!(
         names(&view),
         ["all", "every-glob", "everywhere", "everything"]
@@ -62,13 +62,16 @@ async fn a_sidecar_sees_its_own_server_and_what_is_about_it_and_no_secret() {
 async fn nodes_of_one_scope_share_a_view_until_the_state_changes() {
     let (catalog, _dir) = full_catalog().await;
     let publisher = Publisher::new(&catalog);
-    let first = publisher.view(&Scope::Edge);
-    assert!(Arc::ptr_eq(&first, &publisher.view(&Scope::Edge)));
+    let first = publisher.view(&Scope::Edge, "n-1").unwrap();
+    assert!(Arc::ptr_eq(
+        &first,
+        &publisher.view(&Scope::Edge, "n-1").unwrap()
+    ));
     catalog
         .apply("test", vec![server("new", "N")], Options::default())
         .await
         .unwrap();
-    let second = publisher.view(&Scope::Edge);
+    let second = publisher.view(&Scope::Edge, "n-1").unwrap();
     assert_eq!(second.revision, first.revision + 1);
     let shared = first
         .resources

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use model::name::{Glob, ServerName};
 use model::server::Runtime;
 use model::snapshot::{ResourceKey, Sha256, Snapshot, scope_hash};
-use model::wire::{ACCESS_RULE, FILTER, SECRET, SERVER, TOOL_PINS};
+use model::wire::{ACCESS_RULE, FILTER, SECRET, SERVER, STAGED_ROLLOUT, TOOL_PINS};
 
 use crate::catalog::{State, Stored};
 
@@ -18,6 +18,16 @@ pub(crate) enum Scope {
     /// A server's sidecars see that server, the rules and filters that are about it, and the secrets that these need; no
     /// API key, no key ring, nothing of other servers.
     Sidecar(ServerName),
+}
+
+impl Scope {
+    /// The server of a sidecar.
+    pub(super) fn server(&self) -> Option<&ServerName> {
+        match self {
+            Self::Edge => None,
+            Self::Sidecar(server) => Some(server),
+        }
+    }
 }
 
 /// One revision, as nodes of one scope see it.
@@ -78,6 +88,14 @@ impl View {
     }
 }
 
+/// Whether `scope` sees a resource of a snapshot.
+pub(super) fn sees(scope: &Scope, key: &ResourceKey, snapshot: &Snapshot) -> bool {
+    match key.kind.as_str() {
+        SECRET => secrets(scope, snapshot).contains(key.name.as_str()),
+        _ => is_seen(scope, key, snapshot),
+    }
+}
+
 /// The secrets that nodes of `scope` need: those of servers that they call or run, and of the filters that they run.
 fn secrets<'s>(scope: &Scope, snapshot: &'s Snapshot) -> BTreeSet<&'s str> {
     let servers = snapshot.servers.values().filter(|server| match scope {
@@ -105,8 +123,12 @@ fn is_remote(snapshot: &Snapshot, server: &str) -> bool {
 /// meant: its features keep it from nodes that cannot read it either.
 fn is_seen(scope: &Scope, key: &ResourceKey, snapshot: &Snapshot) -> bool {
     let Scope::Sidecar(server) = scope else {
-        // Of tools, edges see what they call themselves.
-        return key.kind != TOOL_PINS || is_remote(snapshot, &key.name);
+        return match key.kind.as_str() {
+            // Of tools, edges see what they call themselves.
+            TOOL_PINS => is_remote(snapshot, &key.name),
+            STAGED_ROLLOUT => false,
+            _ => true,
+        };
     };
     let names = |globs: &[Glob]| globs.iter().any(|glob| glob.matches(server.as_str()));
     match key.kind.as_str() {

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use proto::v1 as pb;
 use serde::{Deserialize, Serialize};
 
-use crate::nodes::{Presence, lag};
+use crate::nodes::{Counts, Presence, lag};
 
 /// Nodes that a summary names. Beyond, it says how many there are, and the lowest revision of them.
 const NODES_MAX: usize = 1000;
@@ -28,6 +28,9 @@ pub(crate) struct Summary {
     pub(crate) lowest: u64,
     /// These nodes: all, or those that are furthest behind.
     pub(crate) nodes: Vec<Brief>,
+    /// What they counted in the share of a staged rollout that is under way.
+    #[serde(default)]
+    pub(crate) counts: Option<Counts>,
 }
 
 /// One live node.
@@ -45,11 +48,19 @@ pub(crate) struct Brief {
     pub(crate) faults: Vec<String>,
     /// Whether its stream ends there now.
     pub(crate) presence: Presence,
+    /// The revision of a change that is held back from it. 0: none.
+    #[serde(default)]
+    pub(crate) held: u64,
 }
 
 impl Summary {
     /// Of a replica whose live nodes are these.
-    pub(super) fn of(address: &str, head: u64, mut live: Vec<(Presence, pb::NodeStatus)>) -> Self {
+    pub(super) fn of(
+        address: &str,
+        head: u64,
+        mut live: Vec<(Presence, pb::NodeStatus)>,
+        counts: Option<Counts>,
+    ) -> Self {
         live.sort_by(|(_, a), (_, b)| (a.revision, &a.name).cmp(&(b.revision, &b.name)));
         Self {
             address: address.to_owned(),
@@ -58,7 +69,17 @@ impl Summary {
             live: u32::try_from(live.len()).unwrap_or(u32::MAX),
             lowest: live.first().map_or(0, |(_, node)| node.revision),
             nodes: live.iter().take(NODES_MAX).map(Brief::of).collect(),
+            counts,
         }
+    }
+
+    /// Whether it says the same, but for what was counted: that alone is told as often as it is told that we are there.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        let uncounted = |summary: &Self| Self {
+            counts: None,
+            ..summary.clone()
+        };
+        uncounted(self) == uncounted(other)
     }
 
     /// Whether it names all live nodes of its replica.
@@ -100,6 +121,7 @@ impl Brief {
             rejected: node.rejected_revision,
             faults: node.faults.iter().take(FAULTS_MAX).map(cut).collect(),
             presence: *presence,
+            held: node.held,
         }
     }
 
@@ -111,6 +133,7 @@ impl Brief {
             pb::NodeKind::Sidecar
         };
         let state = match self.rejected {
+            0 if self.held != 0 => "held",
             0 => lag(self.revision.cmp(&head)),
             _ => "rejected",
         };
@@ -124,6 +147,7 @@ impl Brief {
             live: true,
             rejected_revision: self.rejected,
             replica: replica.to_owned(),
+            held: self.held,
             ..Default::default()
         }
     }

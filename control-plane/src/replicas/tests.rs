@@ -30,7 +30,7 @@ async fn tell(replica: &Replicas) {
 async fn each_learns_what_the_others_say_of_their_nodes() {
     let (store, _dir) = fixture::embedded();
     let ((one, _), (two, nodes)) = (replica(&store, "cp-1"), replica(&store, "cp-2"));
-    nodes.head_moved(7);
+    nodes.head_moved(7, None);
     connect(&nodes, "a", 7);
     let behind = connect(&nodes, "b", 5);
     nodes.rejected(&behind, 7, vec!["GH2001 no".to_owned()]);
@@ -95,7 +95,7 @@ fn a_summary_of_many_names_those_that_are_furthest_behind() {
     for n in 0..1200 {
         connect(&nodes, &format!("n{n}"), if n == 1199 { 3 } else { 9 });
     }
-    let summary = Summary::of("cp:1", 9, nodes.live());
+    let summary = Summary::of("cp:1", 9, nodes.live(), None);
     assert!(!summary.is_whole());
     assert_eq!(
         (summary.live, summary.lowest, summary.nodes.len()),

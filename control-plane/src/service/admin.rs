@@ -16,13 +16,14 @@ use tonic::{Request, Response, Status};
 use super::calls::Calls;
 use super::{logs, merge, replay, rollout, status, watch};
 use crate::access::{caller, reader};
-use crate::catalog::{Asked, Catalog, Error, Options, Outcome, Standing, is_internal};
+use crate::catalog::{Asked, Catalog, End, Error, Options, Outcome, Standing, is_internal};
 use crate::join::Desk;
 use crate::keys;
 use crate::logs::Logs;
 use crate::nodes::Nodes;
 use crate::pins;
 use crate::replicas::{Peers, Replicas};
+use crate::stager::Stager;
 
 type Reply<T> = Result<Response<T>, Status>;
 type Events<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
@@ -40,6 +41,8 @@ pub(crate) struct AdminService {
     pub peers: Arc<Peers>,
     /// Who may join.
     pub desk: Arc<Desk>,
+    /// Who looks after staged rollouts.
+    pub stager: Stager,
     /// Who reads logs.
     pub logs: Logs,
     /// What was called.
@@ -56,8 +59,12 @@ impl Admin for AdminService {
             resources,
             dry_run,
             if_revision,
+            stages,
         } = request.into_inner();
-        let options = Options::asked(dry_run, if_revision);
+        let options = Options {
+            stages,
+            ..Options::asked(dry_run, if_revision)
+        };
         let outcome = self.catalog.apply(&caller.name, resources, options).await;
         applied(outcome, "resources")
     }
@@ -132,8 +139,33 @@ impl Admin for AdminService {
             return Err(status::not_found(DANGLING, &message));
         }
         let (nodes, others) = (self.nodes.clone(), self.replicas.watch());
-        let progress = rollout::follow(revision, nodes, others, self.drain.clone());
+        let states = self.catalog.watch();
+        let progress = rollout::follow(revision, nodes, (others, states), self.drain.clone());
         Ok(Response::new(Box::pin(progress)))
+    }
+
+    async fn get_staged_rollout(
+        &self,
+        request: Request<pb::GetStagedRolloutRequest>,
+    ) -> Reply<pb::StagedRollout> {
+        caller(&request)?;
+        Ok(Response::new(self.stager.shown()))
+    }
+
+    async fn end_staged_rollout(
+        &self,
+        request: Request<pb::EndStagedRolloutRequest>,
+    ) -> Reply<pb::ApplyResponse> {
+        let author = caller(&request)?.name;
+        let pb::EndStagedRolloutRequest { promote, revision } = request.into_inner();
+        let (how, what) = if promote {
+            (End::Promote, "promoted")
+        } else {
+            (End::Halt, "halted")
+        };
+        let why = format!("{what} by {author}");
+        let outcome = self.catalog.end_staged(&author, revision, how, &why).await;
+        applied(outcome, "rollout")
     }
 
     async fn create_key(

@@ -1,6 +1,5 @@
 //! The stream behind `Admin.Rollout`: how far a revision has come.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,8 +10,9 @@ use runtime::drain::Drain;
 use tokio::sync::watch;
 use tonic::Status;
 
-use crate::nodes::{Nodes, Presence};
-use crate::replicas::Others;
+use crate::catalog::{State, halted_staged, running_staged};
+use crate::nodes::Nodes;
+use crate::replicas::{Others, everywhere};
 
 /// How often nodes are looked at though nothing was heard: that one fell silent only time tells. Only while
 /// somebody waits for a rollout.
@@ -25,8 +25,10 @@ struct Following {
     changed: watch::Receiver<u64>,
     /// The other replicas, with their nodes.
     others: watch::Receiver<Others>,
+    /// Whether it is staged, and how that ends.
+    states: watch::Receiver<Arc<State>>,
     /// What was sent last, as far as it is told apart.
-    last: Option<Vec<Mark>>,
+    last: Option<(Vec<Mark>, Option<pb::StagedRolloutSpec>)>,
     finished: bool,
     drain: Drain,
 }
@@ -34,13 +36,17 @@ struct Following {
 /// What about a node makes a new message worth it; that it was heard of again does not.
 type Mark = (String, String, u64, u64);
 
-/// Progress until every live node runs `revision` or a later one, or one rejected it. Ends when `drain` starts.
+/// What is known besides the nodes of this replica: those of the others, and what is configured.
+type Beside = (watch::Receiver<Others>, watch::Receiver<Arc<State>>);
+
+/// Progress until every live node runs `revision` or a later one, or one rejected it, or it was taken back. Ends when
+/// `drain` starts.
 ///
 /// Nodes of this replica are seen as they are, those of the others as these say of them.
 pub(super) fn follow(
     revision: u64,
     nodes: Arc<Nodes>,
-    others: watch::Receiver<Others>,
+    (others, states): Beside,
     drain: Drain,
 ) -> impl Stream<Item = Result<pb::RolloutProgress, Status>> + Send + 'static {
     let changed = nodes.watch();
@@ -49,6 +55,7 @@ pub(super) fn follow(
         nodes,
         changed,
         others,
+        states,
         last: None,
         finished: false,
         drain,
@@ -67,17 +74,23 @@ impl Following {
             self.changed.mark_unchanged();
             let others = self.others.borrow_and_update().clone();
             let (live, unnamed) = everywhere(self.revision, self.nodes.live(), &others);
+            let state = self.states.borrow_and_update().clone();
+            let staged = running_staged(&state).filter(|spec| spec.revision == self.revision);
+            let why = halted_staged(&state, self.revision).unwrap_or_default();
             let marks = live.iter().map(mark).collect();
-            if self.last.as_ref() != Some(&marks) {
-                self.last = Some(marks);
-                let progress = progress(self.revision, live, unnamed);
-                self.finished = progress.done || progress.rejected;
+            let now = (marks, staged.cloned());
+            if self.last.as_ref() != Some(&now) || !why.is_empty() {
+                let mut progress = progress(self.revision, live, unnamed, now.1.as_ref());
+                self.last = Some(now);
+                progress.halted = why.to_owned();
+                self.finished = progress.done || progress.rejected || !why.is_empty();
                 return Some(progress);
             }
             tokio::select! {
                 () = self.drain.signaled() => return None,
                 changed = self.changed.changed() => changed.ok()?,
                 changed = self.others.changed() => changed.ok()?,
+                changed = self.states.changed() => changed.ok()?,
                 () = tokio::time::sleep(LOOK_EVERY) => {}
             }
         }
@@ -94,55 +107,31 @@ fn mark(node: &pb::NodeStatus) -> Mark {
     )
 }
 
-/// All live nodes: ours, and those of the others; and how many more run the revision that no summary names. Of a
-/// node that several know, the word of the replica counts at which its stream ends.
-fn everywhere(
+fn progress(
     revision: u64,
-    ours: Vec<(Presence, pb::NodeStatus)>,
-    others: &Others,
-) -> (Vec<pb::NodeStatus>, usize) {
-    let mut seen = ours;
-    let mut unnamed = 0;
-    for other in others.iter() {
-        let summary = &other.summary;
-        let is_gone = other.gone_unix_ms.is_some();
-        seen.extend(summary.nodes.iter().map(|node| {
-            let presence = if is_gone {
-                Presence::Gone
-            } else {
-                node.presence
-            };
-            (presence, node.status(&other.name, revision))
-        }));
-        // A summary that does not name all names those that are furthest behind.
-        unnamed += (summary.live as usize).saturating_sub(summary.nodes.len());
-    }
-    seen.sort_by_key(|(presence, _)| *presence);
-    let mut known = BTreeSet::new();
-    let live = seen
-        .into_iter()
-        .filter(|(_, node)| known.insert(node.name.clone()))
-        .map(|(_, node)| node)
-        .collect();
-    (live, unnamed)
-}
-
-fn progress(revision: u64, live: Vec<pb::NodeStatus>, unnamed: usize) -> pb::RolloutProgress {
+    live: Vec<pb::NodeStatus>,
+    unnamed: usize,
+    staged: Option<&pb::StagedRolloutSpec>,
+) -> pb::RolloutProgress {
     let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
     let all = live.len() + unnamed;
     let waiting: Vec<pb::NodeStatus> = live
         .into_iter()
-        .filter(|node| node.revision < revision)
+        .filter(|node| node.revision < revision || node.held == revision)
         .collect();
     pb::RolloutProgress {
         revision,
         current: count(all - waiting.len()),
         live: count(all),
-        done: waiting.is_empty(),
-        rejected: waiting
-            .iter()
-            .any(|node| node.rejected_revision >= revision),
+        done: waiting.is_empty() && staged.is_none(),
+        // A change that is staged is then taken back, and that is waited for.
+        rejected: staged.is_none()
+            && waiting
+                .iter()
+                .any(|node| node.rejected_revision >= revision),
         waiting,
+        halted: String::new(),
+        staged: staged.cloned(),
     }
 }
 
@@ -150,15 +139,21 @@ fn progress(revision: u64, live: Vec<pb::NodeStatus>, unnamed: usize) -> pb::Rol
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
     use super::*;
-    use crate::nodes::Arrival;
+    use crate::nodes::{Arrival, Presence};
     use crate::replicas::{Brief, Other, Summary};
     use futures_util::StreamExt;
     use runtime::tls::Peer;
 
     /// No other replica.
-    fn alone() -> watch::Receiver<Others> {
+    fn alone() -> Beside {
         // A receiver of a sender that is gone would end the stream.
-        Box::leak(Box::new(watch::Sender::new(Others::default()))).subscribe()
+        let others = Box::leak(Box::new(watch::Sender::new(Others::default())));
+        (others.subscribe(), nothing())
+    }
+
+    /// Nothing is configured.
+    fn nothing() -> watch::Receiver<Arc<State>> {
+        Box::leak(Box::new(watch::Sender::new(Arc::new(State::empty())))).subscribe()
     }
 
     fn arrival(name: &str, revision: u64) -> Arrival {
@@ -174,7 +169,7 @@ mod tests {
     #[tokio::test]
     async fn progress_comes_with_each_node_and_ends_when_all_are_there() {
         let nodes = Arc::new(Nodes::default());
-        nodes.head_moved(2);
+        nodes.head_moved(2, None);
         let a = nodes.connect(arrival("a", 1)).unwrap();
         let b = nodes.connect(arrival("b", 1)).unwrap();
         let mut stream = Box::pin(follow(2, nodes.clone(), alone(), Drain::new()));
@@ -205,7 +200,7 @@ mod tests {
     #[tokio::test]
     async fn nodes_of_other_replicas_are_waited_for_also_where_their_replica_is_gone() {
         let nodes = Arc::new(Nodes::default());
-        nodes.head_moved(2);
+        nodes.head_moved(2, None);
         let _a = nodes.connect(arrival("a", 2)).unwrap();
         let lost = nodes.connect(arrival("moved", 1)).unwrap();
         nodes.disconnect(&lost);
@@ -216,6 +211,7 @@ mod tests {
             rejected: 0,
             faults: Vec::new(),
             presence: Presence::Connected,
+            held: 0,
         };
         let other = |name: &str, gone_unix_ms, nodes: Vec<Brief>| Other {
             name: name.to_owned(),
@@ -226,6 +222,7 @@ mod tests {
                 live: 5,
                 lowest: 1,
                 nodes,
+                counts: None,
             },
             gone_unix_ms,
         };
@@ -234,7 +231,12 @@ mod tests {
             other("cp-2", None, vec![brief("b", 1), brief("moved", 2)]),
             other("cp-3", Some(1), vec![brief("c", 1), brief("moved", 1)]),
         ]));
-        let mut stream = Box::pin(follow(2, nodes, others.subscribe(), Drain::new()));
+        let mut stream = Box::pin(follow(
+            2,
+            nodes,
+            (others.subscribe(), nothing()),
+            Drain::new(),
+        ));
         let first = stream.next().await.unwrap().unwrap();
         let waiting: Vec<_> = first.waiting.iter().map(|n| n.name.as_str()).collect();
         assert_eq!(waiting, ["b", "c"]);

@@ -189,7 +189,7 @@ impl Session {
                     nodes.rejected(connection, revision, nack.faults);
                 }
             }
-            Some(Said::Heartbeat(beat)) => nodes.heartbeat(connection, beat.revision),
+            Some(Said::Heartbeat(beat)) => nodes.heartbeat(connection, &beat),
             Some(Said::ServerStatus(status)) => nodes.server_status(connection, status),
             Some(Said::LogLines(lines)) => self.service.logs.heard(&connection.node, lines),
             Some(Said::ToolSightings(seen)) => {
@@ -211,7 +211,10 @@ impl Session {
         if !self.service.catalog.may_be_published() {
             return Ok(());
         }
-        match lane.next(&self.service.publisher.view(scope)) {
+        let Some(view) = self.service.publisher.view(scope, self.peer.node()) else {
+            return Ok(());
+        };
+        match lane.next(&view) {
             Next::Nothing => Ok(()),
             Next::Push(push) => self.send(Control::Config(push)).await,
             Next::Withhold { revision, faults } => {

@@ -49,6 +49,8 @@ pub(crate) fn of_catalog(error: catalog::Error, list: &str) -> Status {
         Error::WentBack(_) => with_code(Code::FailedPrecondition, "GH5103", &message),
         Error::NothingToAccept(_) => with_code(Code::FailedPrecondition, "GH5104", &message),
         Error::NotFound(_) => not_found(model::fault::DANGLING, &message),
+        Error::Staged(_) => with_code(Code::FailedPrecondition, catalog::STAGED, &message),
+        Error::NotStaged(_) => with_code(Code::FailedPrecondition, "GH5107", &message),
         Error::NotKept { .. } => not_found("GH5106", &message),
         Error::TooOld(_) => with_code(Code::FailedPrecondition, "GH5101", &message),
         Error::Store(error) => of_store(&error),

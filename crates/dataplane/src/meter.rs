@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use dashmap::DashMap;
@@ -17,6 +18,32 @@ use runtime::metrics::{Counter, Gauge, Histogram, Metrics, SECONDS};
 const SERVERS_MAX: usize = 512;
 /// Methods of one server that are told apart; the protocol has fewer.
 const METHODS_MAX: usize = 48;
+
+/// All calls of a hop that are over, and those of them that were refused or failed: what the control plane hears with each
+/// heartbeat. What clients cancelled or got wrong counts as neither. Clones are the same.
+#[derive(Debug, Clone, Default)]
+pub struct Totals(Arc<[AtomicU64; 2]>);
+
+impl Totals {
+    fn count(&self, reason: Option<Reason>) {
+        if matches!(reason, Some(Reason::Cancelled | Reason::Invalid)) {
+            return;
+        }
+        let [calls, failed] = &*self.0;
+        calls.fetch_add(1, Ordering::Relaxed);
+        if reason.is_some() {
+            failed.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Calls, and those that were refused or failed.
+    pub fn get(&self) -> (u64, u64) {
+        let [calls, failed] = &*self.0;
+        // Never more failures than calls: a call is counted before its failure.
+        let failed = failed.load(Ordering::Relaxed);
+        (calls.load(Ordering::Relaxed).max(failed), failed)
+    }
+}
 
 /// The metrics of one hop's calls. Clones are the same.
 #[derive(Debug, Clone)]
@@ -32,6 +59,7 @@ struct Inner {
     overhead: Histogram,
     /// Open connections of the listener.
     connections: Gauge,
+    totals: Totals,
 }
 
 /// One connection that is open.
@@ -50,6 +78,7 @@ pub struct ServerMeter {
     metrics: Metrics,
     server: String,
     overhead: Histogram,
+    totals: Totals,
     /// Made when first needed; locked for a look.
     outcomes: RwLock<HashMap<(Decision, Option<Reason>), Counter>>,
     /// Likewise, by method.
@@ -57,8 +86,8 @@ pub struct ServerMeter {
 }
 
 impl Meter {
-    /// Among `metrics`.
-    pub fn new(metrics: &Metrics) -> Self {
+    /// Among `metrics`; all calls are counted in `totals`, too.
+    pub fn new(metrics: &Metrics, totals: Totals) -> Self {
         let overhead = metrics.histogram(
             "gatehouse_overhead_seconds",
             "What this process added to calls: their time without that of what stands behind it.",
@@ -66,7 +95,7 @@ impl Meter {
             &SECONDS,
         );
         Self(Arc::new(Inner {
-            others: Arc::new(ServerMeter::new(metrics, "", &overhead)),
+            others: Arc::new(ServerMeter::new(metrics, "", &overhead, &totals)),
             metrics: metrics.clone(),
             servers: DashMap::new(),
             overhead,
@@ -75,6 +104,7 @@ impl Meter {
                 "Open connections of callers.",
                 &[],
             ),
+            totals,
         }))
     }
 
@@ -95,18 +125,25 @@ impl Meter {
         if self.0.servers.len() >= SERVERS_MAX {
             return self.0.others.clone();
         }
-        let new = || ServerMeter::new(&self.0.metrics, server.as_str(), &self.0.overhead);
+        let Inner {
+            metrics,
+            overhead,
+            totals,
+            ..
+        } = &*self.0;
+        let new = || ServerMeter::new(metrics, server.as_str(), overhead, totals);
         let entry = self.0.servers.entry(server.clone());
         entry.or_insert_with(|| Arc::new(new())).clone()
     }
 }
 
 impl ServerMeter {
-    fn new(metrics: &Metrics, server: &str, overhead: &Histogram) -> Self {
+    fn new(metrics: &Metrics, server: &str, overhead: &Histogram, totals: &Totals) -> Self {
         Self {
             metrics: metrics.clone(),
             server: server.to_owned(),
             overhead: overhead.clone(),
+            totals: totals.clone(),
             outcomes: RwLock::default(),
             durations: RwLock::default(),
         }
@@ -115,6 +152,7 @@ impl ServerMeter {
     /// Counts a call that is over, in which people were waited for so long.
     pub fn count(&self, record: &Record, waited: Duration) {
         self.outcome(record.decision, record.reason).add_one();
+        self.totals.count(record.reason);
         self.duration(&record.method)
             .observe(Duration::from_nanos(record.duration_ns));
         let own = record.duration_ns.saturating_sub(record.upstream_ns);
@@ -160,9 +198,25 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_clients_give_up_or_get_wrong_is_no_failure() {
+        let totals = Totals::default();
+        let reasons = [
+            None,
+            Some(Reason::NoRule),
+            Some(Reason::Unavailable),
+            Some(Reason::Cancelled),
+            Some(Reason::Invalid),
+        ];
+        for reason in reasons {
+            totals.count(reason);
+        }
+        assert_eq!(totals.get(), (3, 2));
+    }
+
+    #[test]
     fn strangers_make_no_series() {
         let metrics = Metrics::new();
-        let meter = Meter::new(&metrics);
+        let meter = Meter::new(&metrics, Totals::default());
         let time = ServerName::new("time").unwrap();
         meter
             .of(Some(&time))

@@ -8,6 +8,7 @@ use dataplane::config::live::Live;
 use dataplane::config::node::{self, NodeSettings};
 use dataplane::config::sightings::Sightings;
 use dataplane::config::watch::{self, Node};
+use dataplane::meter::Totals;
 use futures_util::future::try_join_all;
 use proto::v1::NodeKind;
 use runtime::drain::Drain;
@@ -97,6 +98,7 @@ async fn join(settings: NodeSettings, drain: &Drain) -> anyhow::Result<Live> {
         data_dir: settings.data_dir,
         metrics: Metrics::new(),
         logs: None,
+        totals: Totals::default(),
         sightings: Sightings::new().1,
     };
     Ok(watch::start(node, drain)?.0)

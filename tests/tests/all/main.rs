@@ -43,6 +43,7 @@ mod readme;
 mod replay;
 mod servers;
 mod stage;
+mod staged;
 mod standing;
 mod subscriptions;
 mod tenancy;

@@ -25,6 +25,7 @@ use super::logs::{LogSource, Readers};
 use super::meter::ConfigMeter;
 use super::node::{PAUSES, control_plane_name};
 use super::sightings::Told;
+use crate::meter::Totals;
 
 /// The node says that it lives so often; after three times it counts as silent.
 const HEARTBEAT: Duration = Duration::from_secs(5);
@@ -55,6 +56,8 @@ pub struct Node {
     pub metrics: Metrics,
     /// The log of the server that a sidecar stands before.
     pub logs: Option<Arc<dyn LogSource>>,
+    /// What its calls add up to.
+    pub totals: Totals,
     /// Tool definitions that the control plane is to hear of.
     pub sightings: Told,
 }
@@ -196,7 +199,9 @@ impl Link {
                 },
                 _ = heartbeat.tick() => {
                     let revision = self.held.revision.0;
-                    send(&outbox, Kind::Heartbeat(pb::Heartbeat { revision })).await?;
+                    let (calls, failed) = self.node.totals.get();
+                    let beat = pb::Heartbeat { revision, calls, failed };
+                    send(&outbox, Kind::Heartbeat(beat)).await?;
                 }
                 // The control plane ends the stream with the certificate by which it was begun.
                 Ok(()) = self.renewed.changed() => {

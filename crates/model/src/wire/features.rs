@@ -21,6 +21,8 @@ pub fn features_of(resource: &pb::Resource) -> Vec<String> {
         Some(Spec::ApiKey(_)) => vec!["api-key/1"],
         Some(Spec::KeyRing(_)) => vec!["key-ring/1"],
         Some(Spec::ToolPins(_)) => vec!["tool-pins/1"],
+        // Nodes do not get it: they need not know it.
+        Some(Spec::StagedRollout(_)) => Vec::new(),
     };
     features.sort_unstable();
     features.into_iter().map(str::to_owned).collect()

@@ -98,6 +98,9 @@ pub const KEY_RING: &str = "KeyRing";
 /// Approved tool definitions of a server; made by the control plane, never applied.
 pub const TOOL_PINS: &str = "ToolPins";
 
+/// A change that not all nodes have yet; made by the control plane, never applied.
+pub const STAGED_ROLLOUT: &str = "StagedRollout";
+
 /// A converted resource.
 #[derive(Debug, Clone)]
 pub enum Item {
@@ -121,6 +124,8 @@ pub enum Item {
     KeyRing(Arc<KeyRing>),
     /// Approved tool definitions.
     ToolPins(Arc<ToolPins>),
+    /// A staged rollout: nothing that a node would know.
+    StagedRollout,
 }
 
 /// Turns one resource into what the rest of Gatehouse works with.
@@ -164,6 +169,7 @@ pub fn convert(resource: &pb::Resource) -> Result<Item, Vec<Fault>> {
             let version = resource.metadata.as_ref().map_or(0, |m| m.revision);
             pins::convert(name, version, spec, &mut faults).map(|p| Item::ToolPins(Arc::new(p)))
         }
+        Some(Spec::StagedRollout(_)) => Some(Item::StagedRollout),
         Some(Spec::VirtualServer(spec)) => {
             virtual_server::convert(name, metadata::labels(resource), spec, &mut faults)
                 .map(|s| Item::VirtualServer(Arc::new(s)))
@@ -189,6 +195,7 @@ pub fn kind_of(resource: &pb::Resource) -> Option<&'static str> {
         Spec::ApiKey(_) => API_KEY,
         Spec::KeyRing(_) => KEY_RING,
         Spec::ToolPins(_) => TOOL_PINS,
+        Spec::StagedRollout(_) => STAGED_ROLLOUT,
     })
 }
 
@@ -231,6 +238,7 @@ pub fn insert(snapshot: &mut Snapshot, item: Item) {
         Item::ToolPins(pins) => {
             snapshot.tool_pins.insert(pins.server.clone(), pins);
         }
+        Item::StagedRollout => {}
     }
 }
 

@@ -11,13 +11,13 @@ use runtime::audit::LogSettings;
 use runtime::metrics::Metrics;
 
 use super::*;
-use crate::meter::Meter;
+use crate::meter::{Meter, Totals};
 use crate::stage::record::Recording;
 
 fn recording(log: &Log) -> Recording {
     let principal = Principal::new("ana", &[], None, "k1");
     let server = ServerName::new("crm").unwrap();
-    let meter = Meter::new(&Metrics::new()).of(Some(&server));
+    let meter = Meter::new(&Metrics::new(), Totals::default()).of(Some(&server));
     let id = CallId::new();
     let who = (&principal, &server);
     Recording::begin(

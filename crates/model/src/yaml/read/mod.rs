@@ -22,7 +22,7 @@ use super::tree::{Data, Entry, Node};
 use super::{API_VERSION, FileFault, Source, tree};
 use crate::fault::{BAD_VALUE, Fault, MISSING, NOT_YAML, UNKNOWN_KIND, UNSUPPORTED};
 use crate::snapshot::ResourceKey;
-use crate::wire::{self, API_KEY, KEY_RING, KINDS, TOOL_PINS};
+use crate::wire::{self, API_KEY, KEY_RING, KINDS, STAGED_ROLLOUT, TOOL_PINS};
 use reader::{Noted, Reader};
 
 /// One resource of a file, good or bad.
@@ -250,7 +250,7 @@ fn kind(reader: &mut Reader<'_>, entry: &Entry) -> Option<&'static str> {
         );
         return None;
     }
-    if matches!(text, API_KEY | KEY_RING | TOOL_PINS) {
+    if matches!(text, API_KEY | KEY_RING | TOOL_PINS | STAGED_ROLLOUT) {
         let message = format!("{text} is made by the control plane and never applied");
         reader.note("kind", UNKNOWN_KIND, &message, extent);
         return None;
