@@ -24,7 +24,7 @@ pub const NO_EDGE: &str = "GH3008";
 pub const NO_SUCH: &str = "GH4001";
 /// The server is not there, too slow or overloaded.
 pub const SERVER_AWAY: &str = "GH4002";
-/// A rule, a filter or a limit refused the call.
+/// A rule, a filter, a limit or the want of an approval refused the call, or its tool has changed.
 pub const REFUSED: &str = "GH4003";
 /// The tool says itself that it failed.
 pub const TOOL_FAILED: &str = "GH4004";
@@ -172,7 +172,8 @@ pub const CODES: &[(&str, &str, &str)] = &[
     (
         REFUSED,
         "the call was refused",
-        "A rule, a filter or a limit refused it. The line after `why` shows the decision and what came near.",
+        "A rule, a filter or a limit refused it, nobody agreed to it, or the definition of its tool has changed and waits. The \
+         line after `why` shows the decision and what came near.",
     ),
     (
         TOOL_FAILED,

@@ -35,7 +35,7 @@ pub enum Command {
 #[command(after_help = "Examples:
   gatehouse key create --user ana@example.com --group engineering
   gatehouse key create --user ci --server docs --server time --expires 24h
-  gatehouse key create --user ana@example.com -o json
+  gatehouse key create --user ana@example.com --client cursor -o json
 
 See also: gatehouse key list, gatehouse connect")]
 pub struct Create {
@@ -45,6 +45,14 @@ pub struct Create {
     /// A group of that user; any number of times
     #[arg(long, value_name = "GROUP")]
     pub group: Vec<String>,
+    /// The client application that it is made for, as rules and limits name it (none: not bound to one)
+    #[arg(
+        long,
+        value_name = "CLIENT",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub client: String,
     /// A server that the key is good for; any number of times (none: all that rules allow)
     #[arg(long, value_name = "SERVER")]
     pub server: Vec<String>,
@@ -95,7 +103,7 @@ async fn create(args: Create, app: &App) -> Result<(), Failure> {
         expires_ms: args.expires.map_or(0, |time| {
             u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
         }),
-        client: String::new(),
+        client: args.client,
     };
     let made = match link.admin().create_key(request).await {
         Ok(made) => made.into_inner(),

@@ -298,28 +298,34 @@ impl Edge {
         };
         let endpoints = self.live.endpoints();
         let outbound = self.outbound.load_full();
-        let session = Some(standing.session);
         let routes = &outbound.routes;
-        let endpoint = routes
-            .candidates(&endpoints, standing.server, session)
-            .into_iter()
-            .next();
-        let pool = endpoint.and_then(|endpoint| routes.pool(standing.server, endpoint));
-        let pool = pool.ok_or_else(away)?;
-        let request = outgoing::of_standing(standing, &outbound.signer, put).map_err(|_| away())?;
-        let asked = async {
-            if *standing.method == Method::GET && put.is_none() {
-                pool.stand(request).await
-            } else {
-                pool.send(request).await
+        let stands = *standing.method == Method::GET && put.is_none();
+        for endpoint in routes.candidates(&endpoints, standing.server, Some(standing.session)) {
+            let Some(pool) = routes.pool(standing.server, endpoint) else {
+                continue;
+            };
+            let request = outgoing::of_standing(standing, &outbound.signer, put);
+            let request = request.map_err(|_| away())?;
+            let asked = async {
+                if stands {
+                    pool.stand(request).await
+                } else {
+                    pool.send(request).await
+                }
+            };
+            match timeout(STAND, asked).await.map_err(|_| away())? {
+                Ok(response) => return Ok(response),
+                Err(error) => {
+                    tracing::warn!(%error, server = %standing.server, "a sidecar cannot be reached");
+                    // Only where nothing was sent the next one may take it.
+                    if !matches!(error, HopError::Connect { .. }) {
+                        return Err(away());
+                    }
+                    routes.avoid(endpoint);
+                }
             }
-        };
-        let sent = timeout(STAND, asked).await;
-        let sent = sent.map_err(|_| away())?;
-        sent.map_err(|error| {
-            tracing::warn!(%error, server = %standing.server, "no sidecar can be reached");
-            away()
-        })
+        }
+        Err(away())
     }
 
     async fn to_sidecar(&self, call: &Call<'_>) -> Result<Reply, Fault> {

@@ -26,7 +26,7 @@ use crate::when;
   gatehouse server tools docs -o json
 
 STATE: pinned (approved), new, changed, poisoned, look_alike (taken for another tool's name). What is not pinned is held
-under `pin: review`: in no list, and no call goes to it.
+under `pin: review`, poisoned and look_alike also under `pin: auto`: in no list, and no call goes to it.
 
 See also: gatehouse server accept, gatehouse server reject")]
 pub struct Tools {

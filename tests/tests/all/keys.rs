@@ -92,6 +92,25 @@ fn a_revoked_key_is_refused_on_every_edge_with_the_next_push() {
 }
 
 #[test]
+fn a_rule_for_a_client_counts_for_keys_that_were_made_for_it() {
+    let resources = [
+        tests::catalog::fixture("slow", &[]),
+        tests::catalog::resource(
+            "AccessRule",
+            "cursor-only",
+            &json!({"effect": "allow", "subjects": [{"client": "cursor"}], "servers": ["slow"], "tools": ["sleep"]}),
+        ),
+    ];
+    let mesh = tests::mesh::Mesh::new().with(&resources).start();
+    let with = mesh.key_with(&["--user", "ana@example.com", "--client", "cursor"]);
+    let without = mesh.key("ana@example.com", &[]);
+    let url = mesh.url(0, "slow");
+    assert_eq!(Modern::new(&url, &with.text).tools(), ["sleep"]);
+    let refused = Modern::new(&url, &without.text);
+    assert_eq!(refused.request("tools/list", json!({})).send().status, 404);
+}
+
+#[test]
 fn a_keys_text_is_shown_once_and_kept_nowhere() {
     let mesh = stage::workshop();
     let key = mesh.key("ana@example.com", &["engineering"]);

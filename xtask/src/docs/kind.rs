@@ -309,11 +309,11 @@ impl Reader<'_> {
         if let Some(word) = same {
             return Absent::Default(word.trim_end_matches('.').to_owned());
         }
-        let default = match field.shape {
+        let default = default_in(field.doc).or(match field.shape {
             "true or false" => Some("false"),
             "a whole number" if !is_shown_only(steps) => Some("0"),
-            _ => default_in(field.doc),
-        };
+            _ => None,
+        });
         default.map_or(Absent::Nothing, |default| {
             Absent::Default(default.to_owned())
         })
@@ -329,7 +329,11 @@ fn is_shown_only(steps: &[Step]) -> bool {
 /// The default that a meaning names at its end: `… Default 60s.`
 fn default_in(doc: &str) -> Option<&str> {
     let (_, default) = doc.rsplit_once("Default ")?;
-    default.strip_suffix('.')
+    // What the default means may follow it.
+    let end = default
+        .find([';', ','])
+        .or_else(|| default.strip_suffix('.').map(str::len))?;
+    Some(&default[..end])
 }
 
 fn default(absent: &Absent) -> String {

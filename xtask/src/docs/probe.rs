@@ -91,7 +91,15 @@ impl Probe {
                 }
             }
         }
-        if refusals.iter().any(|fault| fault.fault.code == UNSUPPORTED) {
+        let own = path(steps);
+        let is_about = |fault: &FileFault| {
+            let place = without_places(&fault.fault.path);
+            place.starts_with(&own) || own.starts_with(&place)
+        };
+        let mut unsupported = refusals
+            .iter()
+            .filter(|fault| fault.fault.code == UNSUPPORTED);
+        if unsupported.any(is_about) {
             return Ok(false);
         }
         bail!(
@@ -104,12 +112,24 @@ impl Probe {
     /// What it means to leave out a field that examples have: where one can do without it, nothing.
     pub(super) fn need(&self, steps: &[Step]) -> Need {
         let mut need = None;
+        if let Some((own, around)) = steps.split_last() {
+            let does_without = |example: &Value| {
+                let around = find(example, around);
+                around.is_some_and(|around| around.is_object() && around.get(own.field).is_none())
+            };
+            if !around.is_empty() && self.examples.iter().any(does_without) {
+                // Another may be wanted in its place.
+                need = Some(Need::Optional);
+            }
+        }
         for example in &self.examples {
             let mut document = example.clone();
             if cut(&mut document, steps) {
-                match lack(&document, steps) {
-                    Need::Optional => return Need::Optional,
-                    found => need = Some(found),
+                match (lack(&document, steps), &need) {
+                    (Need::Optional, _) => return Need::Optional,
+                    // An example does without it, so that it is not wanted by itself.
+                    (Need::Required, Some(Need::Optional)) => {}
+                    (found, _) => need = Some(found),
                 }
             }
         }
@@ -132,6 +152,11 @@ fn lack(document: &Value, steps: &[Step]) -> Need {
         }
     });
     need.unwrap_or(Need::Optional)
+}
+
+/// `spec.config[0].key` → `spec.config[].key`.
+fn without_places(path: &str) -> String {
+    path.chars().filter(|c| !c.is_ascii_digit()).collect()
 }
 
 fn has_word(text: &str, word: &str) -> bool {

@@ -7,7 +7,7 @@ use proto::v1 as pb;
 use super::access::{globs, server_glob, subject_list};
 use super::{Faults, LIST_MAX};
 use crate::access::Subjects;
-use crate::fault::{BAD_VALUE, MISSING, NEVER_MATCHES};
+use crate::fault::{BAD_VALUE, NEVER_MATCHES, ONE_OF};
 use crate::filter::OnError;
 use crate::limit::{BadRate, Calls, Limit, Match, Mode, Part, Rate, Scope};
 use crate::name::{Glob, LimitName};
@@ -43,8 +43,8 @@ pub(super) fn convert(name: &str, spec: &pb::LimitSpec, faults: &mut Faults) -> 
         && spec.request_bytes.is_empty()
         && spec.response_bytes.is_empty();
     if counts_nothing {
-        let message = "is missing, and so are concurrency, requestBytes and responseBytes: the limit counts nothing";
-        faults.push("spec.rate", MISSING, message);
+        let message = "one of rate, concurrency, requestBytes, responseBytes is wanted";
+        faults.push("spec.rate", ONE_OF, message);
     }
     let scope = match pb::LimitScope::try_from(spec.scope) {
         Ok(pb::LimitScope::Unspecified | pb::LimitScope::Shared) => Scope::Shared,
