@@ -57,6 +57,19 @@ pub(super) struct Draft {
     pub(super) warnings: Vec<pb::Warning>,
 }
 
+/// Refuses more than one change may be about. A rollback may be about more: what several changes put, it takes back at
+/// once.
+///
+/// # Errors
+/// [`Error::Refused`].
+pub(super) fn refuse_many(count: usize) -> Result<(), Error> {
+    if count <= EDITS_MAX {
+        return Ok(());
+    }
+    let message = format!("{count} resources are over the {EDITS_MAX} of one change");
+    Err(Error::Refused(vec![whole(TOO_MUCH, message)]))
+}
+
 /// Refuses the kinds that only the control plane makes.
 ///
 /// # Errors
@@ -94,13 +107,6 @@ pub(super) fn draft(
 ) -> Result<Draft, Error> {
     if let Some(key) = state.unreadable() {
         return Err(Error::TooOld(key.clone()));
-    }
-    if edits.len() > EDITS_MAX {
-        let message = format!(
-            "{} resources are over the {EDITS_MAX} of one change",
-            edits.len()
-        );
-        return Err(Error::Refused(vec![whole(TOO_MUCH, message)]));
     }
     let mut drafting = Drafting {
         state,

@@ -184,6 +184,7 @@ impl Catalog {
         options: Options,
     ) -> Result<Outcome, Error> {
         draft::refuse_internal(&resources)?;
+        draft::refuse_many(resources.len())?;
         let stages = options.stages.clone();
         self.change(author, options, |state| {
             let mut edits: Vec<Edit> = resources.iter().cloned().map(Edit::put).collect();
@@ -205,6 +206,7 @@ impl Catalog {
         resources: Vec<pb::Resource>,
     ) -> Result<(Arc<State>, State), Error> {
         draft::refuse_internal(&resources)?;
+        draft::refuse_many(resources.len())?;
         self.newest_head().await?;
         let state = self.state();
         let edits = resources.into_iter().map(Edit::put).collect();
@@ -222,6 +224,7 @@ impl Catalog {
         keys: Vec<ResourceKey>,
         options: Options,
     ) -> Result<Outcome, Error> {
+        draft::refuse_many(keys.len())?;
         self.change(author, options, |state| {
             let edits: Vec<Edit> = keys.iter().cloned().map(Edit::Delete).collect();
             staged::must_be_free(state, &edits)?;

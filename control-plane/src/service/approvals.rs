@@ -19,7 +19,7 @@ use super::node::certified;
 use super::status;
 use crate::access::{ApiKey, caller};
 use crate::approvals::{Approvals, Decider, Error};
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, State};
 use crate::clock;
 use crate::keys;
 
@@ -30,6 +30,8 @@ type Events = Pin<Box<dyn Stream<Item = Result<pb::Approval, Status>> + Send>>;
 const AGAIN: Duration = Duration::from_millis(500);
 /// How long after an approval's end is looked, which nobody announces.
 const LAG: Duration = Duration::from_millis(50);
+/// How often is looked whether a key is still good.
+const LOOK_AT_KEY: Duration = Duration::from_secs(30);
 /// How long is waited for what does not change by itself.
 const LONG: Duration = Duration::from_secs(3600);
 
@@ -108,13 +110,17 @@ impl People for PeopleService {
     type WatchStream = Events;
 
     async fn watch(&self, request: Request<pb::ListApprovalsRequest>) -> Reply<Self::WatchStream> {
+        let key = request.extensions().get::<ApiKey>().cloned();
         let watching = Watching {
             decider: self.decider(&request)?,
+            key,
+            states: self.catalog.watch(),
             changes: self.approvals.changes(),
             approvals: self.approvals.clone(),
             told: BTreeMap::new(),
             all: request.get_ref().all,
             queue: Vec::new(),
+            over: false,
             drain: self.drain.clone(),
         };
         let events = unfold(watching, |mut watching| async {
@@ -133,16 +139,20 @@ impl People for PeopleService {
 impl PeopleService {
     /// Who decides: by an API key, or by an administrator's token.
     fn decider<T>(&self, request: &Request<T>) -> Result<Decider, Status> {
-        let Some(ApiKey(text)) = request.extensions().get() else {
-            return Ok(Decider::Admin(caller(request)?.name));
-        };
-        let state = self.catalog.state();
-        let key = keys::find(&state, text, clock::now_ms());
-        let key = key.ok_or_else(|| {
-            status::unauthenticated("GH3003", "the API key is not one of this installation's")
-        })?;
-        Ok(Decider::of_key(key, state.snapshot()))
+        match request.extensions().get() {
+            None => Ok(Decider::Admin(caller(request)?.name)),
+            Some(key) => by_key(&self.catalog.state(), key),
+        }
     }
+}
+
+/// Who decides by this key, as things are now.
+fn by_key(state: &State, ApiKey(text): &ApiKey) -> Result<Decider, Status> {
+    let key = keys::find(state, text, clock::now_ms());
+    let key = key.ok_or_else(|| {
+        status::unauthenticated("GH3003", "the API key is not one of this installation's")
+    })?;
+    Ok(Decider::of_key(key, state.snapshot()))
 }
 
 /// One approval, told of until it does not change any more.
@@ -187,35 +197,60 @@ struct Watching {
     approvals: Arc<Approvals>,
     changes: watch::Receiver<u64>,
     decider: Decider,
+    /// By which key, where it is by one: it may be revoked, or end, and groups may change.
+    key: Option<ApiKey>,
+    states: watch::Receiver<Arc<State>>,
     all: bool,
     /// What was told last of each.
     told: BTreeMap<String, String>,
     /// What is to be told, the next one last.
     queue: Vec<pb::Approval>,
+    over: bool,
     drain: Drain,
 }
 
 impl Watching {
     async fn next(&mut self) -> Option<Result<pb::Approval, Status>> {
-        loop {
+        while !self.over {
             if let Some(approval) = self.queue.pop() {
                 return Some(Ok(approval));
             }
             self.changes.mark_unchanged();
+            if let Some(key) = &self.key {
+                match by_key(&self.states.borrow_and_update(), key) {
+                    Ok(decider) => self.decider = decider,
+                    Err(status) => {
+                        self.over = true;
+                        return Some(Err(status));
+                    }
+                }
+            }
             let pause = match self.approvals.list(&self.decider, true).await {
                 Ok(now) => self.compare(now),
                 Err(Error::Store(error)) if error.may_be_retried() => AGAIN,
-                Err(error) => return Some(Err(of_approvals(error))),
+                Err(error) => {
+                    self.over = true;
+                    return Some(Err(of_approvals(error)));
+                }
             };
             if !self.queue.is_empty() {
                 continue;
             }
+            let by_key = self.key.is_some();
+            // A key's end is announced by nobody.
+            let pause = if by_key {
+                pause.min(LOOK_AT_KEY)
+            } else {
+                pause
+            };
             tokio::select! {
                 () = self.drain.signaled() => return None,
                 changed = self.changes.changed() => changed.ok()?,
+                changed = self.states.changed(), if by_key => changed.ok()?,
                 () = tokio::time::sleep(pause) => {}
             }
         }
+        None
     }
 
     /// Queues what is new; says when the next one ends.

@@ -308,7 +308,12 @@ impl<H: Hop> Incall<'_, H> {
         let decided = authorize(call);
         note(slot, call, &decided, H::HOP);
         match decided {
-            Ok(_) => self.proceed(call, id, slot, permit).await,
+            Ok(_) => match self.waited(call) {
+                Some(brought) => {
+                    Box::pin(self.agreed_to_by_rules(brought, call, slot, permit)).await
+                }
+                None => self.proceed(call, id, slot, permit).await,
+            },
             Err(denied) if denied.reason == Reason::Approval => {
                 Box::pin(self.approve(call, &denied, slot, permit)).await
             }

@@ -9,7 +9,7 @@ use tests::catalog;
 use tests::http::{Open, Request, Response};
 use tests::listener::{Answer, Listener};
 use tests::mesh::{Mesh, Running};
-use tests::process::Output;
+use tests::process::{Output, Process};
 use tests::rpc::{Modern, Session, id_of};
 use tests::shared::{Guest, Shared};
 use tests::wait;
@@ -302,6 +302,29 @@ fn a_modern_client_is_sent_away_and_goes_on_through_another_edge() {
 }
 
 #[test]
+fn a_call_that_needs_no_approval_any_more_goes_on_with_what_it_was_sent_away_with() {
+    let mesh = Mesh::new().with(&resources()).start();
+    let key = engineer(&mesh, "eased@example.com");
+    let client = Modern::new(&mesh.url(0, "pay"), &key).able(&json!({"elicitation": {"form": {}}}));
+    let result = client.call("sleep", sleep(0.05)).result();
+    assert_eq!(result["resultType"], "input_required", "{result}");
+    mesh.gatehouse(&["delete", "AccessRule", "four-eyes", "--wait"])
+        .good();
+    let back = |action: &str| {
+        let params = json!({
+            "name": "sleep",
+            "arguments": sleep(0.05),
+            "requestState": result["requestState"],
+            "inputResponses": {"gatehouse_approval": {"action": action, "content": {}}},
+        });
+        client.request("tools/call", params).send()
+    };
+    let declined = back("decline");
+    assert_eq!(declined.error_code(), -32600, "{declined}");
+    assert_eq!(back("accept").content(), "slept 0.05 s");
+}
+
+#[test]
 fn a_modern_client_that_can_ask_nobody_gets_a_state_alone() {
     let mesh = office();
     let user = "state@example.com";
@@ -376,6 +399,29 @@ fn only_approvers_that_the_rule_names_decide_and_nobody_about_their_own() {
     assert_eq!(open.whole().content(), "slept 0.08 s");
     let row = mesh.recorded(&["--user", user], |row| row["approver"].is_string());
     assert_eq!(row["approver"], "fin@example.com");
+}
+
+#[test]
+fn who_watches_by_a_key_sees_nothing_once_it_is_revoked() {
+    let mesh = office();
+    let key = mesh.key("lea@example.com", &["finance"]);
+    let mut watching = mesh.command();
+    watching.args(["approve", "--watch", "--token", &key.text]);
+    let mut watching = Process::start(&mut watching, None);
+    let user = "wim@example.com";
+    let session = Session::begin(&mesh.url(0, "bank"), &mesh.key(user, &["trading"]).text);
+    let open = session.calling("sleep", sleep(0.081)).open();
+    wait::wait_for("the call to be told of", SOON, || {
+        watching.stdout().contains(user)
+    });
+    mesh.gatehouse(&["key", "revoke", &key.id]).good();
+    assert_eq!(watching.wait(SOON).code(), Some(1));
+    assert!(
+        watching.stderr().contains("GH3003"),
+        "{}",
+        watching.stderr()
+    );
+    drop(open);
 }
 
 #[test]

@@ -9,7 +9,9 @@ use runtime::drain::Drain;
 use super::{Asked, Page};
 use crate::catalog::fixture::{self, over, rule, sealer, server};
 use crate::catalog::tests::{apply, key_of};
-use crate::catalog::{Bounds, Catalog, Edit, Error, Options, Outcome, State, Stored, keep};
+use crate::catalog::{
+    Bounds, Catalog, EDITS_MAX, Edit, Error, Options, Outcome, State, Stored, keep,
+};
 use crate::store::{fixture as stores, key};
 
 fn shown(catalog: &Catalog) -> Vec<(ResourceKey, String)> {
@@ -306,4 +308,24 @@ async fn with_a_server_comes_back_what_was_approved_of_its_tools() {
     let state = catalog.state();
     let back = state.get(&place).expect("they are back");
     assert_eq!(back.resource.spec, pins.spec);
+}
+
+#[tokio::test]
+async fn what_several_changes_put_is_taken_back_by_one_however_many_they_are() {
+    let (catalog, _dir) = fixture::catalog().await;
+    apply(&catalog, vec![server("a", "A")]).await;
+    let half = EDITS_MAX / 2 + 1;
+    let rules = |from: usize, count: usize| {
+        let one = |n| rule(&format!("r-{n}"), &["a"]);
+        (from..from + count).map(one).collect::<Vec<_>>()
+    };
+    let too_many = catalog
+        .apply("test", rules(0, EDITS_MAX + 1), Options::default())
+        .await;
+    assert!(matches!(too_many, Err(Error::Refused(_))), "{too_many:?}");
+    apply(&catalog, rules(0, half)).await;
+    apply(&catalog, rules(half, half)).await;
+    let done = roll_back(&catalog, 1).await;
+    assert_eq!((done.revision, done.changes.len()), (4, 2 * half));
+    assert_eq!(catalog.state().visible().count(), 1);
 }

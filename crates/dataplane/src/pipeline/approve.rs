@@ -100,6 +100,35 @@ impl<H: Hop> Incall<'_, H> {
         self.asked(desk, &began, asking, slot, permit).await
     }
 
+    /// What a modern client brings back of a wait for an approval. Only edges send any away with one.
+    pub(super) fn waited(&self, call: &Call<'_>) -> Option<state::Brought> {
+        self.shared.hop.desk()?;
+        state::brought(call, QUESTION).filter(|brought| brought.state.is_some())
+    }
+
+    /// Nobody has to agree any more to a call for which a client has waited: what it carries of that is no server's.
+    pub(super) async fn agreed_to_by_rules(
+        &self,
+        brought: state::Brought,
+        call: &Call<'_>,
+        slot: &mut Option<Recording>,
+        permit: Permit,
+    ) -> Ended<Response<ReplyBody>> {
+        let id = call.message.raw_id();
+        if brought.given_up {
+            let error = RpcError::invalid_request("the caller does not wait for it");
+            return Err(Halt::invalid(&error, id));
+        }
+        let message = envelope::scan(&brought.body, &Limits::REQUEST)
+            .map_err(|fault| Halt::invalid(&RpcError::from(&fault), fault.id()))?;
+        let began = Call {
+            body: &brought.body,
+            message: &message,
+            ..*call
+        };
+        self.proceed(&began, message.raw_id(), slot, permit).await
+    }
+
     /// Goes on as the approval stands.
     async fn asked(
         &self,
