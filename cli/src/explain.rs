@@ -45,7 +45,7 @@ pub struct Args {
     /// The client application that the credential was made for
     #[arg(long, value_name = "CLIENT")]
     pub client: Option<String>,
-    /// The server
+    /// The server, or a virtual one
     #[arg(long, value_name = "SERVER", required_unless_present_any = ["topic", "what"])]
     pub server: Option<String>,
     /// The tool

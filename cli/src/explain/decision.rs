@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use engine::action::Action;
 use engine::condition::Outcome;
+use engine::federation::{Found, NAME_CHARS};
 use engine::filter::{Compiled, Finding, Seen};
 use engine::{Engine, Facts};
 use mcp::method;
@@ -46,8 +47,8 @@ pub(super) async fn explain(args: &Args, app: &App) -> Result<(), Failure> {
         }
         None => Stored::fetch(&app.link().await?).await?.snapshot,
     };
-    let question = question(args, &snapshot)?;
     let engine = stored::compile(snapshot)?;
+    let question = question(args, &engine)?;
     let mut answer = question.ask(&engine);
     answer.place = sources.as_ref().and_then(|sources| answer.place(sources));
     if app.show.is_json() {
@@ -66,6 +67,8 @@ struct Question {
     principal: Arc<Principal>,
     server: ServerName,
     tool: String,
+    /// The virtual server that was asked about, where these are one of its members and that one's own tool.
+    through: Option<ServerName>,
     arguments: Option<Value>,
     address: Option<IpAddr>,
     time: Option<SystemTime>,
@@ -89,18 +92,68 @@ pub(super) fn server_of(args: &Args, snapshot: &Snapshot) -> Result<ServerName, 
     Ok(server)
 }
 
-fn question(args: &Args, snapshot: &Snapshot) -> Result<Question, Failure> {
-    let server = server_of(args, snapshot)?;
+fn question(args: &Args, engine: &Engine) -> Result<Question, Failure> {
     let groups: Vec<&str> = args.group.iter().map(String::as_str).collect();
     let user = args.user.as_deref().unwrap_or_default();
+    let principal = Arc::new(Principal::new(
+        user,
+        &groups,
+        args.client.as_deref(),
+        "explain",
+    ));
+    let tool = args.tool.clone().unwrap_or_default();
+    let named = args.server.as_deref().unwrap_or_default();
+    let virtual_server = ServerName::new(named)
+        .ok()
+        .filter(|name| engine.snapshot().virtual_servers.contains_key(name));
+    let (server, tool, through) = match virtual_server {
+        None => (server_of(args, engine.snapshot())?, tool, None),
+        // To whom everything there is refused it does not exist: the rule is about its name.
+        Some(name) if engine.is_denied(&engine.with_groups(&principal), &name) => {
+            (name, tool, None)
+        }
+        Some(name) => {
+            let (member, own) = member(engine, &name, &tool)?;
+            (member, own, Some(name))
+        }
+    };
     Ok(Question {
-        principal: Principal::new(user, &groups, args.client.as_deref(), "explain").into(),
+        principal,
         server,
-        tool: args.tool.clone().unwrap_or_default(),
+        tool,
+        through,
         arguments: args.args.as_deref().map(call::arguments).transpose()?,
         address: args.address,
         time: args.at.as_deref().map(instant).transpose()?,
     })
+}
+
+/// The member that a virtual server's tool is of, and what that one calls it.
+fn member(engine: &Engine, name: &ServerName, tool: &str) -> Result<(ServerName, String), Failure> {
+    let federation = engine.federation(name);
+    let found = federation.and_then(|federation| {
+        let found = federation.find_tool(tool, NAME_CHARS)?;
+        Some((found, federation.members()))
+    });
+    let Some((found, members)) = found else {
+        let message = format!("no tool of {name} is called {tool:?}");
+        let fault = Fault::new(codes::NO_SUCH, message);
+        return Err(fault.fix(format!("gatehouse tools {name}")).into());
+    };
+    match found {
+        Found::Own(at, own) => Ok((members[at].server.clone(), own.into_owned())),
+        Found::Shortened(at) => {
+            let server = &members[at].server;
+            let fault = Fault::new(
+                codes::NO_SUCH,
+                format!(
+                    "{tool:?} was shortened: which tool of {server} it is tells that one's list alone"
+                ),
+            );
+            let fix = format!("gatehouse explain --server {server} --tool NAME, by its own name");
+            Err(fault.fix(fix).into())
+        }
+    }
 }
 
 fn instant(text: &str) -> Result<SystemTime, Failure> {
@@ -146,6 +199,11 @@ impl Question {
             filter: None,
             filter_says: None,
             place: None,
+            through: self.through.as_ref().map(|name| Through {
+                virtual_server: name.to_string(),
+                server: self.server.to_string(),
+                tool: self.tool.clone(),
+            }),
             observed: found.verdict.observed.map(|o| o.to_string()),
             rules,
             asked: Asked::No,
@@ -229,12 +287,22 @@ struct Answer {
     /// Where the rule, or the filter that refused, stands in the files that were asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     place: Option<String>,
+    /// Whose tool it is, where a virtual server was asked about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    through: Option<Through>,
     /// What rules that only observe would have changed.
     #[serde(skip_serializing_if = "Option::is_none")]
     observed: Option<String>,
     rules: Vec<Rule>,
     #[serde(skip)]
     asked: Asked,
+}
+
+#[derive(Debug, Serialize)]
+struct Through {
+    virtual_server: String,
+    server: String,
+    tool: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -326,6 +394,16 @@ impl Answer {
             format!("decision  {decision}"),
             format!("because   {because}{place}"),
         ];
+        if let Some(Through {
+            virtual_server,
+            server,
+            tool,
+        }) = &self.through
+        {
+            lines.push(format!(
+                "through   {virtual_server}: it is {tool} of {server}"
+            ));
+        }
         for (n, rule) in self.rules.iter().enumerate() {
             let head = if n == 0 { "rules     " } else { "          " };
             lines.push(format!("{head}{}", rule.line()));

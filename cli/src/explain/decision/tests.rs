@@ -21,12 +21,26 @@ metadata: {name: no-env}
 spec: {effect: deny, subjects: [{group: engineering}], servers: [everything], tools: [get-env]}
 ---
 apiVersion: gatehouse.dev/v1
+kind: VirtualServer
+metadata: {name: desk}
+spec: {members: [{server: everything, prefix: all_}]}
+---
+apiVersion: gatehouse.dev/v1
+kind: AccessRule
+metadata: {name: no-desk}
+spec: {effect: deny, subjects: [{group: guests}], servers: [desk]}
+---
+apiVersion: gatehouse.dev/v1
 kind: Filter
 metadata: {name: no-hacking}
 spec: {match: {servers: ["*"], methods: [tools/call]}, keywords: {words: [hacking], fold: true}}
 "#;
 
 fn ask(group: &str, tool: &str, args: Option<&str>) -> Answer {
+    ask_at("everything", group, tool, args).unwrap()
+}
+
+fn ask_at(server: &str, group: &str, tool: &str, args: Option<&str>) -> Result<Answer, Failure> {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("all.yaml"), FILES).unwrap();
     let sources = Sources::read(&[dir.path().to_owned()]).unwrap();
@@ -39,17 +53,41 @@ fn ask(group: &str, tool: &str, args: Option<&str>) -> Answer {
         user: Some("ana".to_owned()),
         group: vec![group.to_owned()],
         client: None,
-        server: Some("everything".to_owned()),
+        server: Some(server.to_owned()),
         tool: Some(tool.to_owned()),
         args: args.map(str::to_owned),
         address: None,
         at: None,
         file: Vec::new(),
     };
-    let question = question(&args, &snapshot).unwrap();
-    let mut answer = question.ask(&Engine::compile(snapshot.into()).unwrap());
+    let engine = Engine::compile(snapshot.into()).unwrap();
+    let mut answer = question(&args, &engine)?.ask(&engine);
     answer.place = answer.place(&sources);
-    answer
+    Ok(answer)
+}
+
+#[test]
+fn of_a_virtual_servers_tool_is_told_whose_it_is_and_what_its_rules_say() {
+    let at_desk = |group, tool| ask_at("desk", group, tool, None);
+    let answer = at_desk("engineering", "all_get-env").unwrap();
+    assert_eq!(
+        (answer.decision, answer.rule.as_deref()),
+        ("deny", Some("no-env"))
+    );
+    let through = answer.through.unwrap();
+    assert_eq!(
+        (&*through.server, &*through.tool),
+        ("everything", "get-env")
+    );
+    let unknown = at_desk("engineering", "get-env").unwrap_err();
+    assert_eq!(unknown.faults[0].code, codes::NO_SUCH);
+    // To whom the virtual server is refused, there is no member.
+    let refused = at_desk("guests", "all_echo").unwrap();
+    assert_eq!(
+        (refused.decision, refused.rule.as_deref()),
+        ("deny", Some("no-desk"))
+    );
+    assert!(refused.through.is_none());
 }
 
 #[test]
