@@ -240,6 +240,7 @@ impl Desk {
         let line = &self.0.lines[seat.line];
         let mut backoff = Backoff::new(PAUSES.0, PAUSES.1);
         loop {
+            let used = line.turn();
             match self.follow_once(line, id, &mut backoff).await {
                 Ok(Some(decided)) => return Some(decided),
                 Ok(None) => {}
@@ -248,7 +249,7 @@ impl Desk {
                     tracing::debug!(why = status.message(), "an approval is not followed");
                 }
             }
-            self.lost(line);
+            line.lost(used);
             tokio::time::sleep(backoff.pause()).await;
         }
     }
@@ -285,7 +286,11 @@ impl Desk {
     {
         let line = &self.0.questions;
         let mut backoff = Backoff::new(PAUSES.0, PAUSES.1);
-        for _ in 0..rounds * self.0.control.len().max(1) {
+        for n in 0..rounds * self.0.control.len().max(1) {
+            if n > 0 {
+                tokio::time::sleep(backoff.pause()).await;
+            }
+            let used = line.turn();
             let Ok(client) = self.client(line) else {
                 return Err(Error::Away);
             };
@@ -299,8 +304,7 @@ impl Desk {
                 }
                 Err(_) => tracing::warn!("the control plane was not asked: no answer"),
             }
-            self.lost(line);
-            tokio::time::sleep(backoff.pause()).await;
+            line.lost(used);
         }
         Err(Error::Away)
     }
@@ -319,11 +323,21 @@ impl Desk {
         let channel = channel.ok_or_else(|| Status::unavailable("no connection"))?;
         Ok(ApprovalDeskClient::new(channel))
     }
+}
 
-    /// The next try is made elsewhere, by a new connection: that shows the newest certificate, too.
-    fn lost(&self, line: &Line) {
-        let mut open = line.open.lock();
-        *open = (None, open.1.wrapping_add(1));
+impl Line {
+    /// Which connection is in use, or is made next.
+    fn turn(&self) -> usize {
+        self.open.lock().1
+    }
+
+    /// The next try is made elsewhere, by a new connection: that shows the newest certificate, too. Unless one was made
+    /// since `used`: that is not given up for another's loss.
+    fn lost(&self, used: usize) {
+        let mut open = self.open.lock();
+        if open.1 == used {
+            *open = (None, used.wrapping_add(1));
+        }
     }
 }
 

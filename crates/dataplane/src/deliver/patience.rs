@@ -44,10 +44,12 @@ pub struct Turn<'p> {
     patience: &'p Patience,
     server: &'p ServerName,
     user: &'p Arc<str>,
+    /// It asks again what is left out for others.
+    tries: bool,
 }
 
 impl Patience {
-    /// Leaves members out for this long.
+    /// Leaves members out for this long. 0: they are waited for each time.
     pub fn new(pause: Duration) -> Self {
         Self {
             pause,
@@ -58,7 +60,8 @@ impl Patience {
     /// The right to ask a member for a user. `None`: it is not to be waited for now.
     pub fn turn<'p>(&'p self, server: &'p ServerName, user: &'p Arc<str>) -> Option<Turn<'p>> {
         let mut missed = self.missed.lock();
-        if !missed.is_empty() {
+        let mut tries = false;
+        if !missed.is_empty() && !self.pause.is_zero() {
             let now = Instant::now();
             let keys = keys(server, user);
             let left_out = |missed: &Missed| {
@@ -68,8 +71,9 @@ impl Patience {
                 return None;
             }
             for key in &keys {
-                if let Some(missed) = missed.get_mut(key) {
+                if let Some(missed) = missed.get_mut(key).filter(|m| m.times >= MISSES_MAX) {
                     missed.is_tried = true;
+                    tries = true;
                 }
             }
         }
@@ -77,6 +81,7 @@ impl Patience {
             patience: self,
             server,
             user,
+            tries,
         })
     }
 }
@@ -120,10 +125,10 @@ impl Turn<'_> {
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        let mut missed = self.patience.missed.lock();
-        if missed.is_empty() {
+        if !self.tries {
             return;
         }
+        let mut missed = self.patience.missed.lock();
         for key in keys(self.server, self.user) {
             if let Some(missed) = missed.get_mut(&key) {
                 missed.is_tried = false;
@@ -166,6 +171,34 @@ mod tests {
         patience.turn(&crm, &ana).unwrap().is_over(true);
         patience.turn(&crm, &ana).unwrap().is_over(false);
         assert!(patience.turn(&crm, &ana).is_some(), "it begins anew");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_a_pause_each_time_is_waited_for_and_by_all_at_once() {
+        let patience = Patience::new(Duration::ZERO);
+        let crm = ServerName::new("crm").unwrap();
+        let [ana, ..] = users();
+        for _ in 0..3 {
+            let both = [patience.turn(&crm, &ana), patience.turn(&crm, &ana)];
+            both.into_iter()
+                .for_each(|turn| turn.unwrap().is_over(false));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_was_asked_before_it_was_left_out_ends_nobodys_try() {
+        let patience = Patience::new(PAUSE);
+        let crm = ServerName::new("crm").unwrap();
+        let [ana, ..] = users();
+        let early = patience.turn(&crm, &ana).unwrap();
+        for _ in 0..MISSES_MAX {
+            patience.turn(&crm, &ana).unwrap().is_over(false);
+        }
+        tokio::time::advance(PAUSE).await;
+        let tries = patience.turn(&crm, &ana).unwrap();
+        drop(early);
+        assert!(patience.turn(&crm, &ana).is_none(), "one at a time");
+        drop(tries);
     }
 
     #[tokio::test(start_paused = true)]

@@ -200,8 +200,14 @@ impl<H: Hop> Incall<'_, H> {
             binding: asking.binding.0.to_vec(),
             call_id: call.id.0.to_vec(),
         };
-        let spent = desk.spend(&spending).await;
-        let spent = spent.map_err(|error| refused(&error.to_string()))?;
+        let spent = match desk.spend(&spending).await {
+            Ok(spent) => spent,
+            Err(error) => {
+                // A call that does not go is none.
+                counted.give_back();
+                return Err(refused(&error.to_string()));
+            }
+        };
         let approved = Approved {
             id: spent.id.into(),
             by: spent.decided_by.into(),

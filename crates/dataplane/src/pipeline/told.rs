@@ -72,7 +72,7 @@ impl<H: Hop> Incall<'_, H> {
                 if let Some(recording) = slot.take() {
                     recording.forget();
                 }
-                return Ok(said_of(reply).await);
+                return Ok(said_of(reply, call.message.raw_id()).await);
             }
         }
         let error = RpcError::invalid_request("no request of ours awaits this response");
@@ -130,7 +130,7 @@ impl<H: Hop> Incall<'_, H> {
 }
 
 /// What the client hears of its answer: that it was taken, or what the next hop says in its place.
-async fn said_of(reply: Reply) -> Response<ReplyBody> {
+async fn said_of(reply: Reply, id: Option<&[u8]>) -> Response<ReplyBody> {
     let Reply::Forwarded(forwarded) = reply else {
         return accepted();
     };
@@ -140,6 +140,10 @@ async fn said_of(reply: Reply) -> Response<ReplyBody> {
     }
     match collect(body, REFUSAL_BYTES_MAX, |_| true).await {
         Ok(refusal) => answer::json(parts.status, refusal),
-        Err(_) => accepted(),
+        // It says something, and that is not known: not that all is well.
+        Err(_) => {
+            let fault = Fault::unavailable("what the next hop says of the answer cannot be read");
+            answer::fault(&fault, id)
+        }
     }
 }

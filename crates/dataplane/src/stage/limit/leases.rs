@@ -94,7 +94,6 @@ impl Leases {
     /// So many more are in hand.
     pub(super) fn put(&self, key: &Key, more: u32, now: u64) {
         self.with(key, |lease| {
-            lease.is_refilling = false;
             if lease.is_stale(now) {
                 lease.in_hand = 0;
             }
@@ -105,10 +104,23 @@ impl Leases {
         });
     }
 
+    /// One that was taken is not used: it is good for as long as it was.
+    pub(super) fn give_back(&self, key: &Key, now: u64) {
+        self.with(key, |lease| {
+            if !lease.is_stale(now) {
+                lease.in_hand = lease.in_hand.saturating_add(1);
+            }
+        });
+    }
+
+    /// Nobody is taking more any longer.
+    pub(super) fn refilled(&self, key: &Key) {
+        self.with(key, |lease| lease.is_refilling = false);
+    }
+
     /// None are to be had for so long.
     pub(super) fn none(&self, key: &Key, after: Duration, now: u64) {
         self.with(key, |lease| {
-            lease.is_refilling = false;
             let after = u64::try_from(after.as_nanos()).unwrap_or(u64::MAX);
             lease.none_before = now.saturating_add(after);
         });
@@ -214,6 +226,7 @@ mod tests {
                     refilled += 1;
                     most = most.max(want);
                     leases.put(&key, want, now);
+                    leases.refilled(&key);
                 }
                 Step::Go(None) => {}
                 Step::Wait(_) => panic!("nobody said so"),
@@ -231,6 +244,36 @@ mod tests {
         leases.step(&key, 0);
         leases.put(&key, 5, 0);
         assert_eq!(leases.step(&key, 10 * MS), Step::Go(None));
+        assert_eq!(leases.step(&key, WINDOW + 10 * MS), Step::Ask(1));
+    }
+
+    #[test]
+    fn one_at_a_time_takes_more_whatever_others_take_and_give_back() {
+        let leases = leases("1000/1s", 500);
+        let key = Key::default();
+        let refills = |n: u64| match leases.step(&key, n * MS) {
+            Step::Ask(want) => {
+                leases.put(&key, want - 1, n * MS);
+                leases.give_back(&key, n * MS);
+                0
+            }
+            Step::Go(more) => usize::from(more.is_some()),
+            Step::Wait(_) => panic!("nobody said so"),
+        };
+        let begun: usize = (0..200).map(refills).sum();
+        assert_eq!(begun, 1, "none has ended");
+        leases.refilled(&key);
+        assert!((200..400).map(refills).sum::<usize>() > 0);
+    }
+
+    #[test]
+    fn what_is_given_back_is_not_good_for_longer() {
+        let leases = leases("1000/1s", 500);
+        let key = Key::default();
+        leases.step(&key, 0);
+        leases.put(&key, 2, 0);
+        assert_eq!(leases.step(&key, 900 * MS), Step::Go(None));
+        leases.give_back(&key, 950 * MS);
         assert_eq!(leases.step(&key, WINDOW + 10 * MS), Step::Ask(1));
     }
 

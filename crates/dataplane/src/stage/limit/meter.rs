@@ -75,9 +75,8 @@ impl Meter {
     /// Counts a call under a key; or says after what time one would have room.
     pub(super) async fn take(self: &Arc<Self>, key: Key) -> Result<Holding, Duration> {
         let holding = self.take_uncounted(key).await;
-        match &holding {
-            Ok(_) => self.passed.add_one(),
-            Err(_) => self.over.add_one(),
+        if holding.is_err() {
+            self.over.add_one();
         }
         holding
     }
@@ -170,6 +169,8 @@ impl Holding {
 
     /// The call goes on, with a message of so many bytes.
     pub(super) fn sent(&self, bytes: usize) {
+        // What another limit refuses has not passed.
+        self.meter.passed.add_one();
         if let Some(count) = &self.meter.request_bytes {
             count.spend(&self.key, bytes);
         }

@@ -219,7 +219,8 @@ impl Limiter {
 pub struct Held(Vec<Holding>);
 
 impl Held {
-    fn give_back(self) {
+    /// The call does not go on: it counts at none.
+    pub fn give_back(self) {
         for holding in self.0 {
             holding.give_back();
         }

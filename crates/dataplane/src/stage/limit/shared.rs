@@ -80,7 +80,7 @@ impl SharedRate {
 
     /// Takes back one call that was counted: the next one may have it.
     pub(super) fn give_back(&self, key: &Key) {
-        self.leases.put(key, 1, self.clock.nanos());
+        self.leases.give_back(key, self.clock.nanos());
     }
 
     /// Takes more before it is needed. One at a time for each key; it ends with the store's answer, or its time.
@@ -92,8 +92,9 @@ impl SharedRate {
             match got {
                 Ok(Lease::Calls(got)) => this.leases.put(&key, got, now),
                 Ok(Lease::After(after)) => this.leases.none(&key, after, now),
-                Err(Unreachable) => this.leases.put(&key, 0, now),
+                Err(Unreachable) => {}
             }
+            this.leases.refilled(&key);
         });
     }
 
