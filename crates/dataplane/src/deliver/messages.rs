@@ -25,6 +25,16 @@ pub struct Place {
     pub retry: Option<Duration>,
 }
 
+impl Place {
+    /// The place after another stream: one that says nothing new of itself goes on where the one before ended.
+    pub fn follow(&mut self, newer: &Self) {
+        if !newer.id.is_empty() {
+            self.id.clone_from(&newer.id);
+        }
+        self.retry = newer.retry.or(self.retry);
+    }
+}
+
 #[derive(Debug)]
 enum State {
     /// One whole message, and what has come of it.
@@ -134,5 +144,24 @@ async fn next_event(
             }
             Err(error) => return Some(Err(error.to_string())),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_silent_stream_loses_no_place() {
+        let place = |id: &str, retry: Option<u64>| Place {
+            id: id.to_owned(),
+            retry: retry.map(Duration::from_millis),
+        };
+        let mut at = Place::default();
+        at.follow(&place("a", Some(5)));
+        at.follow(&place("", None));
+        assert_eq!(at, place("a", Some(5)));
+        at.follow(&place("b", Some(7)));
+        assert_eq!(at, place("b", Some(7)));
     }
 }

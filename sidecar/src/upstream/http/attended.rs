@@ -7,7 +7,7 @@ use std::time::Duration;
 use ::http::header::ACCEPT;
 use ::http::{HeaderValue, Method, StatusCode};
 use dataplane::deliver::direct;
-use dataplane::deliver::messages::{Messages, is_event_stream};
+use dataplane::deliver::messages::{Messages, Place, is_event_stream};
 use dataplane::deliver::standing::LAST_EVENT_ID;
 use mcp::envelope::{self, Kind, Limits};
 use mcp::headers::MCP_PROTOCOL_VERSION;
@@ -29,8 +29,13 @@ const BEGIN: Duration = Duration::from_secs(30);
 const AGAIN: (u32, Duration) = (5, Duration::from_secs(1));
 
 /// How soon, at most and at least, whatever the server says.
-pub(super) const RETRY_MIN: Duration = Duration::from_millis(50);
-pub(super) const RETRY_MAX: Duration = Duration::from_secs(30);
+const RETRY_MIN: Duration = Duration::from_millis(50);
+const RETRY_MAX: Duration = Duration::from_secs(30);
+
+/// How long to wait before a stream that ended is gone on with; `usual`: where the server does not say.
+pub(super) fn pause(place: &Place, usual: Duration) -> Duration {
+    place.retry.unwrap_or(usual).clamp(RETRY_MIN, RETRY_MAX)
+}
 
 /// A stream that is being read, as long as this is held.
 #[derive(Debug)]
@@ -172,8 +177,9 @@ impl HttpServer {
         mut messages: Messages,
         attended: &std::sync::Weak<Attended>,
     ) {
-        let (times, pause) = AGAIN;
+        let (times, usual) = AGAIN;
         let mut left = times;
+        let mut place = Place::default();
         loop {
             while let Some(Ok(message)) = messages.next().await {
                 let Some(attended) = attended.upgrade() else {
@@ -206,13 +212,14 @@ impl HttpServer {
                     Kind::Response => {}
                 }
             }
-            let place = messages.place().clone();
+            // A stream that was silent is gone on with where the one before it ended.
+            place.follow(messages.place());
             loop {
                 if left == 0 || attended.strong_count() == 0 {
                     return;
                 }
                 left -= 1;
-                sleep(place.retry.unwrap_or(pause).clamp(RETRY_MIN, RETRY_MAX)).await;
+                sleep(pause(&place, usual)).await;
                 match self.open_stream(session, &place.id).await {
                     Ok(anew) => {
                         messages = anew;

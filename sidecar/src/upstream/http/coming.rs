@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 use tokio::time::sleep;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::attended::{RETRY_MAX, RETRY_MIN};
+use super::attended::pause;
 use super::sessions::Session;
 use super::{HttpServer, MESSAGE_BYTES_MAX};
 use crate::upstream::Error;
@@ -115,7 +115,7 @@ impl Coming {
                         Some(Err(why)) => format!("the server's answer broke off: {why}"),
                         None => "the server's stream ended before its answer".to_owned(),
                     };
-                    self.keep(place);
+                    self.place.follow(&place);
                     return self.failed(Error::Gone(why.into()));
                 }
                 State::Over => {
@@ -135,25 +135,13 @@ impl Coming {
         Came::Failed(error)
     }
 
-    /// A stream that says nothing new of itself goes on where the one before ended.
-    fn keep(&mut self, place: Place) {
-        if !place.id.is_empty() {
-            self.place.id = place.id;
-        }
-        self.place.retry = place.retry.or(self.place.retry);
-    }
-
     /// Goes on with a stream that has ended, by the id of its last event. False: it cannot be.
     pub(super) fn go_on(&mut self, server: &HttpServer, session: &Arc<Session>) -> bool {
         if self.place.id.is_empty() || self.times >= TIMES_MAX {
             return false;
         }
         self.times += 1;
-        let pause = self
-            .place
-            .retry
-            .unwrap_or(PAUSE)
-            .clamp(RETRY_MIN, RETRY_MAX);
+        let pause = pause(&self.place, PAUSE);
         let (server, session, after) = (server.clone(), session.clone(), self.place.id.clone());
         self.state = State::GoesOn(Sending::of(async move {
             sleep(pause).await;
