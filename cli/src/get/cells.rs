@@ -92,6 +92,7 @@ pub(crate) fn filter_cells(filter: &FilterSpec) -> [String; 4] {
         Some(FilterKind::Webhook(_)) => "webhook".to_owned(),
         Some(FilterKind::Regex(regex)) => format!("regex ({})", regex.patterns.len()),
         Some(FilterKind::Pii(_)) => "pii".to_owned(),
+        Some(FilterKind::Schema(_)) => "schema".to_owned(),
         Some(FilterKind::Size(_)) => "size".to_owned(),
         Some(FilterKind::Injection(_)) => "injection".to_owned(),
         Some(FilterKind::Hidden(_)) => "hidden".to_owned(),

@@ -64,6 +64,7 @@ pub const FEATURES: &[&str] = &[
     "filter.observe/1",
     "filter.pii/1",
     "filter.regex/1",
+    "filter.schema/1",
     "filter.signed-answer/1",
     "filter.size/1",
     "filter.webhook/1",

@@ -1,8 +1,8 @@
 //! A call of the past under two policies: would the second decide otherwise than the first?
 //!
 //! Only what is on record is there to decide by. Where that does not do (arguments that were not recorded, and a filter
-//! that wants them; a receiver that would have to be asked) the answer is *unknown*, unless it is the same for both
-//! policies whatever is missing. What a server answered is not looked at. Start from [`compare`].
+//! that wants them; a receiver that would have to be asked; a tool's schema) the answer is *unknown*, unless it is the
+//! same for both policies whatever is missing. What a server answered is not looked at. Start from [`compare`].
 
 use core::net::IpAddr;
 use std::sync::Arc;
@@ -66,6 +66,8 @@ pub enum Unknown {
     Address,
     /// A receiver would have to be asked.
     Webhook,
+    /// What the tool's schema was.
+    Schema,
     /// The message was refused before it was read.
     Unread,
     /// What the call was aimed at is not on record: the tool of a task, say.
@@ -87,6 +89,7 @@ impl Unknown {
             Self::ArgumentsRedacted => "arguments redacted",
             Self::Address => "address not recorded",
             Self::Webhook => "webhook not asked",
+            Self::Schema => "tool's schema not known",
             Self::Unread => "message not read",
             Self::Target => "target not recorded",
             Self::Limit => "limit not replayed",
@@ -331,6 +334,7 @@ fn filtered<'e>(
         };
         let looked = match (&message, filter.hook()) {
             (_, Some(_)) => Err(Unknown::Webhook),
+            _ if filter.wants_schemas() => Err(Unknown::Schema),
             (Err(why), None) => Err(*why),
             (Ok(message), None) => {
                 let seen = Seen::new(message, way).of(past.method, past.name);

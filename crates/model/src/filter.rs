@@ -84,6 +84,8 @@ pub enum Kind {
     Regex(Regex),
     /// Finds personal data and secrets.
     Pii(Pii),
+    /// Compares calls and results with the tool's own schemas.
+    Schema,
     /// Bounds messages.
     Size(Size),
     /// Refuses text that gives orders to a model.
@@ -100,6 +102,7 @@ impl Kind {
             Self::Webhook(_) => "webhook",
             Self::Regex(_) => "regex",
             Self::Pii(_) => "pii",
+            Self::Schema => "schema",
             Self::Size(_) => "size",
             Self::Injection(_) => "injection",
             Self::Hidden(_) => "hidden",
@@ -110,7 +113,9 @@ impl Kind {
     pub fn action(&self) -> Option<Action> {
         match self {
             Self::Webhook(_) => None,
-            Self::Keywords { .. } | Self::Size(_) | Self::Injection(_) => Some(Action::Refuse),
+            Self::Keywords { .. } | Self::Schema | Self::Size(_) | Self::Injection(_) => {
+                Some(Action::Refuse)
+            }
             Self::Regex(regex) => Some(regex.action),
             Self::Pii(pii) => Some(pii.action),
             Self::Hidden(hidden) => Some(hidden.action),

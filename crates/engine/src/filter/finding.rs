@@ -2,6 +2,8 @@
 
 use model::filter::Direction;
 
+use super::schema::Schemas;
+
 /// A message that is looked at, and what is known of it.
 #[derive(Debug, Clone, Copy)]
 pub struct Seen<'m> {
@@ -13,6 +15,8 @@ pub struct Seen<'m> {
     pub method: &'m str,
     /// The tool, prompt or resource that the request is about. Empty: none, or not known.
     pub name: &'m str,
+    /// The schemas of the tool that it is about; `Err`: why they are not known.
+    pub schemas: Result<&'m Schemas, &'m str>,
 }
 
 impl<'m> Seen<'m> {
@@ -23,6 +27,7 @@ impl<'m> Seen<'m> {
             way,
             method: "",
             name: "",
+            schemas: Err("the tool's definition is not known"),
         }
     }
 
@@ -34,6 +39,12 @@ impl<'m> Seen<'m> {
             name,
             ..self
         }
+    }
+
+    /// … to or from a tool with these schemas.
+    #[must_use]
+    pub fn under(self, schemas: Result<&'m Schemas, &'m str>) -> Self {
+        Self { schemas, ..self }
     }
 }
 

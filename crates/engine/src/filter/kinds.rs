@@ -11,6 +11,7 @@ use super::injection::Injection;
 use super::keywords::Keywords;
 use super::pii::Pii;
 use super::regex::Regex;
+use super::schema::ToolSchemas;
 use super::size::Size;
 use super::webhook::Hook;
 use crate::compile::Fault;
@@ -48,6 +49,7 @@ pub(super) fn compile(filter: &Filter, snapshot: &Snapshot) -> Result<Looks, Box
         Kind::Regex(spec) => Regex::compile(spec)
             .map_err(|(path, error)| fault(&path, BAD_VALUE, error))
             .and_then(itself),
+        Kind::Schema => itself(ToolSchemas),
         Kind::Size(spec) => itself(Size::compile(spec)),
         Kind::Webhook(webhook) => Hook::compile(webhook, snapshot)
             .map(Looks::Asked)

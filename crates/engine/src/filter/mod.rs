@@ -19,13 +19,14 @@ pub mod pii;
 mod places;
 pub mod poison;
 mod regex;
+pub mod schema;
 mod size;
 mod webhook;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use model::filter::{Direction, Filter, Mode, OnError};
+use model::filter::{Direction, Filter, Kind, Mode, OnError};
 use model::name::{FilterName, Glob, ServerName};
 use model::snapshot::Snapshot;
 
@@ -42,6 +43,8 @@ pub struct Chain {
     by_server: HashMap<Arc<str>, Vec<Arc<Compiled>>>,
     /// Filters with a glob of servers, or for all servers.
     anywhere: Vec<Arc<Compiled>>,
+    /// Whether one of them goes by tools' schemas.
+    wants_schemas: bool,
 }
 
 /// One filter, ready to look.
@@ -78,6 +81,7 @@ impl Chain {
     }
 
     fn add(&mut self, compiled: Compiled) {
+        self.wants_schemas |= compiled.wants_schemas();
         let compiled = Arc::new(compiled);
         let servers = &compiled.filter.matches.servers;
         if servers.is_empty() || !servers.iter().all(Glob::is_literal) {
@@ -91,6 +95,16 @@ impl Chain {
                 list.push(Arc::clone(&compiled));
             }
         }
+    }
+
+    /// Whether a filter that looks at calls of a tool, or at their results, goes by the tool's schemas. Cheap where no
+    /// filter at all does.
+    pub fn want_schemas(&self, server: &ServerName, tool: &str) -> bool {
+        self.wants_schemas
+            && [Direction::Request, Direction::Response].iter().any(|way| {
+                let selection = self.select(server, mcp::method::TOOLS_CALL, Some(tool), *way);
+                selection.filters().any(|filter| filter.wants_schemas())
+            })
     }
 
     /// The filters that look at a message of `method` that goes `way` (`Request` or `Response`; a reply is selected for
@@ -166,6 +180,11 @@ impl Compiled {
         }
     }
 
+    /// Whether it goes by the schemas of the tool that a message is about.
+    pub fn wants_schemas(&self) -> bool {
+        matches!(self.filter.kind, Kind::Schema)
+    }
+
     /// Looks at a message, which must be JSON that the strict scan has passed. Reasons name what was configured, and
     /// nothing of the message. A filter that has to be asked says nothing here.
     pub fn look(&self, seen: &Seen<'_>) -> Finding {
@@ -189,7 +208,10 @@ impl Compiled {
                         About::Unknown => true,
                     })
         };
-        matches.direction.includes(way)
+        // Nothing else has a schema: what such a filter cannot look at is not held for it.
+        let has_schemas = !self.wants_schemas() || method == mcp::method::TOOLS_CALL;
+        has_schemas
+            && matches.direction.includes(way)
             && any(&matches.methods, method)
             && any(&matches.servers, server.as_str())
             && tools()

@@ -313,3 +313,50 @@ proptest! {
         prop_assert_eq!(check(&words, fold, &message).is_some(), held, "{}", message);
     }
 }
+
+#[test]
+fn filters_by_schema_see_calls_of_tools_alone() {
+    let schema = |direction| Filter {
+        kind: Kind::Schema,
+        ..matching(
+            "f",
+            0,
+            Match {
+                servers: globs(&["crm"]),
+                methods: vec![],
+                tools: vec![],
+                direction,
+            },
+        )
+    };
+    let chain_of = |direction| chain([schema(direction), filter("words", &["x"], false)]);
+    let both = chain_of(Direction::Both);
+    for way in [Direction::Request, Direction::Response] {
+        assert_eq!(
+            select(&both, "crm", "tools/call", Some("a"), way),
+            ["f", "words"]
+        );
+        for other in [
+            "tools/list",
+            "resources/read",
+            "tasks/get",
+            "subscriptions/listen",
+        ] {
+            assert_eq!(select(&both, "crm", other, None, way), ["words"]);
+        }
+    }
+    let crm = ServerName::new("crm").unwrap();
+    let any = both.select_any(
+        &crm,
+        &["tools/call", "prompts/get"],
+        None,
+        Direction::Response,
+    );
+    assert_eq!(any.names().count(), 2);
+    for direction in [Direction::Request, Direction::Response, Direction::Both] {
+        assert!(chain_of(direction).want_schemas(&crm, "a"));
+    }
+    assert!(!both.want_schemas(&ServerName::new("docs").unwrap(), "a"));
+    let none = chain([filter("words", &["x"], false)]);
+    assert!(!none.want_schemas(&crm, "a"));
+}

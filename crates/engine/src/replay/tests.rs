@@ -228,3 +228,33 @@ fn who_is_in_a_group_is_each_policys_to_say() {
     let compared = judged(&with, &without, ECHO, Arguments::NotRecorded, &[]);
     assert!(matches!(compared, Compared::Differs { .. }), "{compared:?}");
 }
+
+#[test]
+fn what_a_tools_schema_was_is_not_on_record() {
+    let schema = |spec| engine(&[ALL, ("Filter", "fits", spec)]);
+    let before = engine(&[ALL]);
+    let of = |after: &Engine, call| {
+        let compared = judged(&before, after, call, Arguments::Whole("{}"), &[]);
+        match compared {
+            Compared::Same { .. } => "same",
+            Compared::Differs { .. } => "differs",
+            Compared::Unknown(why) => why.as_str(),
+        }
+    };
+    let plain = schema("{schema: {}}");
+    assert_eq!(of(&plain, ECHO), "tool's schema not known");
+    // Where nothing hangs on it, nothing is unknown.
+    for spec in [
+        "{schema: {}, mode: observe}",
+        "{schema: {}, match: {direction: response}}",
+        "{schema: {}, match: {tools: [other]}}",
+    ] {
+        assert_eq!(of(&schema(spec), ECHO), "same", "{spec}");
+    }
+    assert_eq!(of(&plain, ("resources/read", "docs://a")), "same");
+    let refused = engine(&[ALL, NO_ECHO, ("Filter", "fits", "{schema: {}}")]);
+    assert_eq!(of(&refused, ECHO), "differs");
+    let again = schema("{schema: {}}");
+    let same = judged(&plain, &again, ECHO, Arguments::Whole("{}"), &[]);
+    assert!(matches!(same, Compared::Same { .. }), "{same:?}");
+}

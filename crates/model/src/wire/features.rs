@@ -113,6 +113,7 @@ fn filter(spec: &pb::FilterSpec) -> Vec<&'static str> {
         Some(Kind::Keywords(_)) => "filter.keywords/1",
         Some(Kind::Pii(_)) => "filter.pii/1",
         Some(Kind::Regex(_)) => "filter.regex/1",
+        Some(Kind::Schema(_)) => "filter.schema/1",
         Some(Kind::Size(_)) => "filter.size/1",
         Some(Kind::Webhook(_)) => "filter.webhook/1",
     }];

@@ -5,6 +5,7 @@ mod injection;
 mod keywords;
 mod pii;
 mod regex;
+mod schema;
 mod size;
 mod webhook;
 
@@ -25,6 +26,9 @@ pub(super) fn convert(name: &str, spec: &pb::FilterSpec, faults: &mut Faults) ->
     let on_error = on_error(spec, faults);
     if let Some(kind) = &kind {
         check_may_change(kind, spec.may_change, faults);
+    }
+    if let (Some(Kind::Schema), Some(matches)) = (&kind, &matches) {
+        schema::check(matches, faults);
     }
     let mode = mode(spec, faults);
     Some(Filter {
@@ -128,6 +132,7 @@ fn kind(spec: &pb::FilterSpec, faults: &mut Faults) -> Option<Kind> {
         Some(Wire::Keywords(keywords)) => Some(keywords::convert(keywords, faults)),
         Some(Wire::Pii(pii)) => pii::convert(pii, faults),
         Some(Wire::Regex(regex)) => regex::convert(regex, faults),
+        Some(Wire::Schema(_)) => Some(Kind::Schema),
         Some(Wire::Size(size)) => size::convert(size, faults),
         Some(Wire::Webhook(hook)) => webhook::convert(hook, faults).map(Kind::Webhook),
     }

@@ -84,8 +84,7 @@ fn field_value(message: &Fields<'_>, field: &'static Field) -> Option<Value> {
         | Shape::Duration
         | Shape::Size
         | Shape::Cpu
-        | Shape::Choice(_)
-        | Shape::Later => {
+        | Shape::Choice(_) => {
             return None;
         }
     })

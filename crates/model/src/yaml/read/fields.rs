@@ -6,7 +6,7 @@ use super::super::schema::{Field, Object, SELECTOR_GLOB_TAG, Shape};
 use super::super::tree::{Data, Entry, Node};
 use super::encode;
 use super::reader::Reader;
-use crate::fault::{BAD_VALUE, ONE_OF, UNSUPPORTED};
+use crate::fault::{BAD_VALUE, ONE_OF};
 
 impl Reader<'_> {
     /// A mapping, in the proto's encoded form.
@@ -25,12 +25,6 @@ impl Reader<'_> {
             match object.field(&entry.key) {
                 Some(field) => {
                     self.field(field, &entry.value, &at, &mut out);
-                    if matches!(field.shape, Shape::Later) {
-                        // It stands for one of these; that none of them is there is no fault of its own.
-                        for name in object.exclusive {
-                            self.count_as_told(&format!("{path}.{name}"));
-                        }
-                    }
                 }
                 None => {
                     let names: Vec<_> = object.names().collect();
@@ -113,15 +107,6 @@ impl Reader<'_> {
                 let message = this.object(item, at, object);
                 encode::bytes(tags, &message, out);
             }),
-            Shape::Later => {
-                let message = format!("{} is not supported by this version", field.name);
-                self.note(
-                    path,
-                    UNSUPPORTED,
-                    &message,
-                    self.spans.key(path).unwrap_or(node.extent),
-                );
-            }
         }
     }
 

@@ -108,7 +108,10 @@ impl<'t> Reader<'t> {
             entry.key_extent,
         );
         if let Some(noted) = self.faults.last_mut() {
-            noted.fault.fix = Some(format!("fields here: {}", names.join(", ")));
+            noted.fault.fix = Some(match names {
+                [] => "there are no fields here".to_owned(),
+                names => format!("fields here: {}", names.join(", ")),
+            });
         }
         if let Some(near) = self.offer(&entry.key, names.iter().copied()) {
             let around = path.strip_suffix(entry.key.as_str()).unwrap_or_default();

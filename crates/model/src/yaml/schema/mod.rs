@@ -56,8 +56,6 @@ pub(super) enum Shape {
     Labels,
     Object(&'static Object),
     Objects(&'static Object),
-    /// Part of the format that no version acts on yet and that the proto does not hold.
-    Later,
 }
 
 const fn field(name: &'static str, tags: &'static [u32], shape: Shape, doc: &'static str) -> Field {
@@ -104,8 +102,8 @@ pub(super) fn spec(kind: &str) -> Option<(&'static Object, u32)> {
 pub(super) const METADATA_TAG: u32 = 1;
 
 use Shape::{
-    Bool, Choice, Cpu, Duration, FreeText, Globs, Int, Labels, Later, Object as Map, Objects,
-    Selectors, Size, SomeTexts, Text, Texts,
+    Bool, Choice, Cpu, Duration, FreeText, Globs, Int, Labels, Object as Map, Objects, Selectors,
+    Size, SomeTexts, Text, Texts,
 };
 
 const ANY_U32: Shape = Int {
@@ -316,7 +314,7 @@ static FILTER_SPEC: Object = Object {
         field("webhook", &[11], Map(&WEBHOOK), "Asks a receiver."),
         field("regex", &[12], Map(&REGEX), "Finds what regular expressions match."),
         field("pii", &[13], Map(&PII), "Finds personal data and secrets."),
-        field("schema", &[], Later, "Checks arguments and results against the tool's schema."),
+        field("schema", &[14], Map(&SCHEMA), "Compares arguments and results with the tool's own schemas."),
         field("size", &[15], Map(&SIZE), "Bounds the size of messages."),
         field("injection", &[16], Map(&INJECTION), "Refuses text that gives orders to the model."),
         field("hidden", &[17], Map(&HIDDEN), "Finds characters that nobody sees."),
@@ -359,6 +357,8 @@ static PII: Object = object(&[
     field("action", &[2], Choice(&[("refuse", 1), ("redact", 2), ("tokenise", 3)]), "What becomes of the message. Default refuse."),
     field("secretName", &[3], Text, "The secret under which tokens are made, for tokenise."),
 ]);
+
+static SCHEMA: Object = object(&[]);
 
 #[rustfmt::skip]
 static SIZE: Object = object(&[
@@ -474,7 +474,7 @@ impl Shape {
             Texts | SomeTexts | Globs => "a list of text",
             Selectors(_) => "a list of names and globs",
             Labels => "a mapping of text to text",
-            Map(_) | Later => "a mapping",
+            Map(_) => "a mapping",
             Objects(_) => "a list of mappings",
         }
     }

@@ -70,12 +70,7 @@ fn check(
     }
     for entry in object.fields {
         let [first, inner @ ..] = entry.tags else {
-            assert!(
-                matches!(entry.shape, Shape::Later),
-                "{message}.{}",
-                entry.name
-            );
-            continue;
+            panic!("{message}.{} has no number", entry.name);
         };
         let outer = &messages[message]
             .field
@@ -126,7 +121,6 @@ fn check_shape(
         Texts | SomeTexts => (&[Type::String], true),
         Globs | Map(_) => (&[Type::Message], false),
         Selectors(_) | Objects(_) | Labels => (&[Type::Message], true),
-        Later => unreachable!("has no number"),
     };
     assert!(
         types.contains(&field.r#type()) && list == repeated,

@@ -49,7 +49,9 @@ fn filters_of_later_versions_are_refused_once() {
     let later = |spec: &str| faults_of(&filter(spec));
     assert_eq!(
         later("  schema: {arguments: true}\n"),
-        ["GH2002 f.yaml:5:3 «schema» spec.schema: schema is not supported by this version"]
+        [
+            "GH1001 f.yaml:5:12 «arguments» spec.schema.arguments is not a field of Filter | there are no fields here"
+        ]
     );
     assert_eq!(
         later("  keyword: {words: [a]}\n").len(),
@@ -98,6 +100,8 @@ fn settings_of_built_in_filters_are_checked() {
         "  pii: {detect: [email, iban], action: tokenise, secretName: k}\n  mayChange: true\n",
         "  size: {bytes: 1Mi, depth: 8}\n",
         "  injection: {}\n",
+        "  schema: {}\n",
+        "  match: {methods: [\"tools/*\"], tools: [\"a*\"], direction: response}\n  schema: {}\n  mode: observe\n",
         "  hidden: {action: strip}\n  mayChange: true\n",
     ] {
         let read = crate::yaml::parse(&[super::source("f.yaml", &filter(good))]);
@@ -122,6 +126,15 @@ fn settings_of_built_in_filters_are_checked() {
         ("  pii: {action: redact}\n", "spec.mayChange"),
         ("  size: {}\n", "spec.size"),
         ("  size: {depth: 3}\n  mayChange: true\n", "spec.mayChange"),
+        ("  schema: {}\n  mayChange: true\n", "spec.mayChange"),
+        (
+            "  match: {methods: [tools/list, \"resources/*\"]}\n  schema: {}\n",
+            "spec.match.methods: the filter can never match",
+        ),
+        (
+            "  match: {methods: [tools/list], tools: [a]}\n  schema: {}\n",
+            "spec.match.tools: the filter can never match",
+        ),
         (
             "  injection: {threshold: 101}\n",
             "spec.injection.threshold:",
