@@ -17,10 +17,11 @@ pub fn modern() -> Listener {
 
 /// What such a server answers.
 pub fn modern_answer(heard: &Heard) -> Answer {
-    answer_modern(heard, tools())
+    modern_answer_with(heard, tools())
 }
 
-fn answer_modern(heard: &Heard, tools: Value) -> Answer {
+/// The same, with these tools.
+pub fn modern_answer_with(heard: &Heard, tools: Value) -> Answer {
     let message = heard.json();
     let complete = |mut result: Value| {
         result["resultType"] = json!("complete");
@@ -77,7 +78,7 @@ impl Changing {
             let shown = own.lock().expect("no test panicked");
             let tools = shown.one.get(&who).unwrap_or(&shown.all).clone();
             if is_modern {
-                return answer_modern(heard, tools);
+                return modern_answer_with(heard, tools);
             }
             let mut sessions = sessions.lock().expect("no test panicked");
             answer_legacy(&mut sessions, heard, tools)
@@ -144,11 +145,15 @@ fn tools() -> Value {
     json!([{"name": "echo", "inputSchema": {"type": "object"}}])
 }
 
+/// The text that it was called with, and what it was told to answer as `structuredContent`.
 fn said(message: &Value) -> Value {
-    let text = message["params"]["arguments"]["message"]
-        .as_str()
-        .unwrap_or_default();
-    json!({"content": [{"type": "text", "text": format!("Echo: {text}")}]})
+    let arguments = &message["params"]["arguments"];
+    let text = arguments["message"].as_str().unwrap_or_default();
+    let mut result = json!({"content": [{"type": "text", "text": format!("Echo: {text}")}]});
+    if let Some(structured) = arguments.get("structured") {
+        result["structuredContent"] = structured.clone();
+    }
+    result
 }
 
 fn reply(message: &Value, result: Value) -> Answer {

@@ -52,6 +52,7 @@ mod standing;
 mod told;
 
 use self::halt::{Ended, Halt};
+use self::pinned::Tool;
 
 /// Everything that the calls of one listener share.
 #[derive(Debug)]
@@ -344,11 +345,15 @@ impl<H: Hop> Incall<'_, H> {
     ) -> Ended<Response<ReplyBody>> {
         let way = self.shared.hop.way(call).await;
         let way = way.map_err(|fault| Halt::fault(&fault, id))?;
-        let filtered = self.filter_request(call, &way, slot).await;
+        let mut tool = self.tool(call, &way).await;
+        let filtered = self.filter_request(call, &way, slot, &mut tool).await;
         let filtered = filtered.map_err(|rejected| Halt::rejected(&rejected, id))?;
         let response = match filtered {
-            None => self.go(call, &way, id, slot, permit).await?,
-            Some(body) => self.go_changed(call, &body, &way, slot, permit).await?,
+            None => self.go(call, &way, tool, slot, permit).await?,
+            Some(body) => {
+                let way = (&way, tool);
+                self.go_changed(call, &body, way, slot, permit).await?
+            }
         };
         Ok(if held.follows() {
             response.map(|body| MeteredBody::new(body, held).into())
@@ -390,7 +395,7 @@ impl<H: Hop> Incall<'_, H> {
         &self,
         call: &Call<'_>,
         body: &Bytes,
-        way: &H::Way,
+        (way, tool): (&H::Way, Tool),
         slot: &mut Option<Recording>,
         permit: Permit,
     ) -> Ended<Response<ReplyBody>> {
@@ -416,7 +421,7 @@ impl<H: Hop> Incall<'_, H> {
         if let Err(denied) = &decided {
             approve::still_agreed(&changed, denied)?;
         }
-        self.go(&changed, way, id, slot, permit).await
+        self.go(&changed, way, tool, slot, permit).await
     }
 
     /// Records, delivers, and lets the reply go.
@@ -424,14 +429,16 @@ impl<H: Hop> Incall<'_, H> {
         &self,
         call: &Call<'_>,
         way: &H::Way,
-        id: Option<&[u8]>,
+        tool: Tool,
         slot: &mut Option<Recording>,
         permit: Permit,
     ) -> Ended<Response<ReplyBody>> {
-        let pinned = self.pinned(call, way, id).await?;
+        let id = call.message.raw_id();
+        let pinned = self.pinned(call, way, id, tool.since).await?;
         let screen = H::is_last(way)
             .then(|| Screen::of(call, Direction::Response, &self.shared.webhooks))
-            .flatten();
+            .flatten()
+            .map(|screen| screen.knowing(tool.schemas));
         let Some(recording) = slot else {
             return Err(Halt::unrecorded(id));
         };
@@ -474,6 +481,7 @@ impl<H: Hop> Incall<'_, H> {
         call: &Call<'_>,
         way: &H::Way,
         slot: &mut Option<Recording>,
+        tool: &mut Tool,
     ) -> Result<Option<Bytes>, Rejected> {
         if !H::is_last(way) {
             return Ok(None);
@@ -482,6 +490,11 @@ impl<H: Hop> Incall<'_, H> {
         let Some(mut screen) = screen.map(|screen| screen.for_a(call.message.kind)) else {
             return Ok(None);
         };
+        screen = screen.knowing(tool.schemas.clone());
+        if screen.calls_out() {
+            // What the server shows may be another thing by then.
+            tool.since = None;
+        }
         if let Some(recording) = slot {
             recording.filters(screen.names());
             screen = screen.noted_in(recording.findings());

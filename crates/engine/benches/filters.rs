@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use engine::Engine;
+use engine::filter::schema::{Schema, Schemas};
 use engine::filter::{Compiled, Seen};
 use model::filter::{
     Action, Detector, Direction, Filter, Hidden, Injection, Kind, Match, OnError, Pattern, Pii,
@@ -35,7 +36,7 @@ criterion_group! {
     config = Criterion::default()
         .warm_up_time(Duration::from_millis(500))
         .measurement_time(Duration::from_secs(2));
-    targets = keywords, others
+    targets = keywords, others, schemas
 }
 
 fn keywords(c: &mut Criterion) {
@@ -95,6 +96,42 @@ fn others(c: &mut Criterion) {
         ("size", Kind::Size(bounds)),
     ] {
         look(&mut group, name, &compiled(kind), ENGLISH);
+    }
+    group.finish();
+}
+
+/// A result of rows, compared with a schema that declares each of their members; and the schema, compiled.
+fn schemas(c: &mut Criterion) {
+    let mut group = c.benchmark_group("schema");
+    let row = json!({"type": "object", "required": ["id", "name", "tags"], "additionalProperties": false,
+        "properties": {"id": {"type": "integer", "minimum": 1}, "name": {"type": "string", "maxLength": 200},
+            "email": {"type": "string", "pattern": "^[^@ ]+@[a-z.]+$"},
+            "state": {"enum": ["open", "closed", "new"]},
+            "tags": {"type": "array", "items": {"type": "string"}, "uniqueItems": true}}});
+    let schema = json!({"type": "object", "properties": {"rows": {"type": "array", "items": row}}})
+        .to_string();
+    group.bench_function("compiling", |b| {
+        b.iter(|| Schema::compile(black_box(schema.as_bytes())).unwrap());
+    });
+    let known = Schemas {
+        input: None,
+        output: Some(Arc::new(Schema::compile(schema.as_bytes()))),
+    };
+    let filter = compiled(Kind::Schema);
+    for count in [1, 1_000] {
+        let row = |n| json!({"id": n, "name": "Ann Example", "email": "ann@example.com", "state": "open", "tags": ["a", "b"]});
+        let rows: Vec<_> = (1..=count).map(row).collect();
+        let message =
+            json!({"jsonrpc": "2.0", "id": 1, "result": {"content": [], "structuredContent": {"rows": rows}}})
+                .to_string();
+        group.throughput(Throughput::Bytes(message.len() as u64));
+        group.bench_function(format!("rows: {count}"), |b| {
+            b.iter(|| {
+                let seen = Seen::new(black_box(message.as_bytes()), Direction::Response);
+                let finding = filter.look(&seen.of("tools/call", "find").under(Ok(&known)));
+                assert_eq!(finding, engine::filter::Finding::Nothing);
+            });
+        });
     }
     group.finish();
 }

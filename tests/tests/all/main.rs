@@ -41,6 +41,7 @@ mod pins;
 mod quickstart;
 mod readme;
 mod replay;
+mod schemas;
 mod servers;
 mod stage;
 mod staged;

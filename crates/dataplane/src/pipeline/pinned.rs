@@ -1,14 +1,16 @@
 //! What a server shows this very caller, asked for before a tool of it is called: on the same way and in the same session
 //! as the call, so that no server can show the caller one thing and us another.
 //!
-//! Not a call of the caller's: it is not on record, and no filter sees it.
+//! Not a call of the caller's: it is not on record, and no filter sees it. Filters that compare messages with a tool's
+//! schemas have them from the same question.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use engine::pins::{Listing, Standing};
+use engine::filter::schema::ANSWERED_BY_TOOLS;
+use engine::pins::Standing;
 use http::{HeaderMap, HeaderValue};
 use mcp::edit::{Change, Edits};
 use mcp::envelope::{self, Id, Kind, Limits};
@@ -28,10 +30,23 @@ use crate::deliver::direct::ANSWER_BYTES_MAX;
 use crate::deliver::messages::is_event_stream;
 use crate::deliver::{Hop, Reply};
 use crate::refusal::Fault;
-use crate::stage::pins::{About, Pages, Pins, SeatKey};
+use crate::stage::pins::{About, Pages, Pins, SeatKey, ToolSchemas, View};
 
 /// Most pages of a list.
 const PAGES_MAX: usize = 100;
+
+/// How long the list may take where only filters want it: as long as all filters of one message may.
+const SCHEMAS_WITHIN: Duration = Duration::from_secs(10);
+
+/// What is known of the tool of one call before it goes on.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Tool {
+    /// Its schemas, where a filter wants them.
+    pub(super) schemas: Option<Arc<ToolSchemas>>,
+    /// Since when the server has been asked for it, where nobody was waited for since: who wants to know it as it is now
+    /// need not ask again.
+    pub(super) since: Option<Instant>,
+}
 
 /// Looks at the tools in an answer.
 #[derive(Debug, Clone)]
@@ -73,25 +88,58 @@ impl Cut {
 }
 
 impl<H: Hop> Incall<'_, H> {
+    /// The schemas of the tool that a call is about, as the server shows it to the caller, where a filter goes by them.
+    pub(super) async fn tool(&self, call: &Call<'_>, way: &H::Way) -> Tool {
+        let tool = match call.task {
+            Some(task) => Some(task.tool.as_str()),
+            None => call.target(),
+        };
+        let filters = call.config.engine.filters();
+        let Some(tool) = tool.filter(|tool| {
+            H::is_last(way)
+                && ANSWERED_BY_TOOLS.contains(&call.method())
+                && filters.want_schemas(call.server, tool)
+        }) else {
+            return Tool::default();
+        };
+        let newest = self.newest(call);
+        let since = Instant::now();
+        let shown = self.shown(call, way, about(call, &newest), (since, Some(tool)));
+        let known = match shown.await {
+            Ok((_, known)) => known.unwrap_or_else(|| Err("it was not asked for".to_owned())),
+            Err(fault) => Err(format!(
+                "the tool's definition is not known: {}",
+                fault.message
+            )),
+        };
+        Tool {
+            schemas: Some(Arc::new(known)),
+            since: Some(since),
+        }
+    }
+
     /// Holds a call of a tool whose definition is not the approved one. Gives who looks at the answer, where it is a list
-    /// of tools.
+    /// of tools. `since`: no older may be what is known of the tool.
     pub(super) async fn pinned(
         &self,
         call: &Call<'_>,
         way: &H::Way,
         id: Option<&[u8]>,
+        since: Option<Instant>,
     ) -> Ended<Option<Cut>> {
-        let newest = self.shared.live.load();
-        let newest = newest.unwrap_or_else(|| call.config.clone());
+        let newest = self.newest(call);
         let about = about(call, &newest);
         if about.policy().is_none() || !H::is_last(way) {
             return Ok(None);
         }
         let pins = &self.shared.pins;
+        let since = since.unwrap_or_else(Instant::now);
         match (call.method(), call.target()) {
             (method::TOOLS_CALL, Some(tool)) => {
-                let listing = self.shown(call, way, about).await;
-                let listing = listing.map_err(|fault| Halt::fault(&fault, id))?;
+                let shown = self.shown(call, way, about, (since, None)).await;
+                let (view, _) = shown.map_err(|fault| Halt::fault(&fault, id))?;
+                // Without a listing there is nothing that was approved.
+                let listing = view.listing().cloned().unwrap_or_default();
                 match pins.judge(about, &listing, tool) {
                     Standing::Held(why, detail) => {
                         Err(Halt::held(call, (tool, why, detail.as_deref()), id))
@@ -101,7 +149,7 @@ impl<H: Hop> Incall<'_, H> {
             }
             (method::TOOLS_LIST, _) => {
                 if !pins.is_begun(about) {
-                    let shown = self.shown(call, way, about).await;
+                    let shown = self.shown(call, way, about, (since, None)).await;
                     shown.map_err(|fault| Halt::fault(&fault, id))?;
                 }
                 Ok(Some(Cut {
@@ -113,31 +161,57 @@ impl<H: Hop> Incall<'_, H> {
         }
     }
 
-    /// What the server shows the caller, no older than it may be.
+    fn newest(&self, call: &Call<'_>) -> Arc<Config> {
+        let newest = self.shared.live.load();
+        newest.unwrap_or_else(|| call.config.clone())
+    }
+
+    /// What the server shows the caller, no older than it may be; and of one tool its schemas.
     async fn shown(
         &self,
         call: &Call<'_>,
         way: &H::Way,
         about: About<'_>,
-    ) -> Result<Arc<Listing>, Fault> {
-        let arrived = Instant::now();
-        let age = about.policy().unwrap_or_default().check;
-        let seat = self.shared.pins.seat(SeatKey::of(call));
-        if let Some(listing) = seat.fresh(arrived, age) {
-            return Ok(listing);
+        (since, tool): (Instant, Option<&str>),
+    ) -> Result<(Arc<View>, Option<ToolSchemas>), Fault> {
+        let pins = &self.shared.pins;
+        let is_pinned = about.policy().is_some();
+        let server = about.engine.server(about.server.as_str());
+        let age = server.map_or(Duration::ZERO, |server| server.tools.check);
+        let seat = pins.seat(SeatKey::of(call));
+        let known = || {
+            let view = seat.fresh(since, age)?;
+            if is_pinned && view.listing().is_none() {
+                return None;
+            }
+            match tool {
+                None => Some((view, None)),
+                Some(tool) => pins.schemas(&view, tool).map(|known| (view, Some(known))),
+            }
+        };
+        if let Some(known) = known() {
+            return Ok(known);
         }
         let server = call.config.engine.server(call.server.as_str());
         let within = server.map_or(Duration::from_secs(60), |server| server.limits.call);
+        let within = match tool {
+            Some(_) => within.min(SCHEMAS_WITHIN),
+            None => within,
+        };
         let asked = async {
             let _asking = seat.asking.lock().await;
-            if let Some(listing) = seat.fresh(arrived, age) {
-                return Ok(listing);
+            if let Some(known) = known() {
+                return Ok(known);
             }
             let asked = Instant::now();
             let pages = self.tools_of(call, way).await?;
-            let listing = self.shared.pins.take(about, &pages);
-            seat.note(asked, listing.clone());
-            Ok(listing)
+            let view = pins.view(about.server, &pages);
+            if is_pinned {
+                pins.take(about, &view, &pages);
+            }
+            let known = tool.map(|tool| pins.learn(&view, &pages, tool));
+            seat.note(asked, view.clone());
+            Ok((view, known))
         };
         let late = |_| Fault::timeout("the server does not show its tools in time");
         Box::pin(timeout(within, asked)).await.map_err(late)?

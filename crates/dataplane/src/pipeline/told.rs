@@ -8,6 +8,7 @@ use mcp::error::RpcError;
 use mcp::method;
 
 use super::halt::{Ended, Halt};
+use super::pinned::Tool;
 use super::reply::collect;
 use super::{Incall, accepted};
 use crate::answer;
@@ -89,7 +90,9 @@ impl<H: Hop> Incall<'_, H> {
             Ok(way) => way,
             Err(fault) => return Ok(Err(fault)),
         };
-        let filtered = self.filter_request(call, &way, slot).await;
+        // A call of a tool has an answer, so this is none.
+        let mut none = Tool::default();
+        let filtered = self.filter_request(call, &way, slot, &mut none).await;
         let body = match filtered {
             Ok(Some(body)) => body,
             Ok(None) => return Ok(self.shared.hop.deliver(call, &way).await),

@@ -19,6 +19,7 @@ use model::principal::Principal;
 use model::record::Change;
 
 use super::findings::Findings;
+use super::pins::ToolSchemas;
 use super::webhook::{About, Webhooks};
 use crate::call::Call;
 use crate::config::live::Config;
@@ -157,6 +158,8 @@ pub struct Screen {
     /// Where a call's record gets to know what they did; `None`: the messages are on no record.
     findings: Option<Findings>,
     subject: Subject,
+    /// The schemas of the call's tool, where filters go by them.
+    schemas: Option<Arc<ToolSchemas>>,
 }
 
 impl Screen {
@@ -243,6 +246,7 @@ impl Screen {
             webhooks: webhooks.clone(),
             findings: None,
             subject: Subject::Call,
+            schemas: None,
         })
     }
 
@@ -253,6 +257,12 @@ impl Screen {
             findings: Some(findings),
             ..self
         }
+    }
+
+    /// The same, of a call whose tool has these schemas.
+    #[must_use]
+    pub fn knowing(self, schemas: Option<Arc<ToolSchemas>>) -> Self {
+        Self { schemas, ..self }
     }
 
     /// The same, for a message of this kind.

@@ -109,7 +109,11 @@ impl Screen {
     }
 
     fn seen<'m>(&'m self, message: &'m Bytes) -> Seen<'m> {
-        Seen::new(message, self.way).of(&self.about.method, &self.about.name)
+        let seen = Seen::new(message, self.way).of(&self.about.method, &self.about.name);
+        match self.schemas.as_deref() {
+            Some(known) => seen.under(known.as_ref().map_err(String::as_str)),
+            None => seen,
+        }
     }
 
     /// Asks a filter's receiver; gives what it has made of the message.

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use engine::Engine;
+use engine::filter::schema::{Schema, Schemas};
 use model::filter::{Filter, Format, Kind as FilterKind, Match, Mode, OnError, Webhook};
 use model::name::SecretName;
 use model::secret::{Secret, SecretText};
@@ -182,4 +183,54 @@ async fn who_only_looks_delays_and_decides_nothing() {
         .await
         .unwrap();
     assert_eq!(denying.heard.lock().len(), 1);
+}
+
+/// What a tool asks for that wants a number for `x`.
+fn wants_a_number() -> Option<Arc<ToolSchemas>> {
+    let schema = br#"{"properties":{"x":{"type":"number"}}}"#;
+    let input = Some(Arc::new(Schema::compile(schema)));
+    let schemas = Schemas {
+        input,
+        output: None,
+    };
+    Some(Arc::new(Ok(schemas)))
+}
+
+#[tokio::test]
+async fn a_filter_by_schema_goes_by_what_the_call_knows_of_its_tool() {
+    let schema = |on_error| Filter {
+        on_error,
+        ..filter("fits", 0, FilterKind::Schema)
+    };
+    let said = |findings: &Findings| format!("{findings:?}");
+    let (strict, findings) = screen(vec![schema(OnError::Deny)]);
+    assert!(!strict.calls_out());
+    let strict = strict.knowing(wants_a_number());
+    let rejected = shown(&strict).await.unwrap_err();
+    assert_eq!(rejected.reason, Reason::Filter);
+    assert!(by(&rejected).contains("fits") && !by(&rejected).contains("hacking"));
+    assert!(said(&findings).contains("fits: deny"));
+
+    let text = String::from_utf8_lossy(MESSAGE).replace(r#""hacking""#, " 1.50 ");
+    let good = Bytes::from(text);
+    let passed = strict.show(good.clone()).await.unwrap();
+    assert_eq!((passed.message, passed.change), (good, None));
+
+    // Nothing is known, or that it cannot be.
+    for known in [None, Some(Arc::new(Err("no list".to_owned())))] {
+        let (strict, _) = screen(vec![schema(OnError::Deny)]);
+        let rejected = shown(&strict.knowing(known.clone())).await.unwrap_err();
+        assert_eq!(rejected.reason, Reason::FilterError);
+        let (lax, findings) = screen(vec![schema(OnError::Allow)]);
+        shown(&lax.knowing(known)).await.unwrap();
+        assert!(said(&findings).contains("fits: error allow"));
+    }
+
+    let observed = Filter {
+        mode: Mode::Observe,
+        ..schema(OnError::Deny)
+    };
+    let (screen, findings) = screen(vec![observed]);
+    shown(&screen.knowing(wants_a_number())).await.unwrap();
+    assert!(said(&findings).contains("fits: observed deny"));
 }

@@ -9,10 +9,11 @@
 //!
 //! Must not know how a server is asked. Start from [`Pins`].
 
+mod schemas;
 mod seats;
 mod tell;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use dashmap::DashMap;
@@ -27,8 +28,10 @@ use model::pins::Era;
 use model::server::{Pin, ToolPolicy};
 use model::snapshot::Sha256;
 
+pub use schemas::ToolSchemas;
 pub use seats::{Seat, SeatKey};
 
+use self::schemas::{Outline, Shelf};
 use self::seats::Seats;
 use self::tell::Teller;
 use super::list::NotAList;
@@ -47,8 +50,10 @@ struct Inner {
     seats: Seats,
     /// What each server has shown first. Counts until the control plane has said what is approved.
     firsts: DashMap<ServerName, Arc<Listing>>,
-    /// The newest listing of each server with the hash of its pages: nearly all callers are shown the same.
-    latest: DashMap<ServerName, (Sha256, Arc<Listing>)>,
+    /// The newest listing of each server: nearly all callers are shown the same.
+    latest: DashMap<ServerName, Arc<View>>,
+    /// The schemas of tools that were called.
+    shelf: Shelf,
     teller: Teller,
 }
 
@@ -101,6 +106,22 @@ impl Pages {
     }
 }
 
+/// What one listing shows, worked out as far as somebody wants to know.
+#[derive(Debug)]
+pub struct View {
+    /// Of its pages.
+    hash: Sha256,
+    listing: OnceLock<Arc<Listing>>,
+    outline: OnceLock<Outline>,
+}
+
+impl View {
+    /// What is compared with what was approved; `None`: nobody wanted to know it.
+    pub fn listing(&self) -> Option<&Arc<Listing>> {
+        self.listing.get()
+    }
+}
+
 impl Pins {
     /// Knows nothing yet; what is to be said goes to `sightings`.
     pub fn new(sightings: Sightings) -> Self {
@@ -108,6 +129,7 @@ impl Pins {
             seats: Seats::default(),
             firsts: DashMap::new(),
             latest: DashMap::new(),
+            shelf: Shelf::default(),
             teller: Teller::new(sightings),
         }))
     }
@@ -122,18 +144,30 @@ impl Pins {
         about.engine.tool_pins(about.server).is_some() || self.0.firsts.contains_key(about.server)
     }
 
-    /// Takes a whole listing: what is in it is known from now on, and what the control plane does not know is told.
-    pub fn take(&self, about: About<'_>, pages: &Pages) -> Arc<Listing> {
+    /// What a whole listing shows: kept as long as the server shows the same.
+    pub fn view(&self, server: &ServerName, pages: &Pages) -> Arc<View> {
         let hash = pages.hash();
-        let known = self.0.latest.get(about.server);
-        let known = known.filter(|known| known.0 == hash).map(|k| k.1.clone());
-        let listing = known.unwrap_or_else(|| {
-            let listing = Arc::new(listing(pages.definitions(), |_| false));
+        let known = self.0.latest.get(server).map(|known| known.clone());
+        known.filter(|known| known.hash == hash).unwrap_or_else(|| {
+            let view = Arc::new(View {
+                hash,
+                listing: OnceLock::new(),
+                outline: OnceLock::new(),
+            });
             bounded(&self.0.latest);
-            let latest = (hash, listing.clone());
-            self.0.latest.insert(about.server.clone(), latest);
-            listing
-        });
+            self.0.latest.insert(server.clone(), view.clone());
+            view
+        })
+    }
+
+    /// Takes a whole listing, of which this is the view: what is in it is known from now on, and what the control plane
+    /// does not know is told.
+    pub fn take(&self, about: About<'_>, view: &View, pages: &Pages) -> Arc<Listing> {
+        let hash = view.hash;
+        let listing = view
+            .listing
+            .get_or_init(|| Arc::new(listing(pages.definitions(), |_| false)))
+            .clone();
         if about.engine.tool_pins(about.server).is_some() {
             self.0.firsts.remove(about.server);
         } else {
@@ -146,6 +180,17 @@ impl Pins {
             self.0.teller.told(about, hash, told);
         }
         listing
+    }
+
+    /// The schemas of a tool, as a listing shows it. `None`: the listing itself is needed.
+    pub fn schemas(&self, view: &View, tool: &str) -> Option<ToolSchemas> {
+        self.0.shelf.find(view.outline.get()?, tool)
+    }
+
+    /// The same, from the listing.
+    pub fn learn(&self, view: &View, pages: &Pages, tool: &str) -> ToolSchemas {
+        let outline = view.outline.get_or_init(|| Outline::of(pages));
+        self.0.shelf.learn(outline, pages, tool)
     }
 
     /// How a tool stands, as `listing` shows it.

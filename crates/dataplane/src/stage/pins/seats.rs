@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dashmap::DashMap;
-use engine::pins::Listing;
 use model::name::ServerName;
 use model::snapshot::Sha256;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use super::View;
 use crate::call::Call;
 
 /// Callers of whom it is kept. A full map is emptied, and servers are asked again.
@@ -59,20 +59,20 @@ pub struct Seat {
     /// Held by the one who asks, over its question; others wait for the same answer.
     pub asking: tokio::sync::Mutex<()>,
     /// When it was asked for, and what came. Locked for a look.
-    seen: Mutex<Option<(Instant, Arc<Listing>)>>,
+    seen: Mutex<Option<(Instant, Arc<View>)>>,
 }
 
 impl Seat {
     /// What is known, where it was asked for at most `age` before `now`.
-    pub fn fresh(&self, now: Instant, age: Duration) -> Option<Arc<Listing>> {
+    pub fn fresh(&self, now: Instant, age: Duration) -> Option<Arc<View>> {
         let seen = self.seen.lock();
-        let (asked, listing) = seen.as_ref()?;
-        (*asked + age >= now).then(|| listing.clone())
+        let (asked, view) = seen.as_ref()?;
+        (*asked + age >= now).then(|| view.clone())
     }
 
     /// Keeps what was asked for at `asked`.
-    pub fn note(&self, asked: Instant, listing: Arc<Listing>) {
-        *self.seen.lock() = Some((asked, listing));
+    pub fn note(&self, asked: Instant, view: Arc<View>) {
+        *self.seen.lock() = Some((asked, view));
     }
 
     /// What is known is not true any more.

@@ -78,6 +78,11 @@ fn pages(tools: &[&str]) -> Pages {
     pages
 }
 
+fn take(pins: &Pins, about: About<'_>, pages: &Pages) -> Arc<Listing> {
+    let view = pins.view(about.server, pages);
+    pins.take(about, &view, pages)
+}
+
 async fn told(told: &mut Told) -> Vec<String> {
     let message = tokio::time::timeout(Duration::from_millis(10), told.next()).await;
     let Ok(Some(message)) = message else {
@@ -94,30 +99,30 @@ async fn the_first_listing_is_told_once_and_counts_until_the_pins_come() {
     let unseen = engine(Pin::Review, None);
     let before = about(&unseen, &name);
     assert!(!pins.is_begun(before));
-    let first = pins.take(before, &pages(&[GOOD]));
+    let first = take(&pins, before, &pages(&[GOOD]));
     assert!(pins.is_begun(before));
     assert_eq!(
         pins.judge(before, &first, "echo"),
         Standing::Taken(Why::New)
     );
     assert_eq!(told(&mut heard).await, ["echo \"\""]);
-    pins.take(before, &pages(&[GOOD]));
+    take(&pins, before, &pages(&[GOOD]));
     assert!(told(&mut heard).await.is_empty());
-    let other = pins.take(before, &pages(&[EVIL]));
+    let other = take(&pins, before, &pages(&[EVIL]));
     assert!(pins.judge(before, &other, "echo").is_held());
     assert_eq!(told(&mut heard).await, ["echo \"changed\""]);
 
     let seen = engine(Pin::Review, Some(&[GOOD]));
     let after = about(&seen, &name);
-    let same = pins.take(after, &pages(&[GOOD]));
+    let same = take(&pins, after, &pages(&[GOOD]));
     assert_eq!(pins.judge(after, &same, "echo"), Standing::Approved);
     assert!(pins.judge(after, &same, "other").is_held(), "not listed");
     assert!(told(&mut heard).await.is_empty());
-    pins.take(after, &pages(&[EVIL]));
+    take(&pins, after, &pages(&[EVIL]));
     assert_eq!(told(&mut heard).await, ["echo \"changed\""]);
     // Another stream may have lost it.
     heard.begin();
-    pins.take(after, &pages(&[EVIL]));
+    take(&pins, after, &pages(&[EVIL]));
     assert_eq!(told(&mut heard).await, ["echo \"changed\""]);
 }
 
@@ -140,9 +145,10 @@ async fn a_list_goes_on_without_what_is_held() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_known_of_a_caller_is_as_old_as_the_question_for_it() {
-    let (seat, listing) = (Seat::default(), Arc::new(Listing::default()));
+    let (sightings, _) = Sightings::new();
+    let seat = Seat::default();
     let asked = Instant::now();
-    seat.note(asked, listing);
+    seat.note(asked, Pins::new(sightings).view(&docs(), &pages(&[GOOD])));
     assert!(seat.fresh(asked, Duration::ZERO).is_some());
     let later = asked + Duration::from_secs(5);
     assert!(seat.fresh(later, Duration::ZERO).is_none());
@@ -161,7 +167,7 @@ async fn what_finds_no_room_is_told_again() {
         .map(|n| format!(r#"{{"name":"tool{n}"}}"#))
         .collect();
     for tool in &many {
-        pins.take(about, &pages(&[tool]));
+        take(&pins, about, &pages(&[tool]));
     }
     let mut seen = 0;
     while !told(&mut heard).await.is_empty() {
@@ -169,6 +175,36 @@ async fn what_finds_no_room_is_told_again() {
     }
     assert!(seen < many.len(), "the queue has a bound");
     let last = many.last().unwrap();
-    pins.take(about, &pages(&[last]));
+    take(&pins, about, &pages(&[last]));
     assert_eq!(told(&mut heard).await, ["tool39 \"new\""]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn schemas_are_known_as_long_as_a_server_shows_the_same() {
+    let (sightings, mut heard) = Sightings::new();
+    let (pins, name) = (Pins::new(sightings), docs());
+    let tool = r#"{"name":"echo","inputSchema":{"type":"object"}}"#;
+    let view = pins.view(&name, &pages(&[tool]));
+    assert!(view.listing().is_none(), "nothing is compared with pins");
+    assert!(pins.schemas(&view, "echo").is_none(), "nobody asked");
+    pins.learn(&view, &pages(&[tool]), "echo").unwrap();
+    let again = pins.view(&name, &pages(&[tool]));
+    assert!(Arc::ptr_eq(&view, &again));
+    assert!(
+        pins.schemas(&again, "echo")
+            .unwrap()
+            .unwrap()
+            .input
+            .is_some()
+    );
+    let unknown = pins.schemas(&again, "other").unwrap();
+    unknown.unwrap_err();
+    let other = pins.view(&name, &pages(&[GOOD]));
+    assert!(
+        pins.schemas(&other, "echo").is_none(),
+        "the server shows another list"
+    );
+    let plain = pins.learn(&other, &pages(&[GOOD]), "echo").unwrap();
+    assert!(plain.input.is_none() && plain.output.is_none());
+    assert!(told(&mut heard).await.is_empty(), "nothing of it is told");
 }
