@@ -307,3 +307,51 @@ fn what_it_could_never_match_is_refused_at_apply_and_explain_names_it() {
         .stdout;
     assert!(yaml.contains("schema: {}"), "{yaml}");
 }
+
+/// A server of 2025-11-25 that makes a task of each call, whose result is what the call was told to answer.
+fn making_tasks() -> Listener {
+    let promised = std::sync::Mutex::new(Value::Null);
+    Listener::start(move |heard| {
+        let message = heard.json();
+        let mut promised = promised.lock().expect("no test panicked");
+        let result = match message["method"].as_str().unwrap_or_default() {
+            "initialize" => {
+                let result = json!({"protocolVersion": "2025-11-25", "serverInfo": {"name": "slow", "version": "1"},
+                    "capabilities": {"tools": {}, "tasks": {"requests": {"tools": {"call": {}}}}}});
+                let body = json!({"jsonrpc": "2.0", "id": message["id"], "result": result});
+                return Answer::json(&body).with("mcp-session-id", "one");
+            }
+            "tools/list" => json!({"tools": tools()}),
+            "tools/call" => {
+                *promised = message["params"]["arguments"]["structured"].clone();
+                json!({"task": {"taskId": "7", "status": "working", "createdAt": "2026-01-01T00:00:00Z", "ttl": null}})
+            }
+            "tasks/result" => json!({"content": [], "structuredContent": promised.clone()}),
+            _ if message.get("id").is_none() => return Answer::status(202),
+            _ => json!({}),
+        };
+        Answer::json(&json!({"jsonrpc": "2.0", "id": message["id"], "result": result}))
+    })
+}
+
+#[test]
+fn what_comes_of_a_task_is_what_its_tool_promises() {
+    let far = making_tasks();
+    let mesh = mesh(&[
+        catalog::remote("far", &far.url("/mcp")),
+        filter("fits", &["far"], "deny"),
+    ]);
+    let session = Session::begin(&mesh.url(0, "far"), &ana(&mesh));
+    let result_of = |structured: Value| {
+        let arguments = json!({"n": 1, "structured": structured});
+        let params = json!({"name": "echo", "arguments": arguments, "task": {}});
+        let begun = session.request("tools/call", params).send().result();
+        let id = begun["task"]["taskId"].clone();
+        session
+            .request("tasks/result", json!({ "taskId": id }))
+            .send()
+    };
+    let good = result_of(json!({"n": 1}));
+    assert_eq!(good.result()["structuredContent"], json!({"n": 1}));
+    refused(&result_of(json!({"n": 11})), "filter");
+}

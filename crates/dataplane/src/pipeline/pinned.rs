@@ -92,7 +92,9 @@ impl<H: Hop> Incall<'_, H> {
     pub(super) async fn tool(&self, call: &Call<'_>, way: &H::Way) -> Tool {
         let tool = match call.task {
             Some(task) => Some(task.tool.as_str()),
-            None => call.target(),
+            None if call.method() == method::TOOLS_CALL => call.target(),
+            // Whose result it is is not known.
+            None => None,
         };
         let filters = call.config.engine.filters();
         let Some(tool) = tool.filter(|tool| {

@@ -209,7 +209,7 @@ impl Compiled {
                     })
         };
         // Nothing else has a schema: what such a filter cannot look at is not held for it.
-        let has_schemas = !self.wants_schemas() || method == mcp::method::TOOLS_CALL;
+        let has_schemas = !self.wants_schemas() || schema::ANSWERED_BY_TOOLS.contains(&method);
         has_schemas
             && matches.direction.includes(way)
             && any(&matches.methods, method)

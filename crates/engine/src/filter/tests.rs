@@ -315,7 +315,7 @@ proptest! {
 }
 
 #[test]
-fn filters_by_schema_see_calls_of_tools_alone() {
+fn filters_by_schema_see_calls_of_tools_and_results_alone() {
     let schema = |direction| Filter {
         kind: Kind::Schema,
         ..matching(
@@ -339,12 +339,18 @@ fn filters_by_schema_see_calls_of_tools_alone() {
         for other in [
             "tools/list",
             "resources/read",
-            "tasks/get",
+            "tasks/cancel",
             "subscriptions/listen",
         ] {
             assert_eq!(select(&both, "crm", other, None, way), ["words"]);
         }
     }
+    // Of a task nobody may know the tool; then the filter says that it cannot look.
+    let way = Direction::Response;
+    assert_eq!(
+        select(&both, "crm", "tasks/result", None, way),
+        ["f", "words"]
+    );
     let crm = ServerName::new("crm").unwrap();
     let any = both.select_any(
         &crm,
