@@ -3,10 +3,11 @@
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::super::*;
-use super::{calling, fails, refuses};
+use super::{calling, fails};
 
 /// How long a look may take in a build that is not optimised, on a machine that does something else, too.
 const WALL: Duration = Duration::from_secs(1);
@@ -67,20 +68,55 @@ fn schemas_that_double_at_each_step_are_not_followed() {
     }
 }
 
+/// A schema of which two branches lead back to the whole, for each value within, by this reference.
+fn branching(keyword: &str, reference: &Value) -> Value {
+    let within = json!({"type": "object", "required": ["a"], "properties": {"a": reference}});
+    let list = json!({"type": "array", "items": reference, "contains": reference});
+    let mut other = within.clone();
+    other["minProperties"] = json!(1);
+    let branches = match keyword {
+        "if" => json!({"if": within, "then": other, "else": list}),
+        "unevaluatedProperties" => {
+            json!({"anyOf": [within, other, list], "unevaluatedProperties": reference})
+        }
+        _ => json!({keyword: [within, other, list]}),
+    };
+    let mut whole = branches;
+    whole["$anchor"] = json!("y");
+    whole["$dynamicAnchor"] = json!("x");
+    whole
+}
+
 #[test]
 fn schemas_that_lead_back_to_themselves_end() {
-    let branch =
-        json!({"type": "object", "required": ["a"], "properties": {"a": {"$ref": "#/$defs/x"}}});
-    let mut other = branch.clone();
-    other["minProperties"] = json!(1);
-    for keyword in ["anyOf", "oneOf", "allOf"] {
-        let schema = json!({"$defs": {"x": {keyword: [branch, other]}}, "$ref": "#/$defs/x"});
-        let found = within_wall(keyword, schema, nested(60));
-        refuses(&found);
+    let mut lists = json!([1]);
+    for _ in 0..60 {
+        lists = json!([lists, 1]);
     }
-    let deep = json!({"$defs": {"x": {"properties": {"a": {"$ref": "#/$defs/x"}}, "unevaluatedProperties": false,
-        "anyOf": [{"properties": {"a": {"$ref": "#/$defs/x"}}}, {"required": ["b"]}]}}, "$ref": "#/$defs/x"});
-    within_wall("unevaluated", deep, nested(60));
+    for reference in [
+        json!({"$ref": "#"}),
+        json!({"$ref": "#y"}),
+        json!({"$dynamicRef": "#x"}),
+        json!({"$recursiveRef": "#"}),
+        json!({"$ref": "#/$defs/x"}),
+        // What refers to what refers.
+        json!({"allOf": [{"$ref": "#"}]}),
+    ] {
+        for keyword in ["anyOf", "oneOf", "allOf", "if", "unevaluatedProperties"] {
+            let mut schema = branching(keyword, &reference);
+            let mut inner = branching(keyword, &reference);
+            let names = inner.as_object_mut().unwrap();
+            names.retain(|key, _| !key.ends_with("nchor"));
+            schema["$defs"] = json!({ "x": inner });
+            let dialects = ["draft/2020-12/schema", "draft/2019-09/schema"];
+            for dialect in dialects {
+                schema["$schema"] = json!(format!("https://json-schema.org/{dialect}"));
+                for value in [nested(60), lists.clone()] {
+                    within_wall(&format!("{keyword} {reference}"), schema.clone(), value);
+                }
+            }
+        }
+    }
 }
 
 #[test]
@@ -190,4 +226,96 @@ fn patterns_take_time_by_the_length_of_the_text_alone() {
     let large = |n| json!({"pattern": format!("^(?:[ab]?[^c{n}]){{90}}c")});
     let all: Vec<Value> = (0..100).map(large).collect();
     within_wall("large", json!({ "anyOf": all }), json!("ab"));
+}
+
+/// Anything that stands in schemas, put together anyhow.
+fn anyhow() -> impl Strategy<Value = Value> {
+    let words = [
+        "#",
+        "#/$defs/a",
+        "#/$defs/b",
+        "#/properties/a",
+        "#/$defs/a/enum",
+        "#x",
+        "other",
+        "object",
+        "array",
+        "integer",
+        "^a+$",
+        "[",
+        "date-time",
+        "http://json-schema.org/draft-04/schema#",
+        "https://json-schema.org/draft/2019-09/schema",
+    ];
+    let keys = [
+        "$ref",
+        "$dynamicRef",
+        "$recursiveRef",
+        "$defs",
+        "$id",
+        "$anchor",
+        "$dynamicAnchor",
+        "$recursiveAnchor",
+        "$schema",
+        "type",
+        "enum",
+        "const",
+        "allOf",
+        "anyOf",
+        "oneOf",
+        "not",
+        "if",
+        "then",
+        "else",
+        "dependentSchemas",
+        "dependencies",
+        "properties",
+        "patternProperties",
+        "additionalProperties",
+        "unevaluatedProperties",
+        "propertyNames",
+        "items",
+        "prefixItems",
+        "contains",
+        "minContains",
+        "unevaluatedItems",
+        "uniqueItems",
+        "minimum",
+        "multipleOf",
+        "pattern",
+        "minLength",
+        "format",
+        "required",
+        "a",
+        "b",
+        "x",
+    ];
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        prop::sample::select(words.to_vec()).prop_map(Value::from),
+    ];
+    leaf.prop_recursive(6, 60, 5, move |inner| {
+        let key = prop::sample::select(keys.to_vec());
+        let member = (key, inner.clone()).prop_map(|(key, value)| (key.to_owned(), value));
+        prop_oneof![
+            prop::collection::vec(inner, 0..4).prop_map(Value::from),
+            prop::collection::vec(member, 0..5)
+                .prop_map(|members| Value::Object(members.into_iter().collect())),
+        ]
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
+
+    #[test]
+    fn whatever_is_given_for_a_schema_is_answered(schema in anyhow(), value in anyhow()) {
+        if let Ok(schema) = Schema::compile(schema.to_string().as_bytes()) {
+            // Which of the answers is not the question.
+            let _ = schema.check(value.to_string().as_bytes());
+        }
+    }
 }
