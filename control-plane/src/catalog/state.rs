@@ -268,7 +268,7 @@ fn is_cut_for_nodes(resource: &pb::Resource) -> bool {
     matches!(resource.spec, Some(Spec::ToolPins(_)))
 }
 
-/// A resource as nodes get it: of approved tool definitions the hashes, without the texts, without who approved them,
+/// A resource as nodes get it: of approved tool definitions the hashes and what rules may ask of them, without the texts, without who approved them,
 /// and without what waits.
 fn for_nodes(resource: &pb::Resource) -> Bytes {
     let Some(Spec::ToolPins(pins)) = &resource.spec else {
@@ -279,6 +279,7 @@ fn for_nodes(resource: &pb::Resource) -> Bytes {
         era: pin.era.clone(),
         sha256: pin.sha256.clone(),
         plain_sha256: pin.plain_sha256.clone(),
+        annotations: pin.annotations,
         ..Default::default()
     };
     let cut = pb::Resource {

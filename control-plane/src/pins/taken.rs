@@ -53,7 +53,7 @@ fn take(
     let is_whole = hashes(&tool.sha256, &tool.plain_sha256).is_some()
         && Era::parse(&tool.era).is_some()
         && tool.tool.len() <= WORDS_BYTES_MAX;
-    if !is_whole || is_approved(spec, tool) || waits(spec, tool) {
+    if !is_whole || read(spec, tool) || is_approved(spec, tool) || waits(spec, tool) {
         return;
     }
     let mut tool = tool.clone();
@@ -95,6 +95,20 @@ fn take(
     } else {
         wait(spec, tool, now);
     }
+}
+
+/// Keeps what an approved definition says of its tool, where no version that approved it has read that. False: there is
+/// nothing to keep.
+fn read(spec: &mut pb::ToolPinsSpec, tool: &pb::ToolSighting) -> bool {
+    let is_meant = |pin: &&mut pb::ToolPin| {
+        same_place(pin, tool) && pin.sha256 == tool.sha256 && pin.annotations.is_none()
+    };
+    let unread = spec.tools.iter_mut().find(is_meant);
+    let Some(pin) = unread.filter(|_| tool.annotations.is_some()) else {
+        return false;
+    };
+    pin.annotations = tool.annotations;
+    true
 }
 
 fn same_place(pin: &pb::ToolPin, tool: &pb::ToolSighting) -> bool {
@@ -158,6 +172,7 @@ fn approve(spec: &mut pb::ToolPinsSpec, tool: pb::ToolSighting, (by, now): (&str
         definition,
         accepted_by: by.to_owned(),
         accepted_unix_ms: now,
+        annotations: tool.annotations,
     };
     let key = |pin: &pb::ToolPin| (pin.tool.clone(), pin.era.clone());
     let at = spec.tools.partition_point(|known| key(known) < key(&pin));

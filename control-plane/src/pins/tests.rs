@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use model::annotations::{Hint, Hints};
 use model::name::ServerName;
 
 use super::*;
@@ -234,6 +235,115 @@ async fn nodes_get_hashes_alone_and_only_of_servers_that_they_call() {
     assert!(sees(Scope::Edge));
     assert!(sees(Scope::Sidecar(ServerName::new("docs").unwrap())));
     assert!(!sees(Scope::Sidecar(ServerName::new("other").unwrap())));
+}
+
+/// What is taken for true of a tool by nodes.
+fn hints(catalog: &Catalog, tool: &str) -> Hints {
+    let state = catalog.state();
+    let pins = &state.snapshot().tool_pins["docs"];
+    pins.hints.get(tool).copied().unwrap_or_default()
+}
+
+fn reading(why: &str, era: &str, text: &str, reads: Option<bool>) -> pb::ToolSighting {
+    pb::ToolSighting {
+        era: era.to_owned(),
+        annotations: Some(pb::ToolAnnotations {
+            read_only_hint: reads,
+            ..Default::default()
+        }),
+        ..seen(why, "a", text)
+    }
+}
+
+#[tokio::test]
+async fn what_an_approved_definition_says_is_kept_and_pushed_and_nothing_that_waits() {
+    let (catalog, _dir) = catalog("review").await;
+    tell(&catalog, &[reading("", "legacy", "a1", None)]).await;
+    tell(&catalog, &[reading("changed", "legacy", "a2", Some(true))]).await;
+    assert_eq!(hints(&catalog, "a"), Hints::default());
+    let accept = pb::AcceptToolsRequest {
+        server: "docs".to_owned(),
+        tools: vec![choice("a", "a2")],
+        reject: false,
+    };
+    decide(&catalog, "eva", &accept).await.unwrap();
+    assert!(hints(&catalog, "a").get(Hint::ReadOnly));
+
+    let state = catalog.state();
+    let stored = state.get(&ResourceKey::new(TOOL_PINS, "docs")).unwrap();
+    let told = <pb::Resource as prost::Message>::decode(stored.encoded.clone()).unwrap();
+    let Ok(model::wire::Item::ToolPins(pins)) = model::wire::convert(&told) else {
+        panic!("what nodes get cannot be read");
+    };
+    assert_eq!(pins.hints, state.snapshot().tool_pins["docs"].hints);
+    assert!(pins.unread.is_empty());
+
+    // The other era is shown something else: a tool is no better than both say.
+    tell(&catalog, &[reading("changed", "modern", "m1", None)]).await;
+    assert!(hints(&catalog, "a").get(Hint::ReadOnly), "it only waits");
+    let accept = pb::AcceptToolsRequest {
+        tools: vec![pb::ToolChoice {
+            era: "modern".to_owned(),
+            ..choice("a", "m1")
+        }],
+        ..accept
+    };
+    decide(&catalog, "eva", &accept).await.unwrap();
+    assert_eq!(hints(&catalog, "a"), Hints::default());
+}
+
+#[tokio::test]
+async fn what_an_older_version_approved_is_read_once_it_is_seen_again() {
+    let (catalog, _dir) = catalog("review").await;
+    tell(&catalog, &[seen("", "a", "a1")]).await;
+    let state = catalog.state();
+    assert_eq!(state.snapshot().tool_pins["docs"].unread.len(), 1);
+    // Not of another definition, and not twice.
+    tell(&catalog, &[reading("changed", "legacy", "a2", Some(true))]).await;
+    assert_eq!(hints(&catalog, "a"), Hints::default());
+    tell(&catalog, &[reading("", "legacy", "a1", Some(true))]).await;
+    assert!(hints(&catalog, "a").get(Hint::ReadOnly));
+    tell(&catalog, &[reading("", "legacy", "a1", None)]).await;
+    assert!(hints(&catalog, "a").get(Hint::ReadOnly));
+    let pin = list(&catalog.state(), "docs")[0].approved[0].clone();
+    assert_eq!(pin.accepted_by, "first seen by edge-1");
+}
+
+#[tokio::test]
+async fn edges_see_what_rules_may_ask_of_servers_that_sidecars_call() {
+    let (catalog, _dir) = fixture::catalog().await;
+    let key = ResourceKey::new(TOOL_PINS, "time");
+    let time = |trust_annotations: bool| {
+        let mut server = fixture::server("time", "T");
+        if let Some(Spec::Server(spec)) = &mut server.spec {
+            spec.tools = Some(pb::ToolPolicy {
+                pin: "review".to_owned(),
+                trust_annotations,
+                ..Default::default()
+            });
+        }
+        vec![server]
+    };
+    let publisher = crate::publish::Publisher::new(&catalog);
+    let apply = async |trusts: bool| {
+        let applied = catalog.apply("admin", time(trusts), Options::default());
+        applied.await.unwrap();
+    };
+    let sees = || {
+        let view = publisher.view(&crate::publish::Scope::Edge, "n-1").unwrap();
+        view.resources.contains_key(&key)
+    };
+    apply(false).await;
+    let message = pb::ToolSightings {
+        server: "time".to_owned(),
+        tools: vec![seen("", "a", "a1")],
+    };
+    see(&catalog, &Drain::new(), "time-1", &message).await;
+    assert!(catalog.state().get(&key).is_some() && !sees());
+    apply(true).await;
+    assert!(sees());
+    apply(false).await;
+    assert!(!sees());
 }
 
 #[tokio::test]

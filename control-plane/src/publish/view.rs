@@ -119,13 +119,18 @@ fn is_remote(snapshot: &Snapshot, server: &str) -> bool {
     server.is_some_and(|server| matches!(server.runtime, Runtime::Remote { .. }))
 }
 
+fn is_trusted(snapshot: &Snapshot, server: &str) -> bool {
+    let server = snapshot.servers.get(server);
+    server.is_some_and(|server| server.tools.is_trusted())
+}
+
 /// Whether `scope` sees a resource. What the control plane itself cannot read is seen by all that could be
 /// meant: its features keep it from nodes that cannot read it either.
 fn is_seen(scope: &Scope, key: &ResourceKey, snapshot: &Snapshot) -> bool {
     let Scope::Sidecar(server) = scope else {
         return match key.kind.as_str() {
-            // Of tools, edges see what they call themselves.
-            TOOL_PINS => is_remote(snapshot, &key.name),
+            // Of tools, edges see what they call themselves, and what rules may ask: they decide on those, too.
+            TOOL_PINS => is_remote(snapshot, &key.name) || is_trusted(snapshot, &key.name),
             STAGED_ROLLOUT => false,
             _ => true,
         };

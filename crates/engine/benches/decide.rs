@@ -18,8 +18,11 @@ use std::time::{Duration, Instant, SystemTime};
 use criterion::{Criterion, criterion_group, criterion_main};
 use engine::{Action, Engine, Facts};
 use model::access::{AccessRule, Effect, Mode, ServerSelector, Subject, Subjects, Targets};
+use model::annotations::{Annotations, Hint, Hints};
 use model::name::{Glob, RuleName, ServerName};
+use model::pins::ToolPins;
 use model::principal::Principal;
+use model::server::{Limits, Pin, Runtime, Server, Tenancy, ToolPolicy};
 use model::snapshot::Snapshot;
 
 const RULES: usize = 100_000;
@@ -73,6 +76,12 @@ fn decisions_of(c: &mut Criterion) {
     let asked = || conditional.decide_with(&ana, &pay, &Action::tool("transfer"), &facts());
     assert!(asked().is_allowed());
     sampled("decision with a condition", |_| _ = black_box(asked()));
+    let annotated = annotated();
+    let asked_annotated = || annotated.decide_with(&ana, &pay, &Action::tool("transfer"), &facts());
+    assert!(asked_annotated().is_allowed());
+    sampled("decision by annotations", |_| {
+        _ = black_box(asked_annotated())
+    });
     let names: Vec<String> = (0..TOOLS).map(|n| format!("tool-{n}")).collect();
     let cut = |engine: &Engine, n: usize| {
         let (principal, server, _) = &calls[n % calls.len()];
@@ -186,6 +195,7 @@ fn rule(n: usize) -> AccessRule {
         subjects,
         servers: servers.into_iter().map(ServerSelector::Glob).collect(),
         targets,
+        annotations: Default::default(),
         when: None,
         mode: Mode::Enforce,
         record: Default::default(),
@@ -214,12 +224,59 @@ fn conditional() -> Engine {
         subjects: subject(Some(1), None),
         servers: vec![ServerSelector::Glob(glob("server-0"))],
         targets: tools(&["transfer"]),
+        annotations: Default::default(),
         when: Some(CONDITION.into()),
         mode: Mode::Enforce,
         record: Default::default(),
         approvers: Vec::new(),
     };
     snapshot.rules.insert(rule.name.clone(), Arc::new(rule));
+    Engine::compile(Arc::new(snapshot)).unwrap()
+}
+
+/// The same rules, and one that goes by what a trusted server says of its tools.
+fn annotated() -> Engine {
+    let reads = Annotations::default().with(Hint::ReadOnly, Some(true));
+    let mut snapshot = world();
+    let rule = AccessRule {
+        name: RuleName::new("pay").unwrap(),
+        effect: Effect::Allow,
+        subjects: subject(Some(1), None),
+        servers: vec![ServerSelector::Glob(glob("server-0"))],
+        targets: tools(&["*"]),
+        annotations: reads,
+        when: None,
+        mode: Mode::Enforce,
+        record: Default::default(),
+        approvers: Vec::new(),
+    };
+    snapshot.rules.insert(rule.name.clone(), Arc::new(rule));
+    let pay = Server {
+        name: server(0),
+        labels: Default::default(),
+        title: String::new(),
+        description: String::new(),
+        tenancy: Tenancy::Shared,
+        runtime: Runtime::External,
+        env: Default::default(),
+        headers: Default::default(),
+        url_values: Default::default(),
+        limits: Limits::default(),
+        tools: ToolPolicy {
+            pin: Pin::Review,
+            trust_annotations: true,
+            ..Default::default()
+        },
+    };
+    let pins = ToolPins {
+        server: server(0),
+        version: 1,
+        tools: Default::default(),
+        hints: [("transfer".to_owned(), Hints::of(&reads))].into(),
+        unread: Default::default(),
+    };
+    snapshot.servers.insert(server(0), Arc::new(pay));
+    snapshot.tool_pins.insert(server(0), Arc::new(pins));
     Engine::compile(Arc::new(snapshot)).unwrap()
 }
 

@@ -11,6 +11,8 @@
 //! * A rule with a condition matches where the rest of it does and the condition holds. Where the condition cannot be
 //!   evaluated, an allow rule does not match, a deny rule and an approve rule do. Where it depends on what is not known
 //!   ([`Facts`]), an allow or approve rule counts as matching and a deny rule does not: what may be allowed is shown.
+//! * A rule with annotations matches where the rest of it does, what is called is a tool, and that is as the rule wants
+//!   it ([`annotations`]). It is always known what a tool is taken for.
 //! * What no allow or approve rule matches is denied; what a deny rule matches is denied whatever allows it; what an
 //!   approve rule matches waits for a person whatever allows it. The order of rules never matters. The rule that is named
 //!   is the first by name of those that decide.
@@ -29,6 +31,7 @@ use crate::action::Action;
 use crate::compile::Fault;
 use crate::condition::{Condition, Facts, Outcome, Scope};
 
+pub(crate) mod annotations;
 pub(crate) mod conditions;
 pub(crate) mod labels;
 mod rules;

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use model::access::ServerSelector;
+use model::access::{AccessRule, ServerSelector};
+use model::annotations::Hints;
 use model::fault::{DANGLING, DUPLICATE, MATCHES_NOTHING, TOO_MUCH};
 use model::name::Glob;
 use model::snapshot::{ResourceKey, Snapshot};
@@ -143,6 +144,7 @@ pub fn warnings(snapshot: &Snapshot) -> Vec<Fault> {
         .map(warning);
     globs
         .chain(idle_labels(snapshot))
+        .chain(idle_annotations(snapshot))
         .chain(overlap::warnings(snapshot))
         .collect()
 }
@@ -164,6 +166,29 @@ fn idle_labels(snapshot: &Snapshot) -> impl Iterator<Item = Fault> {
             fix: None,
         };
         idle.map(fault).collect::<Vec<_>>()
+    })
+}
+
+/// Rules that want of tools what is taken for true only of those of trusted servers, where no server that they select is
+/// trusted.
+fn idle_annotations(snapshot: &Snapshot) -> impl Iterator<Item = Fault> {
+    let trusted = snapshot.servers.values();
+    let trusted: Vec<_> = trusted.filter(|server| server.tools.is_trusted()).collect();
+    let is_idle = move |rule: &&AccessRule| {
+        let mut trusted = trusted.iter();
+        !rule.annotations.hold(&Hints::default())
+            && !trusted.any(|server| rule.selects(server.name.as_str(), &server.labels))
+    };
+    let rules = snapshot.rules.values().map(|rule| &**rule);
+    rules.filter(is_idle).map(|rule| Fault {
+        resource: ResourceKey::new(ACCESS_RULE, rule.name.as_str()),
+        path: "spec.annotations".to_owned(),
+        code: MATCHES_NOTHING,
+        message: format!(
+            "{} is true of no tool yet: no server that the rule selects is trusted",
+            rule.annotations
+        ),
+        fix: Some("tools: {pin: review, trustAnnotations: true} of a server".to_owned()),
     })
 }
 

@@ -7,7 +7,7 @@ use model::principal::Principal;
 
 use crate::access::Verdict;
 use crate::action::{Action, Target};
-use crate::condition::{Facts, Outcome, Scope, labels};
+use crate::condition::{Facts, Outcome, Scope};
 use crate::{Engine, trace};
 
 /// Most rules that an explanation shows.
@@ -62,12 +62,7 @@ pub(crate) fn explain<'e>(
     let (principal, server) = who;
     let (mut rules, mut near) = (Vec::new(), Vec::new());
     for (position, rule) in engine.snapshot().rules.values().enumerate() {
-        let mut misses = trace::misses(
-            rule,
-            principal,
-            (server, labels(engine.snapshot(), server.as_str())),
-            action,
-        );
+        let mut misses = trace::misses(rule, principal, (server, engine.snapshot()), action);
         if misses.len() > 1 {
             continue;
         }

@@ -48,6 +48,7 @@ pub use explain::{EXPLAIN_RULES_MAX, Explanation, RuleTrace};
 
 /// What this engine knows how to run rightly; a node sends it in Hello. See `model::wire::features_of`.
 pub const FEATURES: &[&str] = &[
+    "access.annotations/1",
     "access.approve/1",
     "access.labels/1",
     "access.methods/1",

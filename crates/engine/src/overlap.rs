@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 
 use model::access::{AccessRule, Effect, ServerSelector, Subject, Subjects, Targets};
+use model::annotations::Annotations;
 use model::fault::OVERLAPS;
 use model::name::{Glob, RuleName};
 use model::snapshot::{ResourceKey, Snapshot};
@@ -50,13 +51,21 @@ fn under_a_deny<'r>(rule: &'r AccessRule, denies: &mut Index<'r>) -> Option<Faul
 }
 
 fn for_nothing<'r>(rule: &'r AccessRule, allows: &mut Index<'r>) -> Option<Fault> {
-    if rule.effect != Effect::Allow || rule.when.is_none() || !rule.is_enforced() {
+    if rule.effect != Effect::Allow || !rule.is_enforced() {
         return None;
     }
-    let allow = allows.over(rule)?;
-    let message = format!("changes nothing: rule {allow} allows the same without a condition");
+    let (allow, without, path) = if rule.when.is_some() {
+        (allows.over(rule)?, "a condition", "spec.when")
+    } else if !rule.annotations.is_empty() {
+        let wants_less = |other: &AccessRule| other.annotations.is_empty();
+        let allow = allows.over_among(rule, &wants_less)?;
+        (allow, "wanting annotations", "spec.annotations")
+    } else {
+        return None;
+    };
+    let message = format!("changes nothing: rule {allow} allows the same without {without}");
     let mut fault = fault(rule, message);
-    fault.path = "spec.when".to_owned();
+    fault.path = path.to_owned();
     Some(fault)
 }
 
@@ -77,6 +86,7 @@ type Content<'r> = (
     Option<Vec<&'r Subject>>,
     Vec<&'r ServerSelector>,
     Option<[Vec<&'r Glob>; 4]>,
+    Annotations,
     Option<&'r str>,
 );
 
@@ -115,6 +125,7 @@ impl<'r> Seen<'r> {
                     globs(methods),
                 ]),
             },
+            rule.annotations,
             rule.when.as_deref(),
         );
         match self.0.entry(content) {
@@ -188,6 +199,15 @@ impl<'r> Index<'r> {
 
     /// A rule that is about all that this one is about.
     fn over(&mut self, rule: &'r AccessRule) -> Option<&'r RuleName> {
+        self.over_among(rule, &|_| true)
+    }
+
+    /// The same, of some rules alone.
+    fn over_among(
+        &mut self,
+        rule: &'r AccessRule,
+        is_meant: &dyn Fn(&AccessRule) -> bool,
+    ) -> Option<&'r RuleName> {
         let mut whom = vec![Who::Everyone];
         if let Subjects::Any(subjects) = &rule.subjects {
             whom.extend(subjects.first().into_iter().flat_map(Who::over));
@@ -198,7 +218,7 @@ impl<'r> Index<'r> {
             for place in places {
                 for other in self.by.get(&(who, place)).into_iter().flatten() {
                     self.left = self.left.checked_sub(1)?;
-                    if other.name != rule.name && covers(other, rule) {
+                    if other.name != rule.name && is_meant(other) && covers(other, rule) {
                         return Some(&other.name);
                     }
                 }
@@ -222,6 +242,7 @@ fn covers(over: &AccessRule, rule: &AccessRule) -> bool {
     whom(&over.subjects, &rule.subjects)
         && rule.servers.iter().all(servers)
         && targets(&over.targets, &rule.targets)
+        && over.annotations.cover(&rule.annotations)
 }
 
 fn whom(over: &Subjects, rule: &Subjects) -> bool {
@@ -337,6 +358,9 @@ mod tests {
                 f {effect: allow, everyone: true, servers: ["*"]}
                 g {effect: allow, subjects: [{user: v}], servers: [{labels: {team: p, stage: live}}]}
                 h {effect: deny, subjects: [{user: v}], servers: [{labels: {team: p}}]}
+                i {effect: allow, subjects: [{user: w}], servers: [one], tools: [t], annotations: {readOnlyHint: true, openWorldHint: false}}
+                j {effect: deny, subjects: [{user: w}], servers: [one], annotations: {openWorldHint: false}}
+                k {effect: allow, subjects: [{user: z}], servers: [one], annotations: {readOnlyHint: true}}
                 "#
             ),
             [
@@ -344,6 +368,8 @@ mod tests {
                 "c allows nothing: rule d denies all that it is about",
                 "e changes nothing: rule f allows the same without a condition",
                 "g allows nothing: rule h denies all that it is about",
+                "i allows nothing: rule j denies all that it is about",
+                "k changes nothing: rule f allows the same without wanting annotations",
             ]
         );
     }
@@ -362,6 +388,9 @@ mod tests {
                 f {effect: allow, everyone: true, servers: ["th*"], tools: [a]}
                 g {effect: deny, everyone: true, servers: ["th?"], tools: [a]}
                 h {effect: deny, everyone: true, servers: ["th*"], prompts: [a]}
+                i {effect: allow, everyone: true, servers: [four], annotations: {readOnlyHint: true}}
+                j {effect: allow, everyone: true, servers: ["fou*"], annotations: {readOnlyHint: true}}
+                k {effect: deny, everyone: true, servers: [four], annotations: {destructiveHint: true}}
                 "#
             ),
             none

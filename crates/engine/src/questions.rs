@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use model::access::{AccessRule, Effect, Subject, Subjects, Targets};
+use model::annotations::Annotations;
 use model::name::{RuleName, ServerName};
 use model::principal::Principal;
 
@@ -36,6 +37,8 @@ pub struct Said<'e> {
     pub effect: Effect,
     /// The rule: of a tool by its name, the one that decides. `None`: none allows it.
     pub rule: Option<&'e RuleName>,
+    /// What tools have to say of themselves for the rule to be about them; of a tool by its name that is decided.
+    pub annotations: Annotations,
     /// That rule's condition.
     pub condition: Option<&'e str>,
 }
@@ -102,6 +105,7 @@ impl Engine {
             pattern,
             effect: rule.effect,
             rule: Some(&rule.name),
+            annotations: rule.annotations,
             condition: rule.when.as_deref(),
         };
         let Targets::Some {
@@ -125,6 +129,7 @@ impl Engine {
                 pattern: glob.as_str(),
                 effect: verdict.effect,
                 rule: verdict.rule,
+                annotations: Annotations::default(),
                 condition: verdict.rule.and_then(|rule| self.condition(rule)),
             });
         }

@@ -5,6 +5,7 @@ use model::access::{AccessRule, Effect, Mode, Subject, Subjects, Targets};
 use model::decision::Reason;
 use model::name::{Glob, RuleName, ServerName};
 use model::principal::Principal;
+use model::server::Pin;
 use model::snapshot::Snapshot;
 
 use crate::access::conditions::Conditions;
@@ -144,7 +145,26 @@ impl<'s> Naive<'s> {
         is_subject(&rule.subjects, principal)
             && rule.selects(server.as_str(), labels(self.snapshot, server.as_str()))
             && is_target(rule, action)
+            && self.is_annotated(rule, server, action)
             && applies(rule.effect, &self.outcome(at, &scope))
+    }
+
+    /// Whether a tool is as the rule wants it, given that it is about the tool.
+    fn is_annotated(&self, rule: &AccessRule, server: &ServerName, action: &Action<'_>) -> bool {
+        if rule.annotations.is_empty() || (rule.effect != Effect::Deny && action.is_base()) {
+            return true;
+        }
+        let Target::Tool(tool) = action.target else {
+            return false;
+        };
+        let of_server = self.snapshot.servers.get(server);
+        let is_trusted =
+            of_server.is_some_and(|s| s.tools.trust_annotations && s.tools.pin != Pin::Off);
+        let pins = self.snapshot.tool_pins.get(server).filter(|_| is_trusted);
+        let said = pins.and_then(|pins| pins.hints.get(tool));
+        let hints = said.copied().unwrap_or_default();
+        let mut wanted = rule.annotations.given();
+        wanted.all(|(hint, value)| hints.get(hint) == value)
     }
 
     fn outcome(&self, at: usize, scope: &Scope<'_>) -> Outcome {

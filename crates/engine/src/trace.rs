@@ -1,14 +1,14 @@
 //! How near one rule came to one call, in words.
 
-use std::collections::BTreeMap;
-
 use model::access::{AccessRule, Effect, ServerSelector, Subject, Subjects, Targets};
 use model::name::{Glob, ServerName};
 use model::principal::Principal;
+use model::snapshot::Snapshot;
 
+use crate::access::annotations::{self, Known};
 use crate::access::applies;
 use crate::action::{Action, Target};
-use crate::condition::Outcome;
+use crate::condition::{Outcome, labels};
 use crate::reference::{is_subject, is_target};
 
 /// Most entries of a list that are written out.
@@ -18,9 +18,10 @@ const SHOWN_MAX: usize = 5;
 pub(crate) fn misses(
     rule: &AccessRule,
     principal: &Principal,
-    (server, labels): (&ServerName, &BTreeMap<String, String>),
+    (server, snapshot): (&ServerName, &Snapshot),
     action: &Action<'_>,
 ) -> Vec<String> {
+    let labels = labels(snapshot, server.as_str());
     let mut misses = Vec::new();
     if !is_subject(&rule.subjects, principal) {
         misses.push(format!("is about {}", subjects(&rule.subjects)));
@@ -32,8 +33,40 @@ pub(crate) fn misses(
     }
     if !is_target(rule, action) {
         misses.push(target(rule, action));
+    } else {
+        misses.extend(annotations(rule, (server, snapshot), action));
     }
     misses
+}
+
+/// Why a rule that is about a tool's name is not about the tool: it is not as the rule wants it.
+fn annotations(
+    rule: &AccessRule,
+    (server, snapshot): (&ServerName, &Snapshot),
+    action: &Action<'_>,
+) -> Option<String> {
+    let wanted = &rule.annotations;
+    if wanted.is_empty() || (rule.effect != Effect::Deny && action.is_base()) {
+        return None;
+    }
+    let Target::Tool(tool) = action.target else {
+        return Some("is about tools alone".to_owned());
+    };
+    let known = annotations::of(snapshot, server, tool);
+    if wanted.hold(&known.hints()) {
+        return None;
+    }
+    Some(match known {
+        Known::Untrusted => {
+            format!("wants {wanted}, and annotations of server {server} are not trusted")
+        }
+        Known::NotApproved => {
+            format!("wants {wanted}, and no definition of the tool is approved yet")
+        }
+        Known::Says(_) => {
+            format!("wants {wanted}, and the tool's approved definition does not say so")
+        }
+    })
 }
 
 /// Why a condition keeps a rule with this effect from matching. `None`: it does not.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::annotations::Annotations;
 use crate::name::{Glob, RuleName};
 
 /// One rule. Nothing is allowed that no rule allows; deny beats approve, and approve beats allow.
@@ -19,6 +20,8 @@ pub struct AccessRule {
     pub servers: Vec<ServerSelector>,
     /// What it is about on those servers.
     pub targets: Targets,
+    /// What tools have to say of themselves. Where any is given, the targets are tools alone.
+    pub annotations: Annotations,
     /// Who may agree, where the effect is to approve. Empty: whoever has an administrator's token.
     pub approvers: Vec<Approver>,
     /// What is put on record of the calls that it decides.

@@ -4,6 +4,7 @@
 //! sockets, no clock and no store. Start from [`snapshot::Snapshot`]: all configuration at one revision.
 
 pub mod access;
+pub mod annotations;
 pub mod decision;
 pub mod fault;
 pub mod filter;

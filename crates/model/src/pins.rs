@@ -1,8 +1,9 @@
 //! Which definitions of a server's tools were approved, as nodes hold them: hashes, without the text.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use crate::annotations::Hints;
 use crate::name::ServerName;
 use crate::snapshot::Sha256;
 
@@ -67,20 +68,34 @@ pub struct ToolPins {
     pub version: u64,
     /// By tool, then era; no tool without any.
     pub tools: BTreeMap<String, BTreeMap<Era, Hashes>>,
+    /// What they say of their tools, by tool: where an era was shown another definition, the worse of both. Those of
+    /// which nothing is known that is better than the worst are left out.
+    pub hints: BTreeMap<String, Hints>,
+    /// Tools with an approved definition of which nobody has read what it says of the tool.
+    pub unread: BTreeSet<(String, Era)>,
 }
 
 impl ToolPins {
     /// Whether a definition is the one that was approved for clients of `era`. Where none was for these, the one for
     /// the others counts, but for what a bridge leaves out.
     pub fn approve(&self, tool: &str, era: Era, hashes: &Hashes) -> bool {
-        let Some(pinned) = self.tools.get(tool) else {
-            return false;
-        };
-        match (pinned.get(&era), pinned.get(&era.other())) {
-            (Some(own), _) => own.whole == hashes.whole,
-            (None, Some(other)) => other.plain == hashes.plain,
-            (None, None) => false,
+        match self.counting(tool, era) {
+            Some((of, own)) if of == era => own.whole == hashes.whole,
+            Some((_, other)) => other.plain == hashes.plain,
+            None => false,
         }
+    }
+
+    /// What is taken for true of a tool whose server is trusted.
+    pub fn hints_of(&self, tool: &str) -> Hints {
+        self.hints.get(tool).copied().unwrap_or_default()
+    }
+
+    /// The approved definition that counts for clients of `era`, and for which it was approved.
+    pub fn counting(&self, tool: &str, era: Era) -> Option<(Era, &Hashes)> {
+        let pinned = self.tools.get(tool)?;
+        let of = |era: Era| Some((era, pinned.get(&era)?));
+        of(era).or_else(|| of(era.other()))
     }
 }
 
@@ -102,6 +117,8 @@ mod tests {
             server: ServerName::new("docs").unwrap(),
             version: 1,
             tools: BTreeMap::new(),
+            hints: BTreeMap::new(),
+            unread: BTreeSet::new(),
         };
         let (seen, bridged) = (hashes("a", "p"), hashes("b", "p"));
         assert!(!pins.approve("echo", Era::Legacy, &seen));

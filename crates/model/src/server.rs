@@ -39,6 +39,15 @@ pub struct ToolPolicy {
     pub pin: Pin,
     /// How old what is known of them may be when a tool is called. Zero: they are asked for before each call.
     pub check: Duration,
+    /// Whether rules may go by what approved definitions say of their tools.
+    pub trust_annotations: bool,
+}
+
+impl ToolPolicy {
+    /// Whether rules may go by what approved definitions say: where nobody looks, none is approved.
+    pub fn is_trusted(&self) -> bool {
+        self.trust_annotations && self.pin != Pin::Off
+    }
 }
 
 /// What is done with a tool definition that is new or has changed.

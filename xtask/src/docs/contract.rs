@@ -2,7 +2,7 @@
 //!
 //! Reads the encoded `FileDescriptorSet` and nothing else; what users call a field is not its business.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use anyhow::{Context, Result, ensure};
 use prost::Message as _;
@@ -27,6 +27,8 @@ pub(super) struct Message {
     pub(super) comment: String,
     /// Full name of the type of each field, by the field's name. Empty: a scalar.
     fields: BTreeMap<String, String>,
+    /// Fields of which it is told apart whether they were given: left out, they have no value.
+    optional: BTreeSet<String>,
 }
 
 /// One word of an enum, as users write it.
@@ -65,7 +67,9 @@ impl Contract {
                 .field
                 .iter()
                 .map(|field| (field.name().to_owned(), field.type_name().to_owned()));
+            let optional = message.field.iter().filter(|f| f.proto3_optional());
             let known = Message {
+                optional: optional.map(|field| field.name().to_owned()).collect(),
                 comment: comments.at(&[MESSAGES, at]),
                 fields: fields.collect(),
             };
@@ -90,6 +94,11 @@ impl Contract {
     /// The message that a field of `message` holds, by the name that users write.
     pub(super) fn within(&self, message: &Message, field: &str) -> Option<&Message> {
         self.messages.get(message.fields.get(&snake(field))?)
+    }
+
+    /// Whether a field of `message` has no value where it is left out.
+    pub(super) fn is_optional(&self, message: &Message, field: &str) -> bool {
+        message.optional.contains(&snake(field))
     }
 
     /// The words that a field of `message` takes; the first is what it means to leave it out.

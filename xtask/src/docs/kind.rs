@@ -309,6 +309,9 @@ impl Reader<'_> {
         if let Some(word) = same {
             return Absent::Default(word.trim_end_matches('.').to_owned());
         }
+        if message.is_some_and(|message| self.contract.is_optional(message, field.name)) {
+            return Absent::Nothing;
+        }
         let default = default_in(field.doc).or(match field.shape {
             "true or false" => Some("false"),
             "a whole number" if !is_shown_only(steps) => Some("0"),
@@ -435,6 +438,8 @@ mod tests {
         assert!(row(&page, "metadata", "name").contains("**required**"));
         assert!(row(&page, "spec", "title").contains("| text |  |"));
         assert!(row(&page, "spec.config[]", "value").contains("| text |  |"));
+        let rule = self::page("AccessRule");
+        assert!(row(&rule, "spec.annotations", "readOnlyHint").contains("| true or false |  |"));
     }
 
     #[test]

@@ -1,9 +1,11 @@
-//! The conditions of all rules, compiled once; equal ones share what was compiled.
+//! What is asked of all rules beyond the index: conditions, compiled once, of which equal ones share what was compiled; and
+//! annotations.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use model::access::Effect;
+use model::access::{AccessRule, Effect};
+use model::annotations::Annotations;
 use model::name::RuleName;
 use model::snapshot::{ResourceKey, Snapshot};
 use model::wire::ACCESS_RULE;
@@ -15,7 +17,15 @@ use crate::index::Lane;
 
 /// By a rule's position; no further than the last rule that has one.
 #[derive(Debug, Default)]
-pub(crate) struct Conditions(Vec<Option<Arc<Condition>>>);
+pub(crate) struct Conditions {
+    when: Vec<Option<Arc<Condition>>>,
+    annotations: Vec<Annotations>,
+}
+
+/// Whether a rule has to be asked at all.
+pub(super) fn asks(rule: &AccessRule) -> bool {
+    rule.when.is_some() || !rule.annotations.is_empty()
+}
 
 impl Conditions {
     /// # Errors
@@ -23,8 +33,12 @@ impl Conditions {
     pub(crate) fn compile(snapshot: &Snapshot) -> Result<Self, Vec<Fault>> {
         let mut faults = Vec::new();
         let mut known: HashMap<&str, Option<Arc<Condition>>> = HashMap::new();
-        let mut all = Vec::new();
+        let (mut all, mut annotations) = (Vec::new(), Vec::new());
         for (position, rule) in snapshot.rules.values().enumerate() {
+            if !rule.annotations.is_empty() {
+                annotations.resize(position, Annotations::default());
+                annotations.push(rule.annotations);
+            }
             let Some(text) = rule.when.as_deref() else {
                 continue;
             };
@@ -44,7 +58,10 @@ impl Conditions {
             all.push(condition);
         }
         if faults.is_empty() {
-            Ok(Self(all))
+            Ok(Self {
+                when: all,
+                annotations,
+            })
         } else {
             Err(faults)
         }
@@ -52,13 +69,19 @@ impl Conditions {
 
     /// The condition of a rule.
     pub(crate) fn of(&self, rule: u32) -> Option<&Condition> {
-        self.0.get(rule as usize)?.as_deref()
+        self.when.get(rule as usize)?.as_deref()
     }
 
-    /// Whether a rule with a condition matches, given that the rest of it does.
+    /// Whether a rule that asks ([`asks`]) matches, given that the rest of it does. Annotations first: they cost less.
     pub(super) fn applies(&self, rule: u32, effect: Effect, scope: &Scope<'_>) -> bool {
+        let annotations = self.annotations.get(rule as usize);
+        let annotations = annotations.filter(|wanted| !wanted.is_empty());
+        if annotations.is_some_and(|wanted| !scope.is_annotated(wanted)) {
+            return false;
+        }
         let outcome = match self.of(rule) {
             Some(condition) => condition.evaluate(scope),
+            None if annotations.is_some() => Outcome::Holds,
             None => Outcome::Error(String::new()),
         };
         if scope.worst && outcome == Outcome::Unknown {

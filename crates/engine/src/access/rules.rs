@@ -10,7 +10,7 @@ use model::name::ServerName;
 use model::principal::Principal;
 use model::snapshot::Snapshot;
 
-use super::conditions::Conditions;
+use super::conditions::{Conditions, asks};
 use super::labels::Labelled;
 use crate::action::{Action, Target};
 use crate::condition::Scope;
@@ -313,12 +313,14 @@ impl About<'_> {
     }
 
     fn push(&self, cell: &mut Cell, residue: &Residue) {
-        let (rule, conditional) = (self.rule, self.rule.when.is_some());
-        let push =
-            |lane: &mut Lane| lane.push(rule.effect, self.position, residue.clone(), conditional);
+        let rule = self.rule;
+        let push_asking =
+            |lane: &mut Lane, asks| lane.push(rule.effect, self.position, residue.clone(), asks);
         if rule.effect != Effect::Deny {
-            push(&mut cell.base);
+            // Of what a tool is nothing is asked where no tool is called.
+            push_asking(&mut cell.base, rule.when.is_some());
         }
+        let push = |lane: &mut Lane| push_asking(lane, asks(rule));
         match &rule.targets {
             Targets::All => push(&mut cell.all),
             Targets::Some {

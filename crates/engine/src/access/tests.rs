@@ -13,6 +13,7 @@ use model::snapshot::Snapshot;
 
 use crate::{Action, Engine, Facts};
 
+mod annotations;
 mod laws;
 
 fn globs(texts: &[&str]) -> Vec<Glob> {
@@ -44,6 +45,7 @@ fn rule(
         targets,
         approvers: Vec::new(),
         record: Recorded::default(),
+        annotations: Default::default(),
         when: None,
         mode: Mode::Enforce,
     }

@@ -26,6 +26,7 @@ fn snapshot(servers: &[&str], named: &[&str]) -> Snapshot {
         targets: Targets::All,
         approvers: Vec::new(),
         record: Default::default(),
+        annotations: Default::default(),
         when: None,
         mode: Mode::Enforce,
     };
@@ -86,6 +87,28 @@ fn a_glob_that_matches_nothing_yet_is_a_warning() {
             ("Filter/f".to_owned(), "spec.match.servers[1]")
         ]
     );
+}
+
+#[test]
+fn annotations_that_no_trusted_server_could_give_are_a_warning() {
+    use model::annotations::{Annotations, Hint};
+    use model::server::{Pin, ToolPolicy};
+    let warned = |wanted: (Hint, bool), trusted: bool| {
+        let mut snapshot = snapshot(&["time"], &["*"]);
+        let rule = Arc::make_mut(snapshot.rules.values_mut().next().unwrap());
+        rule.annotations = Annotations::default().with(wanted.0, Some(wanted.1));
+        let server = Arc::make_mut(snapshot.servers.values_mut().next().unwrap());
+        server.tools = ToolPolicy {
+            pin: Pin::Review,
+            trust_annotations: trusted,
+            ..Default::default()
+        };
+        let warnings = warnings(&snapshot);
+        warnings.iter().any(|w| w.path == "spec.annotations")
+    };
+    assert!(warned((Hint::ReadOnly, true), false));
+    assert!(!warned((Hint::ReadOnly, true), true));
+    assert!(!warned((Hint::Destructive, true), false));
 }
 
 #[test]

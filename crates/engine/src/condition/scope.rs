@@ -5,10 +5,12 @@ use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
+use model::annotations::{Annotations, Hints};
 use model::name::ServerName;
 use model::principal::Principal;
 use model::snapshot::Snapshot;
 
+use crate::access::annotations;
 use crate::action::{Action, Target};
 
 /// What conditions may ask of one call. What is `None` is not known, as in a list: then a rule decides only where it
@@ -33,6 +35,8 @@ pub(crate) struct Scope<'a> {
     pub(crate) worst: bool,
     snapshot: &'a Snapshot,
     address: OnceCell<String>,
+    /// Looked up once, and only where a rule that otherwise matches asks.
+    hints: OnceCell<Hints>,
 }
 
 static NO_LABELS: BTreeMap<String, String> = BTreeMap::new();
@@ -62,6 +66,7 @@ impl<'a> Scope<'a> {
             worst: false,
             snapshot,
             address: OnceCell::new(),
+            hints: OnceCell::new(),
         }
     }
 
@@ -78,12 +83,25 @@ impl<'a> Scope<'a> {
             worst: false,
             snapshot,
             address: OnceCell::new(),
+            hints: OnceCell::new(),
         }
     }
 
     /// The same question, where what is not known counts against the call.
     pub(crate) fn counted(self, worst: bool) -> Self {
         Self { worst, ..self }
+    }
+
+    /// Whether what is called is a tool that is as a rule wants it. About using the server at all that is not asked.
+    pub(crate) fn is_annotated(&self, wanted: &Annotations) -> bool {
+        let Some(action) = self.action else {
+            return true;
+        };
+        let Target::Tool(tool) = action.target else {
+            return false;
+        };
+        let known = || annotations::of(self.snapshot, self.server, tool).hints();
+        wanted.hold(self.hints.get_or_init(known))
     }
 
     pub(super) fn labels(&self) -> &'a BTreeMap<String, String> {

@@ -18,6 +18,8 @@ use std::collections::hash_map::Entry;
 
 use mcp::envelope::Span;
 use mcp::method::ListKind;
+use mcp::walk;
+use model::annotations::{Annotations, Hint};
 use model::pins::{Era, Hashes, TOOLS_MAX, ToolPins};
 use model::server::Pin;
 use model::snapshot::Sha256;
@@ -31,6 +33,8 @@ pub struct Definition {
     pub name: String,
     /// By which it is known again.
     pub hashes: Hashes,
+    /// What it says of what the tool does. Part of `text`, so that none of it changes without the hashes.
+    pub annotations: Annotations,
     /// Its canonical form.
     pub text: Vec<u8>,
 }
@@ -45,8 +49,27 @@ impl Definition {
             whole: Sha256::of(&text),
             plain: Sha256::of(&plain),
         };
-        Some(Self { name, hashes, text })
+        Some(Self {
+            name,
+            hashes,
+            annotations: annotations(message, item),
+            text,
+        })
     }
+}
+
+/// What a definition says of what the tool does. What is neither true nor false is not said.
+fn annotations(message: &[u8], item: Span) -> Annotations {
+    let Some(given) = walk::find(message, item, "annotations") else {
+        return Annotations::default();
+    };
+    let of = |hint: Hint| match walk::find(message, given, hint.as_str())?.of(message) {
+        b"true" => Some(true),
+        b"false" => Some(false),
+        _ => None,
+    };
+    let add = |all: Annotations, hint: Hint| all.with(hint, of(hint));
+    Hint::ALL.into_iter().fold(Annotations::default(), add)
 }
 
 /// Why a definition is not simply taken.

@@ -30,6 +30,8 @@ fn pins(texts: &[&str]) -> ToolPins {
         server: ServerName::new("docs").unwrap(),
         version: 1,
         tools: tools.collect(),
+        hints: Default::default(),
+        unread: Default::default(),
     }
 }
 
@@ -50,6 +52,30 @@ fn the_canonical_form_has_sorted_keys_short_escapes_and_no_blanks() {
     let expected = "{\"b\":\"\\u0007\\n\",\"name\":\"ab/\",\"z\":[1.0,{\"\u{20ac}\":1,\"\u{1f600}\":2,\"\u{fb33}\":3}]}";
     assert_eq!(String::from_utf8(definition.text).unwrap(), expected);
     assert_eq!(definition.name, "ab/");
+}
+
+#[test]
+fn annotations_are_what_a_definition_says_itself_and_nothing_else() {
+    let said = |text: &str| definition(text).annotations.to_string();
+    let full = r#"{"name":"a","annotations":{"title":"A","readOnlyHint": true ,"destructiveHint":false,
+        "idempotentHint":true,"openWorldHint":false}}"#;
+    assert_eq!(
+        said(full),
+        "readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: false"
+    );
+    for none in [
+        A,
+        r#"{"name":"a","readOnlyHint":true}"#,
+        r#"{"name":"a","annotations":[{"readOnlyHint":true}]}"#,
+        r#"{"name":"a","annotations":"readOnlyHint"}"#,
+        r#"{"name":"a","annotations":{"readOnlyHint":"true","openWorldHint":1,"idempotentHint":null}}"#,
+        r#"{"name":"a","annotations":{"a":{"readOnlyHint":true},"readonlyHint":true}}"#,
+        r#"{"name":"a","_meta":{"annotations":{"readOnlyHint":true}}}"#,
+    ] {
+        assert_eq!(said(none), "", "{none}");
+    }
+    let escaped = r#"{"name":"a","annot\u0061tions":{"readOnlyHint":false}}"#.replace("\\\\", "\\");
+    assert_eq!(said(&escaped), "readOnlyHint: false");
 }
 
 #[test]

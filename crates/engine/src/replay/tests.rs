@@ -1,6 +1,8 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 use std::sync::Arc;
 
+use model::annotations::{Annotations, Hint, Hints};
+use model::pins::ToolPins;
 use model::snapshot::Snapshot;
 use model::wire;
 use model::yaml::{self, Source};
@@ -257,4 +259,40 @@ fn what_a_tools_schema_was_is_not_on_record() {
     let again = schema("{schema: {}}");
     let same = judged(&plain, &again, ECHO, Arguments::Whole("{}"), &[]);
     assert!(matches!(same, Compared::Same { .. }), "{same:?}");
+}
+
+#[test]
+fn a_call_of_the_past_is_decided_by_what_is_approved_of_its_tool_today() {
+    const NOT_DESTRUCTIVE: (&str, &str, &str) = (
+        "AccessRule",
+        "not-destructive",
+        r#"{effect: deny, everyone: true, servers: ["*"], annotations: {destructiveHint: true}}"#,
+    );
+    let trusting = |tool: &str| {
+        let mut snapshot = (**engine(&[ALL, NOT_DESTRUCTIVE]).snapshot()).clone();
+        let name = ServerName::new("a").unwrap();
+        let server = Arc::make_mut(snapshot.servers.get_mut(&name).unwrap());
+        server.tools.pin = model::server::Pin::Review;
+        server.tools.trust_annotations = true;
+        let reads = Annotations::default().with(Hint::ReadOnly, Some(true));
+        let pins = ToolPins {
+            server: name.clone(),
+            version: 1,
+            tools: Default::default(),
+            hints: [(tool.to_owned(), Hints::of(&reads))].into(),
+            unread: Default::default(),
+        };
+        snapshot.tool_pins.insert(name, Arc::new(pins));
+        Engine::compile(Arc::new(snapshot)).unwrap()
+    };
+    let before = engine(&[ALL]);
+    let unseen = Arguments::NotRecorded;
+    let is_same = |after: &Engine| {
+        let judged = judged(&before, after, ECHO, unseen, &[]);
+        assert!(!matches!(judged, Compared::Unknown(_)), "{judged:?}");
+        matches!(judged, Compared::Same { .. })
+    };
+    assert!(is_same(&trusting("echo")));
+    assert!(!is_same(&trusting("other")));
+    assert!(!is_same(&engine(&[ALL, NOT_DESTRUCTIVE])));
 }

@@ -6,6 +6,7 @@ use super::{Faults, LIST_MAX};
 use crate::access::{
     AccessRule, Approver, Effect, Mode, Recorded, ServerSelector, Subject, Subjects, Targets,
 };
+use crate::annotations::{Annotations, Hint};
 use crate::fault::{BAD_GLOB, BAD_VALUE, MISSING, NEVER_MATCHES, ONE_OF};
 use crate::name::{Glob, NAME_BYTES_MAX, RuleName};
 
@@ -17,7 +18,11 @@ pub(super) fn convert(
     let effect = effect(spec, faults);
     let subjects = subjects(spec, faults);
     let servers = servers(&spec.servers, faults);
-    let targets = targets(spec.targets.as_ref(), faults);
+    let annotations = annotations(spec, faults);
+    let targets = match annotations.is_empty() {
+        true => targets(spec.targets.as_ref(), faults),
+        false => tools(spec.targets.as_ref(), faults),
+    };
     faults.check_text("spec.when", &spec.when);
     let mode = mode(spec, faults);
     let approvers = approvers(spec, faults);
@@ -27,6 +32,7 @@ pub(super) fn convert(
         subjects: subjects?,
         servers,
         targets,
+        annotations,
         when: (!spec.when.is_empty()).then(|| spec.when.as_str().into()),
         mode,
         approvers,
@@ -247,6 +253,44 @@ fn targets(targets: Option<&pb::Targets>, faults: &mut Faults) -> Targets {
         prompts,
         resources,
         methods,
+    }
+}
+
+/// What tools have to say of themselves.
+fn annotations(spec: &pb::AccessRuleSpec, faults: &mut Faults) -> Annotations {
+    let annotations = super::annotations(spec.annotations.as_ref());
+    if spec.annotations.is_some() && annotations.is_empty() {
+        let names = Hint::ALL.map(Hint::as_str).join(", ");
+        let message = format!("names no annotation: give one of {names}");
+        faults.push("spec.annotations", MISSING, message);
+    }
+    annotations
+}
+
+/// The targets of a rule with annotations, which tools alone have: all, unless some are named. A list of anything else
+/// would match nothing.
+fn tools(given: Option<&pb::Targets>, faults: &mut Faults) -> Targets {
+    if let Some(given) = given {
+        for (path, list) in [
+            ("spec.prompts", &given.prompts),
+            ("spec.resources", &given.resources),
+            ("spec.methods", &given.methods),
+        ] {
+            if list.is_some() {
+                let message = "is given beside annotations, which tools alone have: it can never match; write a \
+                               rule of its own";
+                faults.push(path, NEVER_MATCHES, message);
+            }
+        }
+        if given.tools.is_some() {
+            return targets(Some(given), faults);
+        }
+    }
+    Targets::Some {
+        tools: Glob::new("*").into_iter().collect(),
+        prompts: Vec::new(),
+        resources: Vec::new(),
+        methods: Vec::new(),
     }
 }
 

@@ -88,6 +88,9 @@ fn access(spec: &pb::AccessRuleSpec) -> Vec<&'static str> {
     if !spec.when.is_empty() {
         features.push("access.when/1");
     }
+    if spec.annotations.is_some() {
+        features.push("access.annotations/1");
+    }
     if spec.record.is_some() {
         features.push("access.record/1");
     }

@@ -41,7 +41,7 @@ use crate::snapshot::{ResourceKey, Snapshot};
 use crate::virtual_server::VirtualServer;
 
 pub use features::features_of;
-pub use pins::{TOOL_PINS_MAX, hashes, plain_part};
+pub use pins::{TOOL_PINS_MAX, annotations, annotations_part, hashes, plain_part};
 
 /// Most entries of any list in a resource.
 pub const LIST_MAX: usize = 1_000;

@@ -1,12 +1,13 @@
 //! Approved tool definitions, as nodes get them. They are made by the control plane; a fault in one is a fault of ours
 //! or a store that was tampered with.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use proto::v1 as pb;
 
 use super::Faults;
+use crate::annotations::{Annotations, Hint, Hints};
 use crate::fault::{BAD_VALUE, DUPLICATE};
 use crate::name::ServerName;
 use crate::pins::{Era, Hashes, TOOLS_MAX, ToolPins};
@@ -32,6 +33,8 @@ pub(super) fn convert(
         faults.push("spec.tools", BAD_VALUE, message);
     }
     let mut tools: BTreeMap<String, BTreeMap<Era, Hashes>> = BTreeMap::new();
+    let mut hints: BTreeMap<String, Hints> = BTreeMap::new();
+    let mut unread = BTreeSet::new();
     for (i, pin) in spec.tools.iter().take(TOOL_PINS_MAX).enumerate() {
         let at = |field: &str| format!("spec.tools[{i}].{field}");
         let Some(era) = Era::parse(&pin.era) else {
@@ -48,12 +51,41 @@ pub(super) fn convert(
             let message = format!("{:?} is given twice for {era} clients", pin.tool);
             faults.push(at("tool"), DUPLICATE, message);
         }
+        let says = Hints::of(&annotations(pin.annotations.as_ref()));
+        let known = hints.entry(pin.tool.clone()).or_insert(says);
+        *known = known.worse(&says);
+        if pin.annotations.is_none() {
+            unread.insert((pin.tool.clone(), era));
+        }
     }
+    hints.retain(|_, hints| *hints != Hints::default());
     Some(ToolPins {
         server: ServerName::new(name).ok()?,
         version,
         tools,
+        hints,
+        unread,
     })
+}
+
+/// Annotations, as messages carry them.
+pub fn annotations(given: Option<&pb::ToolAnnotations>) -> Annotations {
+    let given = given.copied().unwrap_or_default();
+    Annotations::default()
+        .with(Hint::ReadOnly, given.read_only_hint)
+        .with(Hint::Destructive, given.destructive_hint)
+        .with(Hint::Idempotent, given.idempotent_hint)
+        .with(Hint::OpenWorld, given.open_world_hint)
+}
+
+/// What [`annotations`] reads.
+pub fn annotations_part(annotations: &Annotations) -> pb::ToolAnnotations {
+    pb::ToolAnnotations {
+        read_only_hint: annotations.get(Hint::ReadOnly),
+        destructive_hint: annotations.get(Hint::Destructive),
+        idempotent_hint: annotations.get(Hint::Idempotent),
+        open_world_hint: annotations.get(Hint::OpenWorld),
+    }
 }
 
 /// The hashes of a definition, as messages carry them; `None` where they are none.
@@ -102,5 +134,14 @@ pub(super) fn policy(spec: Option<&pb::ToolPolicy>, faults: &mut Faults) -> Tool
     if !spec.overrides.is_empty() {
         faults.unsupported("spec.tools.overrides", "tools.overrides");
     }
-    ToolPolicy { pin, check }
+    if spec.trust_annotations && pin == Pin::Off {
+        let message = "is true, and no definition is ever approved that could be trusted: `pin: review` or \
+                       `pin: auto` is wanted";
+        faults.push("spec.tools.trustAnnotations", BAD_VALUE, message);
+    }
+    ToolPolicy {
+        pin,
+        check,
+        trust_annotations: spec.trust_annotations,
+    }
 }

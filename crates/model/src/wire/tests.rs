@@ -142,6 +142,7 @@ fn what_no_program_of_this_version_made_fails_closed() {
 fn features_name_what_a_rule_asks_for() {
     let rule = pb::AccessRuleSpec {
         effect: pb::Effect::Approve.into(),
+        annotations: Some(pb::ToolAnnotations::default()),
         when: "x".to_owned(),
         targets: Some(pb::Targets {
             methods: Some(pb::GlobList::default()),
@@ -153,12 +154,56 @@ fn features_name_what_a_rule_asks_for() {
     assert_eq!(
         features,
         [
+            "access.annotations/1",
             "access.approve/1",
             "access.methods/1",
             "access.when/1",
             "access/1"
         ]
     );
+}
+
+#[test]
+fn of_two_eras_the_worse_hint_counts_and_what_was_never_read_is_known() {
+    use crate::annotations::{Hint, Hints};
+    use crate::pins::Era;
+    let pin = |tool: &str, era: &str, annotations: Option<pb::ToolAnnotations>| pb::ToolPin {
+        tool: tool.to_owned(),
+        era: era.to_owned(),
+        sha256: vec![1; 32],
+        annotations,
+        ..Default::default()
+    };
+    let reads = pb::ToolAnnotations {
+        read_only_hint: Some(true),
+        ..Default::default()
+    };
+    let closed = pb::ToolAnnotations {
+        open_world_hint: Some(false),
+        ..reads
+    };
+    let tools = vec![
+        pin("one", "legacy", Some(reads)),
+        pin("both", "legacy", Some(reads)),
+        pin("both", "modern", Some(closed)),
+        pin("other", "legacy", Some(reads)),
+        pin("other", "modern", Some(Default::default())),
+        pin("old", "legacy", None),
+    ];
+    let spec = pb::ToolPinsSpec {
+        tools,
+        ..Default::default()
+    };
+    let Item::ToolPins(pins) = convert(&resource("s", pb::resource::Spec::ToolPins(spec))).unwrap()
+    else {
+        panic!("not pins")
+    };
+    let known = |tool: &str| pins.hints.get(tool).copied();
+    let reads = Hints::of(&annotations(Some(&reads)));
+    assert_eq!((known("one"), known("both")), (Some(reads), Some(reads)));
+    assert!(reads.get(Hint::ReadOnly) && reads.get(Hint::OpenWorld));
+    assert_eq!((known("other"), known("old")), (None, None));
+    assert_eq!(pins.unread, [("old".to_owned(), Era::Legacy)].into());
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 use super::*;
 
+mod annotations;
 mod later;
 mod outward;
 mod round_trip;

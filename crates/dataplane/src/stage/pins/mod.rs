@@ -225,7 +225,11 @@ impl Pins {
         };
         let cut = mcp::list::cut(&response, &read, ListKind::Tools, &mut keep);
         let cut = cut.map_err(|_| NotAList)?;
-        if is_held {
+        let is_unread = || {
+            let is_trusted = about.policy().is_some_and(|policy| policy.is_trusted());
+            is_trusted && pins.is_some_and(|pins| !pins.unread.is_empty())
+        };
+        if is_held || is_unread() {
             self.tell(&known, definitions(&response), &shown);
         }
         Ok((cut.map_or(response, Bytes::from), is_held))

@@ -7,8 +7,9 @@ use dashmap::DashMap;
 use engine::pins::{Definition, Standing, Why};
 use model::name::ServerName;
 use model::pins::Era;
+use model::server::ToolPolicy;
 use model::snapshot::Sha256;
-use model::wire::{TOOL_PINS_MAX, plain_part};
+use model::wire::{TOOL_PINS_MAX, annotations_part, plain_part};
 use proto::v1 as pb;
 
 use super::{About, bounded};
@@ -132,7 +133,7 @@ impl Teller {
     }
 }
 
-/// What is told of a definition; `None` where it is approved.
+/// What is told of a definition; `None` where it is approved, and was read when it was.
 fn sighting(
     about: About<'_>,
     definition: Definition,
@@ -140,7 +141,7 @@ fn sighting(
     is_first: bool,
 ) -> Option<pb::ToolSighting> {
     let (why, detail) = match stands {
-        Standing::Approved => return None,
+        Standing::Approved => return unread(about, &definition),
         // There is nothing to compare with: nothing is against it.
         Standing::Taken(Why::New) if is_first => ("", None),
         Standing::Taken(why) => (why.as_str(), None),
@@ -163,5 +164,25 @@ fn sighting(
         detail: detail.unwrap_or_default().to_owned(),
         user: user.to_owned(),
         seen_unix_ms: 0,
+        annotations: Some(annotations_part(&definition.annotations)),
+    })
+}
+
+/// What an approved definition says of its tool, where nobody has read that yet and it is asked for: it was approved by a
+/// version that did not.
+fn unread(about: About<'_>, definition: &Definition) -> Option<pb::ToolSighting> {
+    about.policy().filter(ToolPolicy::is_trusted)?;
+    let pins = about.engine.tool_pins(about.server)?;
+    let (era, hashes) = pins.counting(&definition.name, about.era)?;
+    let is_unread = pins.unread.contains(&(definition.name.clone(), era));
+    // Named as it was approved. What bridges leave out are no annotations: both eras' definitions say the same here.
+    is_unread.then(|| pb::ToolSighting {
+        tool: definition.name.clone(),
+        era: era.as_str().to_owned(),
+        sha256: hashes.whole.0.to_vec(),
+        plain_sha256: plain_part(hashes),
+        annotations: Some(annotations_part(&definition.annotations)),
+        user: about.user.to_owned(),
+        ..Default::default()
     })
 }

@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use model::pins::ToolPins;
@@ -34,7 +34,7 @@ fn engine(pin: Pin, approved: Option<&[&str]>) -> Engine {
         limits: ServerLimits::default(),
         tools: ToolPolicy {
             pin,
-            check: Duration::ZERO,
+            ..Default::default()
         },
     };
     let mut snapshot = Snapshot::default();
@@ -52,6 +52,8 @@ fn engine(pin: Pin, approved: Option<&[&str]>) -> Engine {
             server: docs(),
             version: 7,
             tools: pinned.collect(),
+            hints: BTreeMap::new(),
+            unread: BTreeSet::new(),
         };
         snapshot.tool_pins.insert(docs(), Arc::new(pins));
     }
@@ -141,6 +143,51 @@ async fn a_list_goes_on_without_what_is_held() {
     assert_eq!(pins.cut(about, page(&[EVIL])).unwrap(), (page(&[]), true));
     let error = Bytes::from_static(br#"{"jsonrpc":"2.0","id":1,"error":{"code":1,"message":""}}"#);
     assert_eq!(pins.cut(about, error.clone()).unwrap(), (error, false));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_definition_says_is_told_with_it_and_once_more_where_nobody_has_read_it() {
+    const READS: &str = r#"{"name":"echo","annotations":{"readOnlyHint":true}}"#;
+    let (sightings, mut heard) = Sightings::new();
+    let (pins, name) = (Pins::new(sightings), docs());
+    let unseen = engine(Pin::Review, None);
+    take(&pins, about(&unseen, &name), &pages(&[READS]));
+    let first = heard.next().await.unwrap().tools.remove(0);
+    let says = first.annotations.unwrap();
+    assert_eq!(
+        (says.read_only_hint, says.destructive_hint),
+        (Some(true), None)
+    );
+
+    // As one who knew no annotations has approved it.
+    let old = |trust_annotations: bool| {
+        let mut snapshot = (**engine(Pin::Review, Some(&[READS])).snapshot()).clone();
+        let server = Arc::make_mut(snapshot.servers.get_mut(&name).unwrap());
+        server.tools.trust_annotations = trust_annotations;
+        let of_docs = Arc::make_mut(snapshot.tool_pins.get_mut(&name).unwrap());
+        of_docs.unread = [("echo".to_owned(), Era::Legacy)].into();
+        Engine::compile(Arc::new(snapshot)).unwrap()
+    };
+    let (old, untrusted) = (old(true), old(false));
+    let list = page(&[READS]);
+    pins.cut(about(&untrusted, &name), list.clone()).unwrap();
+    assert!(told(&mut heard).await.is_empty(), "nobody asks for it");
+    let modern = About {
+        era: Era::Modern,
+        ..about(&old, &name)
+    };
+    assert_eq!(
+        pins.cut(modern, list.clone()).unwrap(),
+        (list.clone(), false)
+    );
+    let again = heard.next().await.unwrap().tools.remove(0);
+    assert_eq!(
+        (&again.sha256, again.annotations),
+        (&first.sha256, Some(says))
+    );
+    assert_eq!((again.era.as_str(), again.why.as_str()), ("legacy", ""));
+    pins.cut(modern, list).unwrap();
+    assert!(told(&mut heard).await.is_empty(), "it is told once");
 }
 
 #[tokio::test(start_paused = true)]

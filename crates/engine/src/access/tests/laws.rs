@@ -5,9 +5,12 @@
 
 use std::time::{Duration, SystemTime};
 
-use model::server::Server;
+use model::annotations::{Annotations, Hint, Hints};
+use model::pins::ToolPins;
+use model::server::{Pin, Server};
 
 use super::*;
+use crate::Verdict;
 use crate::reference::Naive;
 
 /// Sets of rules …
@@ -105,7 +108,55 @@ impl Dice {
         }
     }
 
+    /// As a rule has them: where there are any, it is about tools alone.
+    fn annotated(&mut self) -> (Targets, Annotations) {
+        let targets = self.targets();
+        if self.roll(2) != 0 {
+            return (targets, Annotations::default());
+        }
+        let annotations = self.annotations();
+        match targets {
+            Targets::Some { tools: named, .. } if !annotations.is_empty() && !named.is_empty() => {
+                let names: Vec<&str> = named.iter().map(Glob::as_str).collect();
+                (tools(&names), annotations)
+            }
+            _ if !annotations.is_empty() => (tools(&["*"]), annotations),
+            targets => (targets, annotations),
+        }
+    }
+
+    fn annotations(&mut self) -> Annotations {
+        let mut given = Annotations::default();
+        for hint in Hint::ALL {
+            let value = [None, None, None, Some(true), Some(false)][self.roll(5)];
+            given = given.with(hint, value);
+        }
+        given
+    }
+
+    /// Servers that are there, whether they are trusted, and what is approved of their tools.
+    fn servers(&mut self) -> Vec<(Server, ToolPins)> {
+        let mut server = |name: &str, (label, value): (&str, &str)| {
+            let mut server = Server {
+                labels: [(label.to_owned(), value.to_owned())].into(),
+                ..crate::samples::server(name)
+            };
+            server.tools.pin = [Pin::Off, Pin::Auto, Pin::Review, Pin::Review][self.roll(4)];
+            server.tools.trust_annotations = self.roll(4) != 0;
+            let mut said = || Hints::of(&self.annotations());
+            let hints = ["a", "b", "ab"].map(|tool| (tool.to_owned(), said()));
+            let pins = ToolPins {
+                hints: hints.into(),
+                ..annotations::nothing(&server.name)
+            };
+            (server, pins)
+        };
+        let time = server("time", ("team", "platform"));
+        vec![time, server("docs", ("stage", "live"))]
+    }
+
     fn rule(&mut self, name: &str) -> AccessRule {
+        let (targets, annotations) = self.annotated();
         AccessRule {
             name: RuleName::new(name).unwrap(),
             effect: [
@@ -117,7 +168,8 @@ impl Dice {
             ][self.roll(5)],
             subjects: self.subjects(),
             servers: (0..=self.roll(2)).map(|_| self.server()).collect(),
-            targets: self.targets(),
+            targets,
+            annotations,
             when: (self.roll(3) == 0).then(|| self.pick(CONDITIONS).into()),
             mode: if self.roll(8) == 0 {
                 Mode::Observe
@@ -135,25 +187,10 @@ impl Dice {
             .collect()
     }
 
-    fn world(&mut self, rules: impl IntoIterator<Item = AccessRule>) -> Snapshot {
-        let mut world = snapshot(rules);
-        for (name, labels) in [
-            ("time", [("team", "platform")]),
-            ("docs", [("stage", "live")]),
-        ] {
-            let labels = labels.map(|(l, v)| (l.to_owned(), v.to_owned()));
-            let server = Server {
-                labels: labels.into(),
-                ..crate::samples::server(name)
-            };
-            let name = server.name.clone();
-            world.servers.insert(name, Arc::new(server));
-        }
-        world
-    }
-
     fn call(&mut self) -> Call {
         const METHODS: &[&str] = &[
+            "tools/call",
+            "tools/call",
             "tools/call",
             "tools/call",
             "prompts/get",
@@ -188,6 +225,16 @@ impl Dice {
             hour: self.roll(24) as u64,
         }
     }
+}
+
+fn world(rules: impl IntoIterator<Item = AccessRule>, servers: &[(Server, ToolPins)]) -> Snapshot {
+    let mut world = snapshot(rules);
+    for (server, pins) in servers {
+        let name = server.name.clone();
+        world.tool_pins.insert(name.clone(), Arc::new(pins.clone()));
+        world.servers.insert(name, Arc::new(server.clone()));
+    }
+    world
 }
 
 #[derive(Debug)]
@@ -226,7 +273,9 @@ struct Versions {
 
 impl Versions {
     fn of(dice: &mut Dice) -> Self {
-        let rules = dice.rules();
+        let (rules, servers) = (dice.rules(), dice.servers());
+        let world = |rules: Vec<AccessRule>| world(rules, &servers);
+        let with = |more| rules.iter().cloned().chain([more]).collect();
         let (mut allow, mut deny) = (dice.rule("0-more"), dice.rule("0-more"));
         (allow.effect, deny.effect) = (Effect::Allow, Effect::Deny);
         let last = rules.len();
@@ -235,14 +284,14 @@ impl Versions {
             ..rule.clone()
         });
         let turned: Vec<_> = turned.collect();
-        let plain = Arc::new(dice.world(rules.clone()));
+        let plain = Arc::new(world(rules.clone()));
         let compiled = |world: Snapshot| Engine::compile(Arc::new(world)).unwrap();
         Self {
             engine: Engine::compile(Arc::clone(&plain)).unwrap(),
             plain,
-            more_allow: compiled(dice.world(rules.clone().into_iter().chain([allow]))),
-            more_deny: compiled(dice.world(rules.into_iter().chain([deny]))),
-            turned: compiled(dice.world(turned)),
+            more_allow: compiled(world(with(allow))),
+            more_deny: compiled(world(with(deny))),
+            turned: compiled(world(turned)),
         }
     }
 }
@@ -255,6 +304,19 @@ struct Tally {
     approved: usize,
     observed: usize,
     by_facts: usize,
+    by_annotations: usize,
+}
+
+impl Tally {
+    fn count(&mut self, decided: &Verdict<'_>, listed: &Verdict<'_>) {
+        match decided.effect {
+            Effect::Allow => self.allowed += 1,
+            Effect::Deny => self.denied += 1,
+            Effect::Approve => self.approved += 1,
+        }
+        self.observed += usize::from(decided.observed.is_some());
+        self.by_facts += usize::from(decided.effect != listed.effect);
+    }
 }
 
 fn hold_to_the_laws(seed: u64, tally: &mut Tally) {
@@ -328,13 +390,10 @@ fn hold_to_the_laws(seed: u64, tally: &mut Tally) {
         );
         assert_eq!(effect, of(&versions.turned), "{}", about());
 
-        match effect {
-            Effect::Allow => tally.allowed += 1,
-            Effect::Deny => tally.denied += 1,
-            Effect::Approve => tally.approved += 1,
-        }
-        tally.observed += usize::from(decided.observed.is_some());
-        tally.by_facts += usize::from(decided.effect != listed.effect);
+        tally.count(&decided, &listed);
+        let by = decided.rule.and_then(|rule| versions.plain.rules.get(rule));
+        let wants = by.is_some_and(|rule| !rule.annotations.is_empty()) && !action.is_base();
+        tally.by_annotations += usize::from(wants);
     }
 }
 
@@ -361,6 +420,7 @@ fn a_million_calls_are_decided_as_the_naive_twin_decides_and_by_the_laws() {
         ("approved", sum(|t| t.approved)),
         ("observed", sum(|t| t.observed)),
         ("decided by facts", sum(|t| t.by_facts)),
+        ("decided by annotations", sum(|t| t.by_annotations)),
     ] {
         assert!(count > 10_000, "{what}: {count}");
     }
@@ -371,7 +431,7 @@ fn an_explanation_says_what_was_decided() {
     for seed in 0..200 {
         let mut dice = Dice(seed * 7919 + 1);
         let rules = dice.rules();
-        let engine = Engine::compile(Arc::new(dice.world(rules))).unwrap();
+        let engine = Engine::compile(Arc::new(world(rules, &dice.servers()))).unwrap();
         for _ in 0..20 {
             let call = dice.call();
             let (action, facts) = (call.action(), call.facts());

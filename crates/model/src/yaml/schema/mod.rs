@@ -216,6 +216,7 @@ static LIMITS: Object = object(&[
 static TOOL_POLICY: Object = object(&[
     field("pin", &[1], Text, "What is done with a definition that is new or has changed: review holds it until somebody accepts it, auto takes it and says so, off looks at none. Default off."),
     field("check", &[3], Duration, "How old what is known of the definitions may be when a tool is called. Left out: they are asked for before each call."),
+    field("trustAnnotations", &[4], Bool, "Whether rules may go by what its tools' approved definitions say of themselves. Wants pin review or auto."),
     field("overrides", &[2], Objects(&TOOL_OVERRIDE), "Changes to single tools."),
 ]);
 
@@ -258,10 +259,19 @@ static ACCESS_RULE_SPEC: Object = object(&[
     field("prompts", &[5, 2], Globs, "Prompts, as names or globs."),
     field("resources", &[5, 3], Globs, "Resources, as URIs or globs."),
     field("methods", &[5, 4], Globs, "MCP methods, as names or globs."),
+    field("annotations", &[11], Map(&ANNOTATIONS), "What tools have to say of themselves, as far as their servers are trusted; entries are ANDed. The rule is then about tools alone: those that are named, or all."),
     field("when", &[6], Text, "A CEL condition: the rule matches only where it holds."),
     field("mode", &[7], Choice(&[("enforce", 1), ("observe", 2)]), "Whether it decides, or only records what it would have decided."),
     field("record", &[9], Map(&RECORD), "What is put on record of the calls that it decides, besides who called what."),
     field("approvers", &[10], Objects(&APPROVER), "Who may agree, where the effect is approve; entries are ORed. Left out: whoever has an administrator's token."),
+]);
+
+#[rustfmt::skip]
+static ANNOTATIONS: Object = object(&[
+    field("readOnlyHint", &[1], Bool, "It does not modify its environment. What is not trusted or not said is false."),
+    field("destructiveHint", &[2], Bool, "It may destroy or overwrite, not only add. What is not trusted or not said is true, but of a tool that modifies nothing."),
+    field("idempotentHint", &[3], Bool, "Calling it again with the same arguments changes nothing more. What is not trusted or not said is false, but of a tool that modifies nothing."),
+    field("openWorldHint", &[4], Bool, "It may reach out to anything, not only to what is its own. What is not trusted or not said is true."),
 ]);
 
 #[rustfmt::skip]

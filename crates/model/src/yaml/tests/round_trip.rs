@@ -115,7 +115,13 @@ fn config() -> impl Strategy<Value = Vec<pb::ConfigEntry>> {
 
 fn server() -> impl Strategy<Value = pb::resource::Spec> {
     let limits = prop::option::of((0..86_400_000u64, 0..100_000u64));
-    let tools = prop::option::of(Just(pb::ToolPolicy::default()));
+    let tools = prop::option::of((any::<bool>(), any::<bool>()).prop_map(|(pins, trusts)| {
+        pb::ToolPolicy {
+            pin: if pins { "review" } else { "" }.to_owned(),
+            trust_annotations: pins && trusts,
+            ..Default::default()
+        }
+    }));
     (text(), text(), runtime(), config(), limits, 0..2i32, tools).prop_map(
         |(title, description, kind, config, limits, tenancy, tools)| {
             pb::resource::Spec::Server(pb::ServerSpec {
@@ -136,13 +142,23 @@ fn server() -> impl Strategy<Value = pb::resource::Spec> {
     )
 }
 
-fn rule() -> impl Strategy<Value = pb::resource::Spec> {
-    let part = || prop_oneof![Just(String::new()), full_text()];
-    let subject = (full_text(), part(), part()).prop_map(|(user, group, client)| pb::Subject {
-        user,
-        group,
-        client,
-    });
+fn annotations() -> impl Strategy<Value = pb::ToolAnnotations> {
+    let hint = || any::<Option<bool>>();
+    let all = (hint(), hint(), hint(), hint()).prop_map(
+        |(read_only_hint, destructive_hint, idempotent_hint, open_world_hint)| {
+            pb::ToolAnnotations {
+                read_only_hint,
+                destructive_hint,
+                idempotent_hint,
+                open_world_hint,
+            }
+        },
+    );
+    all.prop_filter("says something", |given| *given != Default::default())
+}
+
+/// Targets, and annotations, which stand beside tools or nothing.
+fn about() -> impl Strategy<Value = (Option<pb::Targets>, Option<pb::ToolAnnotations>)> {
     let globs = || {
         prop::option::of(
             prop::collection::vec(glob(), 0..3).prop_map(|globs| pb::GlobList { globs }),
@@ -163,17 +179,38 @@ fn rule() -> impl Strategy<Value = pb::resource::Spec> {
             .flatten()
             .any(|list| !list.globs.is_empty())
     }));
+    prop_oneof![
+        3 => targets.prop_map(|targets| (targets, None)),
+        1 => (globs(), annotations()).prop_map(|(tools, annotations)| {
+            let named = tools.filter(|tools| !tools.globs.is_empty());
+            let targets = named.map(|tools| pb::Targets {
+                tools: Some(tools),
+                ..Default::default()
+            });
+            (targets, Some(annotations))
+        }),
+    ]
+}
+
+fn rule() -> impl Strategy<Value = pb::resource::Spec> {
+    let part = || prop_oneof![Just(String::new()), full_text()];
+    let subject = (full_text(), part(), part()).prop_map(|(user, group, client)| pb::Subject {
+        user,
+        group,
+        client,
+    });
     let servers = prop::collection::vec("[a-z0-9*?-]{1,9}", 1..3);
     (
         1..3i32,
         prop::collection::vec(subject, 0..3),
         servers,
-        targets,
+        about(),
         prop_oneof![Just(String::new()), full_text()],
         0..3i32,
         prop::option::of(any::<(bool, bool)>()),
     )
-        .prop_map(|(effect, subjects, servers, targets, when, mode, record)| {
+        .prop_map(|(effect, subjects, servers, about, when, mode, record)| {
+            let (targets, annotations) = about;
             let approver = |subject: &pb::Subject| pb::Approver {
                 user: subject.user.clone(),
                 group: subject.group.clone(),
@@ -194,6 +231,7 @@ fn rule() -> impl Strategy<Value = pb::resource::Spec> {
                 subjects,
                 servers: servers.into_iter().map(selector).collect(),
                 targets,
+                annotations,
                 when,
                 mode,
                 approvers,
@@ -300,8 +338,8 @@ proptest! {
     /// Whoever knows the features of this version is never withheld a revision that was accepted.
     #[test]
     fn what_converts_needs_no_feature_of_later_versions(resource in resource()) {
-        const FEATURES: [&str; 10] =
-            ["access.labels/1", "access.methods/1", "access.observe/1", "access.record/1", "access.when/1", "access/1", "filter.keywords/1", "filter.keywords/2", "limit/1", "server.stdio/1"];
+        const FEATURES: [&str; 12] =
+            ["access.annotations/1", "access.labels/1", "access.methods/1", "access.observe/1", "access.record/1", "access.when/1", "access/1", "filter.keywords/1", "filter.keywords/2", "limit/1", "server.stdio/1", "server.tools/1"];
         let features = crate::wire::features_of(&resource);
         prop_assert!(!features.is_empty() && features.iter().all(|f| FEATURES.contains(&f.as_str())), "{:?}", features);
     }
