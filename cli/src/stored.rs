@@ -7,11 +7,13 @@ use model::name::SecretName;
 use model::secret::{Secret, SecretText};
 use model::snapshot::{Revision, Snapshot};
 use model::wire;
-use proto::v1::{ListRequest, Resource};
+use proto::v1::resource::Spec;
+use proto::v1::{ListRequest, Metadata, Resource, ToolPinsSpec};
 
 use crate::codes;
 use crate::fault::{Failure, Fault};
 use crate::link::Link;
+use crate::server::tools;
 
 /// One state of all configuration.
 #[derive(Debug)]
@@ -56,6 +58,7 @@ impl Stored {
             }
         }
         stand_in(&mut snapshot);
+        approved(link, &mut snapshot).await?;
         Ok(Self {
             resources: answer.resources,
             snapshot: Arc::new(snapshot),
@@ -68,6 +71,40 @@ impl Stored {
             wire::key_of(resource).is_some_and(|key| key.kind == kind && key.name == name)
         })
     }
+}
+
+/// What was approved of the tools of servers that are trusted, where a rule asks what they say of themselves.
+async fn approved(link: &Link, snapshot: &mut Snapshot) -> Result<(), Failure> {
+    let asks = snapshot
+        .rules
+        .values()
+        .any(|rule| !rule.annotations.is_empty());
+    let mut servers = snapshot.servers.values();
+    if !asks || !servers.any(|server| server.tools.is_trusted()) {
+        return Ok(());
+    }
+    for known in tools::states(link, "").await? {
+        // Where none was seen yet, that is no empty list of what was.
+        if known.approved.is_empty() {
+            continue;
+        }
+        let metadata = Metadata {
+            name: known.server,
+            ..Default::default()
+        };
+        let pins = Resource {
+            metadata: Some(metadata),
+            spec: Some(Spec::ToolPins(ToolPinsSpec {
+                tools: known.approved,
+                pending: Vec::new(),
+            })),
+        };
+        // What a newer control plane alone can read is not known here, and so taken for the worst.
+        if let Ok(item) = wire::convert(&pins) {
+            wire::insert(snapshot, item);
+        }
+    }
+    Ok(())
 }
 
 /// Puts something in the place of every secret that is named: no decision depends on a value.

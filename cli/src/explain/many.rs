@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use engine::questions::Said;
 use engine::{Action, Engine};
 use model::access::Effect;
 use model::name::ServerName;
@@ -111,17 +112,19 @@ pub(super) async fn what(args: &Args, app: &App) -> Result<(), Failure> {
     for server in &servers {
         for said in engine.what(&caller, server) {
             let rule = said.rule.map(ToString::to_string);
-            items.push(
-                json!({"server": server.as_str(), "kind": said.kind, "pattern": said.pattern,
-                "decision": said.effect.as_str(), "rule": rule, "when": said.condition}),
-            );
+            let mut item = json!({"server": server.as_str(), "kind": said.kind, "pattern": said.pattern,
+                "decision": said.effect.as_str(), "rule": rule, "when": said.condition});
+            if let Some(annotations) = annotations(&said) {
+                item["annotations"] = annotations;
+            }
+            items.push(item);
             table.cells(vec![
                 plain(server.to_string()),
                 plain(said.kind.to_owned()),
                 plain(said.pattern.to_owned()),
                 decision(said.effect),
                 plain(rule.unwrap_or_default()),
-                plain(said.condition.unwrap_or_default().to_owned()),
+                plain(when(&said)),
             ]);
         }
     }
@@ -134,6 +137,24 @@ pub(super) async fn what(args: &Args, app: &App) -> Result<(), Failure> {
         );
     }
     Ok(())
+}
+
+/// What a tool has to say of itself, where anything is wanted.
+fn annotations(said: &Said<'_>) -> Option<Value> {
+    let given = said.annotations.given();
+    let given = given.map(|(hint, value)| (hint.as_str().to_owned(), Value::Bool(value)));
+    (!said.annotations.is_empty()).then(|| Value::Object(given.collect()))
+}
+
+/// What must still be so: `readOnlyHint: true; args.n < 3`.
+fn when(said: &Said<'_>) -> String {
+    let annotations = said.annotations.to_string();
+    let wanted = [annotations.as_str(), said.condition.unwrap_or_default()];
+    wanted
+        .into_iter()
+        .filter(|w| !w.is_empty())
+        .collect::<Vec<_>>()
+        .join("; ")
 }
 
 fn plain(text: String) -> (String, Meaning) {

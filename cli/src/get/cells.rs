@@ -64,7 +64,7 @@ pub(super) fn rule_cells(rule: &AccessRuleSpec) -> [String; 4] {
     ]
 }
 
-/// What a rule is about on its servers: `everything`, `tools:get-*`.
+/// What a rule is about on its servers: `everything`, `tools:get-* readOnlyHint:true`.
 pub(crate) fn targets(rule: &AccessRuleSpec) -> String {
     let given = rule.targets.clone().unwrap_or_default();
     let lists = [
@@ -77,10 +77,15 @@ pub(crate) fn targets(rule: &AccessRuleSpec) -> String {
         .into_iter()
         .filter_map(|(name, list)| list.map(|list| format!("{name}:{}", list.globs.join(","))))
         .collect();
-    if lists.is_empty() {
-        "everything".to_owned()
-    } else {
-        lists.join(" ")
+    let said = model::wire::annotations(rule.annotations.as_ref());
+    let said = said
+        .given()
+        .map(|(hint, value)| format!("{}:{value}", hint.as_str()));
+    let said: Vec<String> = said.collect();
+    match (lists.is_empty(), said.is_empty()) {
+        (true, true) => "everything".to_owned(),
+        (true, false) => format!("tools:* {}", said.join(" ")),
+        (false, _) => [lists, said].concat().join(" "),
     }
 }
 
@@ -211,6 +216,33 @@ mod tests {
         assert_eq!(
             (rule_cells(&all)[1].as_str(), rule_cells(&all)[3].as_str()),
             ("everyone", "everything")
+        );
+    }
+
+    #[test]
+    fn annotations_stand_behind_the_tools_that_must_have_them() {
+        let by = |targets: Option<Targets>| AccessRuleSpec {
+            targets,
+            annotations: Some(proto::v1::ToolAnnotations {
+                read_only_hint: Some(true),
+                open_world_hint: Some(false),
+                ..Default::default()
+            }),
+            ..AccessRuleSpec::default()
+        };
+        assert_eq!(
+            targets(&by(None)),
+            "tools:* readOnlyHint:true openWorldHint:false"
+        );
+        let named = Targets {
+            tools: Some(GlobList {
+                globs: vec!["get-*".to_owned()],
+            }),
+            ..Targets::default()
+        };
+        assert_eq!(
+            targets(&by(Some(named))),
+            "tools:get-* readOnlyHint:true openWorldHint:false"
         );
     }
 
