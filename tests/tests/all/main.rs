@@ -3,6 +3,7 @@
 //! One binary, as each would link the same again. The harness is the crate itself; see `tests/src/lib.rs`.
 
 mod access;
+mod annotations;
 mod approve;
 mod asking;
 mod audit;
