@@ -12,21 +12,17 @@ use dataplane::deliver::federation::Federating;
 use dataplane::deliver::http::{Error as HopError, Tls, Upstream as Pool};
 use dataplane::deliver::probe::Eras;
 use dataplane::deliver::standing::{self, Standing, Stood};
-use dataplane::deliver::{
-    Admitted, Connection, Forwarded, Hop, PARKED_PREFIX, Reply, Session, direct,
-};
+use dataplane::deliver::{Admitted, Connection, Forwarded, Hop, Reply, Session, direct};
 use dataplane::egress::Egress;
 use dataplane::refusal::{Fault, Refused};
 use engine::upstream::Upstream;
 use http::request::Parts;
 use http::{Method, Response, StatusCode};
 use hyper::body::Incoming;
-use mcp::bridge::inputs;
 use mcp::envelope::Kind;
 use mcp::error::RpcError;
 use mcp::headers::MCP_SESSION_ID;
 use mcp::method;
-use mcp::walk;
 use model::name::ServerName;
 use model::principal::Principal;
 use model::record;
@@ -35,6 +31,7 @@ use runtime::clock::now_unix_s;
 use runtime::tls::{self, Identity};
 use tokio::time::{Instant, timeout, timeout_at};
 
+use crate::named::named;
 use crate::route::Routes;
 use crate::waiting::Waiting;
 use crate::{authenticate, outgoing, session};
@@ -128,6 +125,7 @@ impl Hop for Edge {
             call_id: None,
             client_address: Some(peer.remote.ip().to_canonical()),
             approval: None,
+            tasks: None,
         })
     }
 
@@ -349,17 +347,16 @@ impl Edge {
         let outbound = self.outbound.load_full();
         let routes = &outbound.routes;
         let mut last = None;
-        // A session stays with its sidecar, and so does a call that waits there for its client.
-        let parked = parked_at(call);
-        let named = call.session.or(parked.as_deref());
-        for endpoint in routes.candidates(&endpoints, call.server, named) {
+        // A session stays with its sidecar, and so does a call that waits there for its client, and a task.
+        let named = named(call);
+        for endpoint in routes.candidates(&endpoints, call.server, named.as_deref()) {
             let Some(pool) = routes.pool(call.server, endpoint) else {
                 continue;
             };
             match self.send(call, &outbound.signer, &pool).await {
                 Ok(response) => {
-                    let reply = Box::new(self.reply(call, response)?);
-                    return Ok(Some(Tried::Answered(reply)));
+                    let reply = self.reply(call, response, endpoint.node.clone());
+                    return Ok(Some(Tried::Answered(Box::new(reply?))));
                 }
                 // Nothing was sent: the next sidecar may take it.
                 Err(Sent::Nothing(error)) => {
@@ -444,14 +441,24 @@ impl Edge {
     }
 
     /// The session's handle goes back sealed, so that any edge can open it.
-    fn reply(&self, call: &Call<'_>, response: Response<Incoming>) -> Result<Reply, Fault> {
+    fn reply(
+        &self,
+        call: &Call<'_>,
+        response: Response<Incoming>,
+        node: Arc<str>,
+    ) -> Result<Reply, Fault> {
+        let node = Some(node);
         match call.message.kind {
             Kind::Request => {}
             Kind::Notification => return Ok(Reply::Accepted),
             // Not taken but answered: a filter refuses it, and the client is to hear so.
             Kind::Response if response.status() == StatusCode::OK => {
                 let session = None;
-                return Ok(Reply::Forwarded(Forwarded { response, session }));
+                return Ok(Reply::Forwarded(Forwarded {
+                    response,
+                    session,
+                    node,
+                }));
             }
             Kind::Response if response.status().is_success() => return Ok(Reply::Accepted),
             Kind::Response => {
@@ -484,18 +491,12 @@ impl Edge {
             }
             _ => None,
         };
-        Ok(Reply::Forwarded(Forwarded { response, session }))
+        Ok(Reply::Forwarded(Forwarded {
+            response,
+            session,
+            node,
+        }))
     }
-}
-
-/// Where a modern call goes on that waits for its client: `{node}.{key}`. Nearly no call is one: then its parameters are
-/// not read a second time.
-fn parked_at(call: &Call<'_>) -> Option<String> {
-    let params = call.message.params.filter(|_| call.is_modern())?;
-    memchr::memmem::find(params.of(call.body), PARKED_PREFIX.as_bytes())?;
-    let state = walk::find(call.body, params, inputs::STATE_KEY)?;
-    let state = walk::text(state.of(call.body))?;
-    state.strip_prefix(PARKED_PREFIX).map(str::to_owned)
 }
 
 /// The id of a session that the call begins, as its client gets it.

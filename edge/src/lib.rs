@@ -8,6 +8,7 @@ pub mod app;
 pub mod authenticate;
 pub mod entry;
 pub mod hop;
+mod named;
 mod outgoing;
 mod pages;
 pub mod route;

@@ -9,23 +9,25 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use dataplane::approval::statement as approval;
 use dataplane::auth::statement::{self, Caller, Signer};
+use dataplane::auth::task;
 use dataplane::call::{self, CALL_HEADER, Call, TRACEPARENT};
 use dataplane::deliver::federation::{CLIENT_HEADER, PUT_HEADER, REPLY_HEADER, member_session};
 use dataplane::deliver::standing::{LAST_EVENT_ID, Standing};
+use dataplane::deliver::tasks;
 use dataplane::pipeline::old::is_old;
 use dataplane::refusal::Fault;
 use http::header::{ACCEPT, CONTENT_TYPE, HOST};
 use http::{HeaderMap, HeaderValue, Method, Request};
 use http_body_util::Full;
-use mcp::headers::{MCP_PROTOCOL_VERSION, MCP_SESSION_ID, is_mirror};
+use mcp::headers::{MCP_NAME, MCP_PROTOCOL_VERSION, MCP_SESSION_ID, encode_value, is_mirror};
 use mcp::method;
 use model::name::ServerName;
 use model::principal::Principal;
 use model::record::CallId;
 use runtime::clock::now_unix_s;
 
-/// The call as the sidecar gets it: the client's own message and revision, our statement of who calls,
-/// and no header that the client could have made up.
+/// The call as the sidecar gets it: the client's own message and revision, our statement of who calls (and of which tools
+/// the tasks are that it is about), and no header that the client could have made up.
 pub(crate) fn of_call(call: &Call<'_>, signer: &Signer) -> Result<Request<Full<Bytes>>, Fault> {
     let mut request = of_hop(
         signer,
@@ -34,7 +36,7 @@ pub(crate) fn of_call(call: &Call<'_>, signer: &Signer) -> Result<Request<Full<B
         call.id,
     )?;
     *request.method_mut() = Method::POST;
-    *request.body_mut() = Full::new(call.body.clone());
+    *request.body_mut() = Full::new(tasks::going_on(call)?);
     let headers = request.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(
@@ -52,6 +54,12 @@ pub(crate) fn of_call(call: &Call<'_>, signer: &Signer) -> Result<Request<Full<B
         let statement = signer.approved(approved, called, now_unix_s());
         headers.insert(approval::HEADER, statement.map_err(lost)?);
     }
+    if let Some(stated) = call.tasks.stated() {
+        let lost = |_| Fault::unavailable("of which tool the task is could not be stated");
+        let called = (call.server, call.id);
+        let statement = signer.of_tasks(&stated, called, now_unix_s());
+        headers.insert(task::HEADER, statement.map_err(lost)?);
+    }
     if let Some(handle) = call.session {
         session(headers, handle)?;
     }
@@ -61,6 +69,9 @@ pub(crate) fn of_call(call: &Call<'_>, signer: &Signer) -> Result<Request<Full<B
     }
     if call.is_modern() {
         mirror(call.headers, headers);
+        if let Some(task) = &call.tasks.one {
+            headers.insert(MCP_NAME, text(&encode_value(&task.id))?);
+        }
     }
     Ok(request)
 }

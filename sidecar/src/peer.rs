@@ -2,6 +2,7 @@
 
 use dataplane::approval::statement as approval;
 use dataplane::auth::statement::{HEADER, Verifier};
+use dataplane::auth::task;
 use dataplane::call::CALL_HEADER;
 use dataplane::deliver::{Admitted, Connection};
 use dataplane::refusal::Refused;
@@ -49,11 +50,23 @@ pub fn admit(
             })?)
         }
     };
+    let tasks = match headers.contains_key(task::HEADER) {
+        false => None,
+        true => {
+            let statement = single(headers, task::HEADER)?;
+            let stated = task::verify(edge, statement, (server, call_id), now);
+            Some(stated.map_err(|error| {
+                tracing::warn!(%error, remote = %peer.remote, "a statement about tasks is not believed");
+                refused("the edge's statement of whose a task is is not believed")
+            })?)
+        }
+    };
     Ok(Admitted {
         principal: caller.principal,
         call_id: Some(call_id),
         client_address: caller.address,
         approval,
+        tasks,
     })
 }
 

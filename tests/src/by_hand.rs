@@ -28,6 +28,12 @@ impl ByHand {
 
     /// A sidecar before a server that runs already, over HTTP.
     pub fn sidecar(mesh: &Running, server: &str, upstream_url: &str) -> Self {
+        let name = format!("{server}-sidecar");
+        Self::named_sidecar(mesh, &name, server, upstream_url)
+    }
+
+    /// One of several.
+    pub fn named_sidecar(mesh: &Running, name: &str, server: &str, upstream_url: &str) -> Self {
         let words = [
             "node", "token", "create", "--kind", "sidecar", "--server", server, "-o", "json",
         ];
@@ -35,8 +41,7 @@ impl ByHand {
         let token = made["token"].as_str().expect("it is text");
         let own = json!({"server": server, "upstream_url": upstream_url,
             "egress": {"allow_private": true}});
-        let name = format!("{server}-sidecar");
-        Self::start(mesh, "sidecar", &name, token, &ports::address(), own)
+        Self::start(mesh, "sidecar", name, token, &ports::address(), own)
     }
 
     fn start(

@@ -63,6 +63,7 @@ impl Modern {
         let name = params
             .get("name")
             .or(params.get("uri"))
+            .or(params.get("taskId"))
             .and_then(Value::as_str)
             .map(str::to_owned);
         let body = json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params});

@@ -17,7 +17,7 @@ use model::record::{CallId, Trace};
 
 use crate::approval::Approved;
 use crate::config::live::Config;
-use crate::deliver::tasks::Task;
+use crate::deliver::tasks::Tasks;
 
 /// The header that carries the call's id from hop to hop. Only ever read on mTLS hops.
 pub const CALL_HEADER: &str = "gatehouse-call";
@@ -55,8 +55,8 @@ pub struct Call<'a> {
     pub client: &'a str,
     /// The message as it came, where a filter has changed it: headers that mirror it say what it was.
     pub came: Option<&'a Bytes>,
-    /// The task that it is about, where its id was sealed for the caller.
-    pub task: Option<&'a Task>,
+    /// The tasks that it is about.
+    pub tasks: &'a Tasks,
     /// What a person has agreed to, where somebody had to.
     pub approval: Option<&'a Approved>,
 }

@@ -13,7 +13,7 @@ use mcp::envelope::{self, Envelope, Kind, Limits};
 use mcp::era::{self, Caller};
 use mcp::error::RpcError;
 use mcp::headers::MCP_SESSION_ID;
-use mcp::method::{self, Target};
+use mcp::method;
 use mcp::revision::Revision;
 use model::decision::{Decision, Reason};
 use model::filter::Direction;
@@ -28,7 +28,7 @@ use crate::body::{MeteredBody, ReplyBody};
 use crate::budget::{Budget, Permit};
 use crate::call::{self, Accept, Call};
 use crate::config::live::{Config, Live};
-use crate::deliver::tasks::{self, Task};
+use crate::deliver::tasks::Tasks;
 use crate::deliver::{Admitted, Connection, Hop, Session, federation};
 use crate::door::{self, Route};
 use crate::meter::Meter;
@@ -253,7 +253,7 @@ impl<H: Hop> Incall<'_, H> {
             None => self.stance(parts, &message)?,
         };
         self.describe(recording, &message, &stance);
-        let task = self.task(&message);
+        let tasks = self.tasks(self.server, &body, &message);
         let call = Call {
             id: recording.as_ref().map_or_else(CallId::new, Recording::id),
             server: self.server,
@@ -269,7 +269,7 @@ impl<H: Hop> Incall<'_, H> {
             headers: &parts.headers,
             client: &stance.client,
             came: None,
-            task: task.as_ref(),
+            tasks: &tasks,
             approval: None,
         };
         self.heed_cancelled(&call);
@@ -283,13 +283,15 @@ impl<H: Hop> Incall<'_, H> {
         }
     }
 
-    /// The task that a message is about, where its id was sealed for the caller.
-    fn task(&self, message: &Envelope<'_>) -> Option<Task> {
-        let sealed = message
-            .target
-            .as_deref()
-            .filter(|_| message.target_kind == Target::Task)?;
-        tasks::of_call(self.config, (&self.admitted.principal, self.server), sealed)
+    /// The tasks that a message to `server` is about: their ids were sealed for the caller, and are opened by edges alone.
+    fn tasks(&self, server: &ServerName, body: &[u8], message: &Envelope<'_>) -> Tasks {
+        match H::HOP {
+            HopKind::Edge => {
+                let who = (&*self.admitted.principal, server);
+                Tasks::of_request(self.config, who, (body, message))
+            }
+            HopKind::Sidecar => Tasks::as_told(self.admitted.tasks.as_ref(), (body, message)),
+        }
     }
 
     /// Decides, records, delivers, and lets the reply go.

@@ -29,4 +29,5 @@ pub mod revision;
 mod scan;
 mod span;
 pub mod sse;
+pub mod tasks;
 pub mod walk;

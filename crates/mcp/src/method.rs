@@ -70,6 +70,8 @@ pub const RESOURCES_UPDATED: &str = "notifications/resources/updated";
 pub const ROOTS_LIST_CHANGED: &str = "notifications/roots/list_changed";
 /// `notifications/elicitation/complete`
 pub const ELICITATION_COMPLETE: &str = "notifications/elicitation/complete";
+/// `notifications/tasks`, of the modern tasks extension only.
+pub const TASKS_CHANGED: &str = "notifications/tasks";
 /// `notifications/tasks/status`
 pub const TASKS_STATUS: &str = "notifications/tasks/status";
 /// `notifications/subscriptions/acknowledged`

@@ -12,6 +12,7 @@
 mod translate;
 
 use dataplane::call::Call;
+use dataplane::deliver::tasks;
 use dataplane::refusal::Fault;
 use mcp::bridge::handshake::{self, Offer};
 use mcp::error::RpcError;
@@ -72,8 +73,8 @@ impl Side<'_> {
         Offer {
             subscribe: true,
             list_changed: true,
-            // 2025-11-25's own tasks, in a session of which all of it is the client's.
-            tasks: self.own && way == Way::Same(Era::Legacy),
+            // In a session of which all of it is the client's, and in the form that the server has them in.
+            tasks: self.own && matches!(way, Way::Same(_)),
             logging: self.own,
         }
     }
@@ -105,6 +106,10 @@ pub fn answer(call: &Call<'_>, side: &Side<'_>) -> Result<Option<Vec<u8>>, Fault
 pub fn cross<'a>(call: &'a Call<'_>, side: &Side<'_>) -> Result<Translator<'a>, Fault> {
     let way = side.way(call.revision.era());
     served(call, way, side.own)?;
+    if way == Way::Same(Era::Modern) {
+        // Ids that an edge has opened, which says so; one of a former version sends what the server cannot know.
+        tasks::going_on(call)?;
+    }
     Ok(Translator::new(call, way, side))
 }
 
@@ -116,7 +121,7 @@ fn served(call: &Call<'_>, way: Way, own: bool) -> Result<(), Fault> {
         | method::TASKS_RESULT
         | method::TASKS_LIST
         | method::TASKS_CANCEL
-        | method::TASKS_UPDATE => own && way == Way::Same(Era::Legacy),
+        | method::TASKS_UPDATE => own && matches!(way, Way::Same(_)),
         _ => true,
     };
     if served {

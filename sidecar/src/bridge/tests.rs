@@ -55,7 +55,7 @@ fn with_text<T>(revision: Revision, message: &str, f: impl FnOnce(&Call<'_>) -> 
         headers: &HeaderMap::new(),
         client: "",
         came: None,
-        task: None,
+        tasks: &dataplane::deliver::tasks::NONE,
         approval: None,
     })
 }
@@ -179,6 +179,45 @@ fn what_a_shared_session_cannot_give_is_unknown_there() {
         };
         assert!(cross(call, &own).is_ok());
     });
+}
+
+#[test]
+fn tasks_are_of_a_session_of_the_clients_own_and_its_era_and_of_whom_an_edge_says() {
+    use std::collections::BTreeSet;
+
+    use dataplane::auth::task::Stated;
+    use dataplane::deliver::tasks::Tasks;
+
+    let extensions = json!({"extensions": {"io.modelcontextprotocol/tasks": {}}});
+    let meta = json!({"io.modelcontextprotocol/clientCapabilities": extensions});
+    let get = json!({"jsonrpc": "2.0", "id": 1, "method": "tasks/get",
+        "params": {"taskId": "t", "_meta": meta}});
+    let code = |revision, server, own, stated: Option<&Stated>| {
+        with_call(revision, &get, |call| {
+            let greeting = greeting(server);
+            let side = Side {
+                greeting: &greeting,
+                own,
+            };
+            let tasks = Tasks::as_told(stated, (call.body, call.message));
+            let call = Call {
+                tasks: &tasks,
+                ..*call
+            };
+            cross(&call, &side)
+                .err()
+                .map(|fault| fault.rpc.unwrap().code)
+        })
+    };
+    let stated = Stated(BTreeSet::from(["make".to_owned()]));
+    assert_eq!(code(MODERN, MODERN, true, Some(&stated)), None);
+    assert_eq!(code(MODERN, MODERN, true, None), Some(-32601));
+    assert_eq!(code(MODERN, MODERN, false, Some(&stated)), Some(-32601));
+    assert_eq!(code(MODERN, LEGACY, true, Some(&stated)), Some(-32601));
+    assert_eq!(code(LEGACY, MODERN, true, Some(&stated)), Some(-32601));
+    assert_eq!(code(LEGACY, LEGACY, true, Some(&stated)), None);
+    // As edges of a former version have it.
+    assert_eq!(code(LEGACY, LEGACY, true, None), None);
 }
 
 #[test]

@@ -195,11 +195,15 @@ impl Sidecar {
     /// As it came, to a server of the client's own era.
     async fn direct(&self, call: &Call<'_>, server: &HttpServer) -> Result<Reply, Fault> {
         let reply = send(server, call, direct_session(call.session)).await?;
-        let Reply::Direct(Forwarded { response, session }) = reply else {
+        let Reply::Direct(forwarded) = reply else {
             return Ok(reply);
         };
+        let session = forwarded.session.as_deref();
         let session = session.map(|id| format!("{}.{DIRECT}{id}", self.node));
-        Ok(Reply::Direct(Forwarded { response, session }))
+        Ok(Reply::Direct(Forwarded {
+            session,
+            ..forwarded
+        }))
     }
 
     /// As it came, in the session with the server that is held for the client.

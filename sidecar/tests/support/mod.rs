@@ -75,7 +75,7 @@ pub async fn deliver(
         headers: &HeaderMap::new(),
         client: "",
         came: None,
-        task: None,
+        tasks: &dataplane::deliver::tasks::NONE,
         approval: None,
     };
     hop.deliver(&call, &()).await

@@ -1,5 +1,6 @@
-//! Who calls: API keys at the edge, statements between the hops, and the seal on session ids.
+//! Who calls: API keys at the edge, statements between the hops, and the seal on ids that clients carry.
 
 pub mod key;
 pub mod seal;
 pub mod statement;
+pub mod task;

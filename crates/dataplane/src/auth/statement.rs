@@ -17,6 +17,7 @@ use model::record::CallId;
 use runtime::tls::NodeKey;
 use serde::{Deserialize, Serialize};
 
+use super::task::{self, Stated};
 use crate::approval::{self, Approved};
 use crate::deliver::PeerIdentity;
 
@@ -124,6 +125,19 @@ impl Signer {
     ) -> Result<http::HeaderValue, Error> {
         let signs = (self.node.as_str(), &self.key);
         approval::statement::state(signs, approved, called, now_unix_s)
+    }
+
+    /// The statement of which tools the tasks are that the call `id` of `server` is about.
+    ///
+    /// # Errors
+    /// Where it cannot be signed, or is too long.
+    pub fn of_tasks(
+        &self,
+        stated: &Stated,
+        called: (&ServerName, CallId),
+        now_unix_s: i64,
+    ) -> Result<http::HeaderValue, Error> {
+        task::state((self.node.as_str(), &self.key), stated, called, now_unix_s)
     }
 
     fn sign(

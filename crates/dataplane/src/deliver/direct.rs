@@ -13,9 +13,8 @@ use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use mcp::envelope::Kind;
-use mcp::error::{RpcError, code};
 use mcp::headers::{MCP_PROTOCOL_VERSION, MCP_SESSION_ID};
-use mcp::method::{self, Target};
+use mcp::method;
 
 use super::mirror::mirror;
 use super::{Forwarded, Reply, finish, tasks};
@@ -41,7 +40,11 @@ pub async fn send(
     call: &Call<'_>,
     session: Option<&str>,
 ) -> Result<Reply, Fault> {
-    let body = opened(call)?;
+    // Whose a task is in a list cannot be told.
+    if call.method() == method::TASKS_LIST {
+        return Err(tasks::unserved(call));
+    }
+    let body = tasks::going_on(call)?;
     let request = request(upstream, call, body, session)?;
     let server = call.config.engine.server(call.server.as_str());
     let within = server.map_or(Duration::from_secs(60), |server| server.limits.call);
@@ -56,36 +59,6 @@ pub async fn send(
         Some(Err(error)) => Err(unreachable(call, &error)),
         None => Err(Fault::timeout("the server did not answer in time")),
     }
-}
-
-/// The message as the server gets it, with its own ids of tasks.
-fn opened(call: &Call<'_>) -> Result<Bytes, Fault> {
-    let unknown = || {
-        let (id, era) = (call.target().unwrap_or_default(), call.revision.era());
-        let error = RpcError::unknown_target(Target::Task, id, era);
-        Fault::invalid(RpcError {
-            code: code::INVALID_PARAMS,
-            ..error
-        })
-    };
-    match call.method() {
-        // Whose a task is in a list cannot be told; and where nothing can be sealed, nobody is shown one.
-        method::TASKS_LIST => Err(unserved(call)),
-        method if tasks::is_about_one(method) && call.config.sessions.is_none() => {
-            Err(unserved(call))
-        }
-        method if tasks::is_about_one(method) && call.is_modern() && !tasks::declares(call) => {
-            let required = format!(r#"{{"extensions":{{"{}":{{}}}}}}"#, tasks::EXTENSION);
-            let error = RpcError::missing_capability(tasks::EXTENSION, &required);
-            Err(Fault::invalid(error))
-        }
-        _ => tasks::opened(call).ok_or_else(unknown),
-    }
-}
-
-fn unserved(call: &Call<'_>) -> Fault {
-    let error = RpcError::method_not_found(call.method(), call.revision.era());
-    Fault::invalid(error)
 }
 
 /// Why a server cannot be reached, for its caller: not where it is.
@@ -218,7 +191,11 @@ fn answered(call: &Call<'_>, response: Response<Incoming>) -> Result<Reply, Faul
     } else {
         None
     };
-    Ok(Reply::Direct(Forwarded { response, session }))
+    Ok(Reply::Direct(Forwarded {
+        response,
+        session,
+        node: None,
+    }))
 }
 
 /// Answers that are not the client's to hear: they are about our own way to the server.

@@ -28,7 +28,7 @@ pub(super) fn mirror(call: &Call<'_>, to: &mut HeaderMap) -> Result<(), Fault> {
     for (name, value) in call.headers.iter().filter(|(name, _)| is_mirror(name)) {
         to.insert(name.clone(), value.clone());
     }
-    if let Some(task) = call.task {
+    if let Some(task) = &call.tasks.one {
         to.insert(MCP_NAME, text(&encode_value(&task.id))?);
         return Ok(());
     }

@@ -37,6 +37,7 @@ use self::federation::Federating;
 use self::standing::{Standing, Stood};
 use crate::approval::Approved;
 use crate::approval::desk::Desk;
+use crate::auth::task::Stated;
 use crate::body::ReplyBody;
 use crate::call::Call;
 use crate::config::live::Config;
@@ -165,6 +166,8 @@ pub struct Admitted {
     pub client_address: Option<IpAddr>,
     /// What a person has agreed to, as the hop before states it.
     pub approval: Option<Approved>,
+    /// Of which tools the tasks are that it is about, as the hop before states it.
+    pub tasks: Option<Stated>,
 }
 
 /// A legacy session, as its id says.
@@ -302,4 +305,6 @@ pub struct Forwarded {
     pub response: ::http::Response<Incoming>,
     /// The session id for the client, where the call began a session.
     pub session: Option<String>,
+    /// The sidecar that it came from.
+    pub node: Option<Arc<str>>,
 }

@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 use super::{Incall, Shared};
 use crate::call::{self, Call};
 use crate::config::live::Config;
-use crate::deliver::{Admitted, Asker, Hop};
+use crate::deliver::{Admitted, Asker, Hop, tasks};
 
 /// Answers that are under way to one server at once, in one call or stream. Further ones are not sent.
 const UNDER_WAY_MAX: usize = 16;
@@ -108,7 +108,7 @@ impl<H: Hop> Client<H> {
             headers: &self.headers,
             client: &self.name,
             came: None,
-            task: None,
+            tasks: &tasks::NONE,
             approval: None,
         };
         let Ok(way) = self.hop.way(&call).await else {

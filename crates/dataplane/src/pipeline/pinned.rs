@@ -90,8 +90,8 @@ impl Cut {
 impl<H: Hop> Incall<'_, H> {
     /// The schemas of the tool that a call is about, as the server shows it to the caller, where a filter goes by them.
     pub(super) async fn tool(&self, call: &Call<'_>, way: &H::Way) -> Tool {
-        let tool = match call.task {
-            Some(task) => Some(task.tool.as_str()),
+        let tool = match &call.tasks.one {
+            Some(task) => task.tool(),
             None if call.method() == method::TOOLS_CALL => call.target(),
             // Whose result it is is not known.
             None => None,
@@ -267,7 +267,7 @@ impl<H: Hop> Incall<'_, H> {
             headers,
             sse: false,
             came: None,
-            task: None,
+            tasks: &crate::deliver::tasks::NONE,
             ..*call
         };
         let reply = Box::pin(self.shared.hop.deliver(&listing, way)).await?;

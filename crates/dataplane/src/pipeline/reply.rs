@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use mcp::envelope::{self, Kind, Limits};
-use mcp::method::ListKind;
+use mcp::method::{self, ListKind};
 use mcp::sse;
 
 mod direct;
@@ -23,6 +23,7 @@ use crate::budget::{Budget, Permit};
 use crate::call::Call;
 use crate::deliver::direct::ANSWER_BYTES_MAX;
 use crate::deliver::messages::is_event_stream;
+use crate::deliver::tasks::{self, Sealer};
 use crate::deliver::{Asker, Events, Forwarded, Message, Reply};
 use crate::refusal::Fault;
 use crate::stage::filter::{Questions, Screen};
@@ -178,22 +179,84 @@ async fn forward(
     if let Some(kind) = list_kind {
         return forward_list(call, id, kind, incoming, is_stream, recording).await;
     }
+    let retry_after = parts.headers.get(RETRY_AFTER).cloned();
+    let sealer = tasks::may_be_named(call)
+        .then(|| Sealer::of(call))
+        .flatten();
+    let sealer = sealer.map(|sealer| sealer.of_node(forwarded.node));
+    let sealer = match sealer {
+        Some(sealer) if !is_stream => {
+            let answer = (parts.status, incoming, retry_after);
+            return forward_sealed(call, id, answer, sealer, recording).await;
+        }
+        sealer => sealer,
+    };
     recording.answered();
     let mut response = if is_stream {
         // Filters have seen it where it came from the server.
         let unscreened = Screened::by_nobody(id);
-        let body = EventBody::of_hop(incoming, unscreened, recording);
+        let body = EventBody::of_hop(incoming, unscreened, recording).sealed_by(sealer);
         event_stream(body.gated_by(gate).into())
     } else {
         passed_on(ForwardedBody::new(Bytes::new(), incoming, recording))
     };
     *response.status_mut() = parts.status;
-    if let Some(value) = parts.headers.get(http::header::RETRY_AFTER) {
-        response
-            .headers_mut()
-            .insert(http::header::RETRY_AFTER, value.clone());
+    if let Some(value) = retry_after {
+        response.headers_mut().insert(RETRY_AFTER, value);
     }
     begin_session(&mut response, forwarded.session.as_deref());
+    response
+}
+
+/// An answer that may name a task: read as far as it has to be, and its ids sealed. What is too long to be the begin of a
+/// task goes on as it is.
+async fn forward_sealed(
+    call: &Call<'_>,
+    id: Option<&[u8]>,
+    (status, incoming, retry_after): (StatusCode, Incoming, Option<HeaderValue>),
+    mut sealer: Sealer,
+    mut recording: Recording,
+) -> Response<ReplyBody> {
+    let fail = |fault: Fault, recording| Halt::fault(&fault, id).end(Some(recording));
+    let must_see = call.method() != method::TOOLS_CALL;
+    let read = direct::read(incoming, must_see, &mut recording);
+    let read = tokio::time::timeout(direct::time(call), read).await;
+    recording.answered();
+    let body = match read {
+        Ok(Ok(direct::Read::Whole(body))) => body,
+        Ok(Ok(direct::Read::Begun(begun, rest))) => {
+            let mut response = passed_on(ForwardedBody::new(begun, rest, recording));
+            *response.status_mut() = status;
+            return response;
+        }
+        Ok(Err(why)) => {
+            let why = format!("the server's answer cannot be shown: {why}");
+            return fail(Fault::unavailable(why), recording);
+        }
+        Err(_) => {
+            let why = "the server did not finish its answer in time";
+            return fail(Fault::timeout(why), recording);
+        }
+    };
+    let Some(body) = sealer.seal(&body) else {
+        let why = "the server's answer names a task that cannot be shown";
+        return fail(Fault::unavailable(why), recording);
+    };
+    if let Ok(read) = envelope::scan(&body, &Limits::RESPONSE) {
+        recording.outcome(
+            status.as_u16(),
+            read.error_code.unwrap_or_default(),
+            read.is_error,
+        );
+    }
+    recording.heard(&body);
+    if recording.close().is_err() {
+        return Halt::unrecorded(id).into_response();
+    }
+    let mut response = answer::json(status, body);
+    if let Some(value) = retry_after {
+        response.headers_mut().insert(RETRY_AFTER, value);
+    }
     response
 }
 

@@ -12,6 +12,7 @@ use model::name::{RuleName, ServerName};
 use model::principal::Principal;
 
 use crate::call::Call;
+use crate::deliver::tasks::Task;
 
 /// Who decided.
 #[derive(Debug, Default)]
@@ -57,17 +58,18 @@ pub struct Denied {
 /// such. A completion is decided twice, as a method and as the use of the prompt or resource that it completes for: it
 /// must tell nothing about what is hidden.
 pub fn authorize(call: &Call<'_>) -> Result<Allowed, Denied> {
-    let (action, args) = match call.task {
+    let tool = call.tasks.one.as_ref().and_then(Task::tool);
+    let (action, args) = match tool {
         // Who may not use the tool any more may not have what came of it. With which arguments it was called is not known
         // here: it was decided then.
-        Some(task) => (Action::tool(&task.tool), None),
+        Some(tool) => (Action::tool(tool), None),
         None => (
             Action::of(call.method(), call.target()),
             Some(call.arguments()),
         ),
     };
     let mut allowed = decide(call, &action, args);
-    if call.task.is_some() {
+    if tool.is_some() {
         // Whoever had to agree did when it was begun.
         allowed = possible(allowed);
     }
@@ -82,6 +84,10 @@ pub fn authorize(call: &Call<'_>) -> Result<Allowed, Denied> {
     }
     if call.method() == method::SUBSCRIPTIONS_LISTEN {
         listened_to(call)?;
+        // A task tells what came of its tool.
+        for tool in call.tasks.heard_of.iter().filter_map(Task::tool) {
+            possible(decide(call, &Action::tool(tool), None))?;
+        }
     }
     Ok(allowed)
 }

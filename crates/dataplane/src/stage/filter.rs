@@ -23,6 +23,7 @@ use super::pins::ToolSchemas;
 use super::webhook::{About, Webhooks};
 use crate::call::Call;
 use crate::config::live::Config;
+use crate::deliver::tasks::Task;
 
 /// What servers ask of legacy clients.
 const ASKED_OF_CLIENTS: [&str; 3] = [
@@ -170,9 +171,14 @@ impl Screen {
             .then(|| call.target())
             .flatten();
         let filters = call.config.engine.filters();
-        let selection = if let Some(task) = call.task {
-            // What comes of a task comes of its tool.
-            filters.select(call.server, mcp::method::TOOLS_CALL, Some(&task.tool), way)
+        let of_task = call.tasks.one.as_ref().and_then(Task::tool);
+        let selection = if let Some(tool) = of_task {
+            // What comes of a task comes of its tool …
+            filters.select(call.server, mcp::method::TOOLS_CALL, Some(tool), way)
+        } else if call.tasks.all().next().is_some() {
+            // … of whichever, where nobody knows, or several are heard of.
+            let methods = [call.method(), mcp::method::TOOLS_CALL];
+            filters.select_any(call.server, &methods, None, way)
         } else if call.message.kind == Kind::Response {
             // Which of the server's requests it answers is not known here.
             filters.select_any(call.server, &ASKED_OF_CLIENTS, None, way)

@@ -8,6 +8,7 @@ use super::Error;
 use crate::edit::quoted;
 use crate::method;
 use crate::revision::Revision;
+use crate::tasks::EXTENSION;
 
 /// Which optional features are really passed on to clients; whatever is false is struck from the capabilities.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -16,7 +17,7 @@ pub struct Offer {
     pub subscribe: bool,
     /// Notifications that a list has changed.
     pub list_changed: bool,
-    /// Tasks, in the form of 2025-11-25.
+    /// Tasks, in the form of the server's own era.
     pub tasks: bool,
     /// Log messages.
     pub logging: bool,
@@ -36,9 +37,14 @@ pub fn discover_result(
     offer: Offer,
 ) -> Result<Vec<u8>, Error> {
     let mut upstream = object(initialize_result)?;
+    let declared = upstream.get("capabilities");
+    let tasks = declared.map(|declared| declared["extensions"][EXTENSION].clone());
     let mut capabilities = capabilities(&mut upstream, offer)?;
     // Modern tasks are an extension of another form: nothing of the legacy entry can be kept.
     capabilities.remove("tasks");
+    if let Some(tasks) = tasks.filter(|tasks| offer.tasks && tasks.is_object()) {
+        capabilities.insert("extensions".into(), json!({ EXTENSION: tasks }));
+    }
     let versions: Vec<_> = supported.iter().map(|revision| revision.as_str()).collect();
     let mut result = json!({
         "resultType": "complete",
@@ -179,7 +185,7 @@ fn capabilities(
             capabilities.remove(name);
         }
     }
-    // We know nothing of the methods behind extensions, and so forward none of them.
+    // We know nothing of the methods behind most extensions, and so forward none of them.
     capabilities.remove("extensions");
     Ok(capabilities)
 }
@@ -210,6 +216,30 @@ mod tests {
                 "_meta": {"io.modelcontextprotocol/serverInfo": {"name": "everything", "version": "1"}},
             })
         );
+    }
+
+    #[test]
+    fn the_tasks_extension_is_offered_where_it_is_passed_on_and_no_other() {
+        let face = json!({"capabilities": {"tools": {}, "extensions": {EXTENSION: {}, "x/y": {}}}});
+        let face = face.to_string();
+        let offered = |tasks| {
+            let offer = Offer {
+                tasks,
+                ..Offer::default()
+            };
+            let result = discover_result(face.as_bytes(), &[Revision::LATEST], offer).unwrap();
+            serde_json::from_slice::<Value>(&result).unwrap()["capabilities"].clone()
+        };
+        let whole = json!({"tools": {}, "extensions": {EXTENSION: {}}});
+        assert_eq!(offered(true), whole);
+        assert_eq!(offered(false), json!({"tools": {}}));
+        let offer = Offer {
+            tasks: true,
+            ..Offer::default()
+        };
+        let old = initialize_result(face.as_bytes(), Revision::LATEST_LEGACY, offer).unwrap();
+        let old: Value = serde_json::from_slice(&old).unwrap();
+        assert_eq!(old["capabilities"], json!({"tools": {}}));
     }
 
     #[test]

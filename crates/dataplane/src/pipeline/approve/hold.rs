@@ -23,7 +23,7 @@ use crate::budget::Permit;
 use crate::call::Call;
 use crate::config::live::Config;
 use crate::deliver::messages::is_event_stream;
-use crate::deliver::tasks::Task;
+use crate::deliver::tasks::Tasks;
 use crate::deliver::{Admitted, Connection, Hop};
 use crate::pipeline::halt::{Ended, Halt};
 use crate::pipeline::reply::collect_apart;
@@ -56,7 +56,7 @@ pub(super) struct Owned<H> {
     trace: Trace,
     sse: bool,
     client: Arc<str>,
-    task: Option<Task>,
+    tasks: Tasks,
 }
 
 /// A call that is held.
@@ -88,7 +88,7 @@ impl<H: Hop> Owned<H> {
             trace: call.trace,
             sse: call.sse,
             client: call.client.into(),
-            task: call.task.cloned(),
+            tasks: call.tasks.clone(),
         }
     }
 
@@ -114,7 +114,7 @@ impl<H: Hop> Owned<H> {
             headers: &self.headers,
             client: &self.client,
             came: None,
-            task: self.task.as_ref(),
+            tasks: &self.tasks,
             approval: None,
         }
     }

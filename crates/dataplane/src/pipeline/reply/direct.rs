@@ -32,7 +32,7 @@ use crate::stage::record::Recording;
 const GLANCE_BYTES: usize = 256 * 1024;
 
 /// What was read of an answer.
-enum Read {
+pub(super) enum Read {
     /// All of it.
     Whole(Bytes),
     /// The beginning; the rest is still to come.
@@ -79,17 +79,15 @@ pub(super) async fn finish(
         let asked = call.message.id.as_ref().map(envelope::Id::key);
         let reading = (patience, !call.is_modern());
         let body = EventBody::of_server(incoming, reading, asked, screened, recording);
-        let body = body
-            .sealed_by(Sealer::of(call))
-            .gated_by(gate)
-            .asked_by(asker);
-        let mut response = event_stream(body.into());
+        let body = body.sealed_by(Sealer::of(call)).gated_by(gate);
+        let mut response = event_stream(body.asked_by(asker).into());
         super::begin_session(&mut response, forwarded.session.as_deref());
         return response;
     }
-    let must_see = is_whole || is_stream || screened.screen.is_some();
-    let within = time(call);
-    let read = tokio::time::timeout(within, read(incoming, must_see, &mut recording)).await;
+    let is_of_task = call.tasks.one.is_some();
+    let must_see = is_whole || is_stream || is_of_task || screened.screen.is_some();
+    let read = read(incoming, must_see, &mut recording);
+    let read = tokio::time::timeout(time(call), read).await;
     recording.answered();
     let fail = |why: String, recording| {
         let fault = Fault::unavailable(format!("the server's answer cannot be used: {why}"));
@@ -125,13 +123,13 @@ pub(super) async fn finish(
     }
 }
 
-fn time(call: &Call<'_>) -> Duration {
+pub(super) fn time(call: &Call<'_>) -> Duration {
     let server = call.config.engine.server(call.server.as_str());
     server.map_or(Duration::from_secs(60), |server| server.limits.call)
 }
 
 /// Reads an answer: all of it, unless it is large and nobody has to see it whole.
-async fn read(
+pub(super) async fn read(
     mut incoming: Incoming,
     must_see: bool,
     recording: &mut Recording,
