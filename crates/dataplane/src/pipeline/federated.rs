@@ -2,7 +2,7 @@
 //! is asked of all at once.
 //!
 //! ```text
-//! tools/call, prompts/get, resources/read, …   find the member -> name and URI as it knows them -> Incall::request
+//! tools/call, tasks/get, resources/read, …     find the member -> name and URI as it knows them -> Incall::request
 //!                                              -> URIs as the client knows them             (on record as the member's)
 //! lists, discover, initialize, setLevel        every member, each in its time -> one answer (on record as one call)
 //! subscriptions/listen, GET                    every member's stream -> one stream
@@ -22,6 +22,7 @@ use mcp::error::{RpcError, code};
 use mcp::federate::{self, outward, uri};
 use mcp::headers::{MCP_NAME, encode_value, wants_name};
 use mcp::method::{self, ListKind, Target};
+use mcp::tasks;
 use model::decision::Reason;
 use model::name::ServerName;
 use tokio::time::timeout;
@@ -36,6 +37,7 @@ use crate::budget::Permit;
 use crate::call::Call;
 use crate::deliver::Hop;
 use crate::deliver::messages::is_event_stream;
+use crate::deliver::tasks::undeclared;
 use crate::refusal::Fault;
 use crate::stage::authorize::{Allowed, authorize};
 use crate::stage::record::Recording;
@@ -90,7 +92,9 @@ impl<H: Hop> Incall<'_, H> {
             Kind::Response => return self.answer_member(federation, call, slot).await,
             Kind::Request => {}
         }
-        if !method::from_client(call.method(), call.revision) {
+        let is_known = method::from_client(call.method(), call.revision)
+            || method::of_extension(call.method(), call.revision);
+        if !is_known {
             let error = RpcError::method_not_found(call.method(), call.revision.era());
             return Err(Halt::invalid(&error, id));
         }
@@ -109,7 +113,13 @@ impl<H: Hop> Incall<'_, H> {
             | method::RESOURCES_SUBSCRIBE
             | method::RESOURCES_UNSUBSCRIBE
             | method::COMPLETION_COMPLETE => self.routed(federation, call, slot, permit).await,
-            // Which member's a task is cannot be told by its id.
+            _ if call.message.target_kind == Target::Task => {
+                if let Some(fault) = undeclared(call) {
+                    return Err(Halt::fault(&fault, id));
+                }
+                self.routed(federation, call, slot, permit).await
+            }
+            // Whose a task in a list is nobody knows.
             _ => {
                 let error = RpcError::method_not_found(call.method(), call.revision.era());
                 Err(Halt::invalid(&error, id))
@@ -151,7 +161,9 @@ impl<H: Hop> Incall<'_, H> {
         let body = aimed_at(call, &own, id)?;
         let message = scanned(&body)?;
         let headers = mirrored(call, &message);
+        let tasks = self.tasks(server, &body, &message);
         let member = Call {
+            tasks: &tasks,
             server,
             body: &body,
             message: &message,
@@ -191,7 +203,8 @@ impl<H: Hop> Incall<'_, H> {
             Target::Resource => (found_resource(federation, name), ListKind::Resources),
             Target::Tool => (federation.find_tool(name, chars_max), ListKind::Tools),
             Target::Prompt => (federation.find_prompt(name, chars_max), ListKind::Prompts),
-            Target::Task | Target::None => return Ok(None),
+            Target::Task => (found_task(federation, name), ListKind::Tools),
+            Target::None => return Ok(None),
         };
         let Some(found) = found else {
             return Ok(None);
@@ -380,6 +393,11 @@ fn list_request(call: &Call<'_>, kind: ListKind, cursor: Option<&str>) -> Bytes 
 fn found_resource<'n>(federation: &Federation, name: &'n str) -> Option<Found<'n>> {
     let (server, own) = uri::own(name)?;
     Some(Found::Own(federation.member(server)?, own))
+}
+
+fn found_task<'n>(federation: &Federation, name: &'n str) -> Option<Found<'n>> {
+    let (server, own) = tasks::own(name)?;
+    Some(Found::Own(federation.member(server)?, own.into()))
 }
 
 /// The names of a page, and where the list goes on.

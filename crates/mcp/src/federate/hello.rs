@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::bridge::Error;
 use crate::bridge::handshake::{self, Offer, SERVER_INFO_KEY};
 use crate::revision::Revision;
+use crate::tasks::EXTENSION;
 
 /// What a client may rely on where any member offers it.
 const FEATURES: [&str; 5] = ["tools", "prompts", "resources", "completions", "logging"];
@@ -88,7 +89,7 @@ pub fn initialize_result(
     let all = Offer {
         subscribe: true,
         list_changed: true,
-        tasks: false,
+        tasks: true,
         logging: true,
     };
     handshake::initialize_result(&serde_json::to_vec(&result)?, revision, all)
@@ -110,9 +111,22 @@ fn capabilities(members: &[(&str, Value)]) -> Value {
                 }
             }
         }
-        let apps = &offered["extensions"][APPS];
-        if apps.is_object() && !union.contains_key("extensions") {
-            union.insert("extensions".to_owned(), json!({ APPS: apps }));
+        for extension in [APPS, EXTENSION] {
+            let said = &offered["extensions"][extension];
+            if said.is_object() {
+                let all = union.entry("extensions").or_insert_with(|| json!({}));
+                if all.get(extension).is_none() {
+                    all[extension] = said.clone();
+                }
+            }
+        }
+        // Of 2025-11-25: no list of them, as nothing says whose one is.
+        if offered["tasks"]["requests"]["tools"]["call"].is_object() {
+            let entry = union.entry("tasks").or_insert_with(|| json!({}));
+            entry["requests"] = json!({"tools": {"call": {}}});
+            if offered["tasks"]["cancel"].is_object() {
+                entry["cancel"] = json!({});
+            }
         }
     }
     Value::Object(union)

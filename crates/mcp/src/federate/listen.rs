@@ -8,6 +8,7 @@ use crate::edit::{self, Edits, quoted};
 use crate::envelope::{Envelope, Span};
 use crate::federate::uri;
 use crate::method;
+use crate::tasks;
 use crate::walk;
 
 /// The key of `_meta` by which what is said in a subscription names it (2026-07-28 basic/utilities/subscriptions).
@@ -19,8 +20,11 @@ const FLAGS: [&str; 3] = [
     "resourcesListChanged",
 ];
 const RESOURCES: &str = "resourceSubscriptions";
+const TASKS: &str = "taskIds";
 /// Most resources that one subscription may name.
 pub const URIS_MAX: usize = 1024;
+/// Most tasks that one subscription may name.
+pub const TASKS_MAX: usize = 64;
 
 /// What is wrong with the resources that a subscription names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +33,8 @@ pub enum BadResources {
     Unknown(String),
     /// There are more than may be named, which is [`URIS_MAX`].
     TooMany,
+    /// This task is no member's, or there are more than [`TASKS_MAX`].
+    UnknownTask(String),
 }
 
 /// What a client wants to hear of.
@@ -38,7 +44,10 @@ pub struct Wanted {
     pub lists: bool,
     /// Resources: whose, and how that member knows them.
     pub resources: Vec<(String, String)>,
+    /// Tasks: whose, and the id there.
+    pub tasks: Vec<(String, String)>,
     span: Option<Span>,
+    tasks_span: Option<Span>,
 }
 
 impl Wanted {
@@ -68,28 +77,42 @@ impl Wanted {
             }
             resources.push((server.to_owned(), own.into_owned()));
         }
+        let mut of_tasks = Vec::new();
+        for raw in tasks::listed(message, Some(wanted)) {
+            let text = walk::text(raw.of(message)).unwrap_or_default();
+            match tasks::own(&text) {
+                Some((server, own)) if of_tasks.len() < TASKS_MAX => {
+                    of_tasks.push((server.to_owned(), own.to_owned()));
+                }
+                _ => return Err(BadResources::UnknownTask(text.into_owned())),
+            }
+        }
         Ok(Self {
             lists: FLAGS.iter().any(is_true),
             resources,
+            tasks: of_tasks,
             span,
+            tasks_span: find(wanted, TASKS),
         })
     }
 
     /// Whether `server` has anything of it.
     #[must_use]
     pub fn concerns(&self, server: &str) -> bool {
-        self.lists || self.resources.iter().any(|(whose, _)| whose == server)
+        let of_it = |(whose, _): &(String, String)| whose == server;
+        self.lists || self.resources.iter().any(of_it) || self.tasks.iter().any(of_it)
     }
 
-    /// The request as `server` gets it: with its own resources only.
+    /// The request as `server` gets it: with its own resources and tasks only.
     ///
     /// # Errors
     /// None that a scanned message can cause.
     pub fn of_member(&self, message: &[u8], server: &str) -> Result<Vec<u8>, edit::Error> {
         let mut edits = Edits::new(message);
-        if let Some(span) = self.span {
-            let own = self.resources.iter().filter(|(whose, _)| whose == server);
-            let own: Vec<&str> = own.map(|(_, uri)| uri.as_str()).collect();
+        for (span, all) in [(self.span, &self.resources), (self.tasks_span, &self.tasks)] {
+            let Some(span) = span else { continue };
+            let own = all.iter().filter(|(whose, _)| whose == server);
+            let own: Vec<&str> = own.map(|(_, name)| name.as_str()).collect();
             edits.replace(
                 span,
                 serde_json::to_vec(&own).unwrap_or_else(|_| b"[]".to_vec()),
@@ -104,6 +127,7 @@ impl Wanted {
 pub struct Granted {
     flags: BTreeSet<&'static str>,
     resources: BTreeSet<String>,
+    tasks: BTreeSet<String>,
 }
 
 impl Granted {
@@ -132,6 +156,11 @@ impl Granted {
                 self.resources.insert(uri::exposed(server, &own));
             }
         }
+        for raw in tasks::listed(message, Some(granted)) {
+            if let Some(own) = walk::text(raw.of(message)).filter(|_| self.tasks.len() < URIS_MAX) {
+                self.tasks.insert(tasks::named(server, &own));
+            }
+        }
         true
     }
 
@@ -145,6 +174,9 @@ impl Granted {
             .collect();
         if !self.resources.is_empty() {
             granted.insert(RESOURCES.to_owned(), json!(self.resources));
+        }
+        if !self.tasks.is_empty() {
+            granted.insert(TASKS.to_owned(), json!(self.tasks));
         }
         meta.insert(SUBSCRIPTION_ID.to_owned(), id(raw_id));
         let params = json!({"notifications": granted, "_meta": meta});

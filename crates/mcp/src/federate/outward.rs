@@ -3,7 +3,8 @@
 use crate::edit::{self, Edits, quoted};
 use crate::envelope::{Envelope, Kind, Span};
 use crate::federate::{asked_id, uri};
-use crate::method;
+use crate::method::{self, Target};
+use crate::tasks;
 use crate::walk;
 
 /// In the place of a method: which request a response answers is not known, so it is treated as the answer to all that it
@@ -34,6 +35,20 @@ pub fn message(
         Kind::Notification => out.notification(envelope),
         Kind::Response => out.response(envelope, method),
     }
+    let may_name_tasks = match envelope.kind {
+        // It may ask about a task of the client's.
+        Kind::Request => envelope.target_kind != Target::Task,
+        Kind::Notification => true,
+        Kind::Response => {
+            method == ANY
+                || method == method::TOOLS_CALL
+                || method::target_of(method) == Target::Task
+        }
+    };
+    // Nearly no message has one; a key that is spelt with escapes has a \u.
+    if may_name_tasks && tasks::may_have(message) {
+        out.tasks();
+    }
     if out.edits.is_empty() {
         return Ok(None);
     }
@@ -46,6 +61,17 @@ struct Out<'m, 's> {
 }
 
 impl Out<'_, '_> {
+    /// Ids of tasks say whose they are.
+    fn tasks(&mut self) {
+        let bytes = self.edits.bytes();
+        for span in tasks::places(bytes) {
+            if let Some(own) = walk::text(span.of(bytes)) {
+                let named = tasks::named(self.server, &own);
+                self.edits.replace(span, quoted(&named));
+            }
+        }
+    }
+
     fn notification(&mut self, envelope: &Envelope<'_>) {
         match envelope.method() {
             method::RESOURCES_UPDATED => {
@@ -59,7 +85,19 @@ impl Out<'_, '_> {
                     self.edits.replace(id.span, asked_id(self.server, id.raw));
                 }
             }
+            method::TASKS_CHANGED => {
+                let result = envelope.params.and_then(|task| self.find(task, "result"));
+                self.contents(result);
+            }
             _ => {}
+        }
+    }
+
+    /// What a tool's result holds.
+    fn contents(&mut self, result: Option<Span>) {
+        let blocks = result.map(|result| self.elements(result, "content"));
+        for block in blocks.into_iter().flatten() {
+            self.block(block);
         }
     }
 
@@ -81,9 +119,11 @@ impl Out<'_, '_> {
             }
         }
         if may_be(&[method::TOOLS_CALL, method::TASKS_RESULT]) {
-            for block in self.elements(result, "content") {
-                self.block(block);
-            }
+            self.contents(Some(result));
+        }
+        if may_be(&[method::TASKS_GET]) {
+            let of_task = self.find(result, "result");
+            self.contents(of_task);
         }
         if may_be(&[method::PROMPTS_GET]) {
             for message in self.elements(result, "messages") {

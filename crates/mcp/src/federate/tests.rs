@@ -295,3 +295,84 @@ proptest! {
         prop_assert_eq!((whose, back.as_bytes()), (&*server, &raw[..]));
     }
 }
+
+#[test]
+fn tasks_say_whose_they_are() {
+    let begun = |id: &str| json!({"jsonrpc": "2.0", "id": 1, "result": {"resultType": "task", "taskId": id}});
+    assert_eq!(out(&begun("t"), method::TOOLS_CALL), begun("time:t"));
+    let link = |uri: &str| json!({"content": [{"type": "resource_link", "uri": uri, "name": "n"}]});
+    let got = |id: &str, uri: &str| json!({"jsonrpc": "2.0", "id": 1, "result": {"taskId": id, "result": link(uri)}});
+    assert_eq!(
+        out(&got("t", "u:1"), method::TASKS_GET),
+        got("time:t", "gh.time+u:1")
+    );
+    let told = |id: &str, uri: &str| json!({"jsonrpc": "2.0", "method": method::TASKS_CHANGED, "params": {"taskId": id, "result": link(uri)}});
+    assert_eq!(out(&told("t", "u:1"), ""), told("time:t", "gh.time+u:1"));
+    let read = json!({"jsonrpc": "2.0", "id": 1, "result": {"contents": [], "taskId": "t"}});
+    assert_eq!(out(&read, method::RESOURCES_READ), read, "it names none");
+    let asked =
+        json!({"jsonrpc": "2.0", "id": 7, "method": "tasks/get", "params": {"taskId": "t"}});
+    assert_eq!(
+        out(&asked, "")["params"],
+        asked["params"],
+        "the client's own"
+    );
+    assert_eq!(crate::tasks::own("time:a:b"), Some(("time", "a:b")));
+    assert_eq!(crate::tasks::own("t"), None);
+}
+
+#[test]
+fn a_subscription_names_tasks_of_members() {
+    let request = |ids: &[&str]| {
+        let params = json!({"notifications": {"taskIds": ids}});
+        let message = json!({"jsonrpc": "2.0", "id": "s", "method": "subscriptions/listen", "params": params});
+        serde_json::to_vec(&message).unwrap()
+    };
+    let bytes = request(&["time:a", "docs:b"]);
+    let wanted = listen::Wanted::of(&bytes, &scan(&bytes, &Limits::REQUEST).unwrap()).unwrap();
+    assert!(wanted.concerns("time") && !wanted.concerns("crm") && !wanted.lists);
+    assert_eq!(wanted.of_member(&bytes, "docs").unwrap(), request(&["b"]));
+    let bad = request(&["a"]);
+    let bad = listen::Wanted::of(&bad, &scan(&bad, &Limits::REQUEST).unwrap());
+    assert_eq!(bad, Err(listen::BadResources::UnknownTask("a".to_owned())));
+    let mut granted = listen::Granted::default();
+    let ack = json!({"jsonrpc": "2.0", "method": "notifications/subscriptions/acknowledged",
+        "params": {"notifications": {"taskIds": ["b"]}}});
+    let ack = serde_json::to_vec(&ack).unwrap();
+    assert!(granted.add(&ack, &scan(&ack, &Limits::RESPONSE).unwrap(), "docs"));
+    let whole = granted.acknowledgement(br#""s""#, serde_json::Map::new());
+    let whole: Value = serde_json::from_slice(&whole).unwrap();
+    assert_eq!(
+        whole["params"]["notifications"],
+        json!({"taskIds": ["docs:b"]})
+    );
+}
+
+#[test]
+fn tasks_are_offered_where_a_member_has_them_but_no_list_of_them() {
+    let identity = hello::Identity {
+        name: "desk",
+        title: "",
+        version: "1",
+    };
+    let tasks = json!({"list": {}, "cancel": {}, "requests": {"tools": {"call": {}}}});
+    let old = [
+        (
+            "time",
+            json!({"capabilities": {"tools": {}, "tasks": tasks}}),
+        ),
+        ("docs", json!({"capabilities": {"tools": {}}})),
+    ];
+    let begun = |members: &[(&str, Value)], revision| {
+        let begun = hello::initialize_result(members, identity, revision, serde_json::Map::new());
+        serde_json::from_slice::<Value>(&begun.unwrap()).unwrap()["capabilities"]["tasks"].clone()
+    };
+    let offered = json!({"cancel": {}, "requests": {"tools": {"call": {}}}});
+    assert_eq!(begun(&old, Revision::V2025_11_25), offered);
+    assert_eq!(begun(&old, Revision::V2025_06_18), Value::Null);
+    assert_eq!(begun(&old[1..], Revision::V2025_11_25), Value::Null);
+    let extension = json!({"extensions": {crate::tasks::EXTENSION: {}}});
+    let new = [("time", json!({ "capabilities": extension }))];
+    let found = hello::discover_result(&new, identity, &[], serde_json::Map::new());
+    assert_eq!(found["capabilities"], extension);
+}

@@ -8,6 +8,7 @@ use mcp::error::RpcError;
 use mcp::federate::listen::{BadResources, URIS_MAX, Wanted};
 use mcp::federate::{asked_by, outward, uri};
 use mcp::method::Target;
+use mcp::tasks;
 use model::decision::Reason;
 use model::name::ServerName;
 use tokio::time::{Instant, timeout};
@@ -21,6 +22,7 @@ use crate::budget::Permit;
 use crate::call::Call;
 use crate::deliver::messages::is_event_stream;
 use crate::deliver::standing::{LAST_EVENT_ID, not_offered};
+use crate::deliver::tasks::is_of;
 use crate::deliver::{Hop, Session};
 use crate::refusal::{Fault, Refused};
 use crate::stage::authorize::may_read;
@@ -41,24 +43,8 @@ impl<H: Hop> Incall<'_, H> {
             let refused = Refused::new(StatusCode::NOT_ACCEPTABLE, message);
             return Err(Halt::refused(&refused));
         }
-        let unknown = |uri: &str| {
-            let error = RpcError::unknown_target(Target::Resource, uri, call.revision.era());
-            Halt::invalid(&error, id)
-        };
-        let wanted = Wanted::of(call.body, call.message).map_err(|bad| match bad {
-            BadResources::Unknown(uri) => unknown(&uri),
-            BadResources::TooMany => {
-                let message = format!("a subscription may name at most {URIS_MAX} resources");
-                Halt::invalid(&RpcError::invalid_params(message), id)
-            }
-        })?;
+        let wanted = self.wanted(federation, call)?;
         let usable: Vec<usize> = self.usable(federation).collect();
-        for (server, own) in &wanted.resources {
-            let at = federation.member(server).filter(|at| usable.contains(at));
-            if !at.is_some_and(|at| self.may_read(&federation.members()[at].server, own)) {
-                return Err(unknown(&uri::exposed(server, own)));
-            }
-        }
         self.open(slot, id)?;
         let asked = usable
             .into_iter()
@@ -92,6 +78,39 @@ impl<H: Hop> Incall<'_, H> {
         Ok(event_stream(
             FederatedBody::of_subscription(parts, subscription).into(),
         ))
+    }
+
+    /// What the client wants to hear of: resources that it may read, and tasks of its own.
+    fn wanted(&self, federation: &Federation, call: &Call<'_>) -> Ended<Wanted> {
+        let id = call.message.raw_id();
+        let unknown = |kind: Target, named: &str| {
+            let error = RpcError::unknown_target(kind, named, call.revision.era());
+            Halt::invalid(&error, id)
+        };
+        let wanted = Wanted::of(call.body, call.message).map_err(|bad| match bad {
+            BadResources::Unknown(uri) => unknown(Target::Resource, &uri),
+            BadResources::TooMany => {
+                let message = format!("a subscription may name at most {URIS_MAX} resources");
+                Halt::invalid(&RpcError::invalid_params(message), id)
+            }
+            BadResources::UnknownTask(named) => unknown(Target::Task, &named),
+        })?;
+        let member = |name: &str| {
+            let server = &federation.members()[federation.member(name)?].server;
+            Some(server).filter(|server| self.may_use(server))
+        };
+        for (server, own) in &wanted.resources {
+            if !member(server).is_some_and(|server| self.may_read(server, own)) {
+                return Err(unknown(Target::Resource, &uri::exposed(server, own)));
+            }
+        }
+        for (server, own) in &wanted.tasks {
+            let who = member(server).map(|server| (&*self.admitted.principal, server));
+            if !who.is_some_and(|who| is_of(self.config, who, own)) {
+                return Err(unknown(Target::Task, &tasks::named(server, own)));
+            }
+        }
+        Ok(wanted)
     }
 
     /// Who wants to hear of a resource has to be allowed to read it: what is not, is no member's.

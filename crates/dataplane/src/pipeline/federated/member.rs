@@ -227,7 +227,9 @@ impl<H: Hop> Incall<'_, H> {
             ));
         };
         let headers = own_headers(call, message.method());
+        let tasks = self.tasks(server, body, &message);
         let member = Call {
+            tasks: &tasks,
             server,
             body,
             message: &message,
