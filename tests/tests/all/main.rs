@@ -48,4 +48,5 @@ mod stage;
 mod staged;
 mod standing;
 mod subscriptions;
+mod tasks;
 mod tenancy;
