@@ -2,6 +2,7 @@
 //! that is not what it promises reaches no client.
 
 use serde_json::{Value, json};
+use tests::by_hand::ByHand;
 use tests::catalog;
 use tests::http::{Request, Response};
 use tests::listener::{Answer, Heard, Listener};
@@ -339,9 +340,18 @@ fn what_comes_of_a_task_is_what_its_tool_promises() {
     let far = making_tasks();
     let mesh = mesh(&[
         catalog::remote("far", &far.url("/mcp")),
-        filter("fits", &["far"], "deny"),
+        catalog::external("behind"),
+        filter("fits", &["far", "behind"], "deny"),
     ]);
-    let session = Session::begin(&mesh.url(0, "far"), &ana(&mesh));
+    let _sidecar = ByHand::sidecar(&mesh, "behind", &far.url("/mcp"));
+    mesh.server_in("behind", "ready");
+    for server in ["far", "behind"] {
+        tasks_are_compared(&Session::begin(&mesh.url(0, server), &ana(&mesh)));
+    }
+}
+
+#[track_caller]
+fn tasks_are_compared(session: &Session) {
     let result_of = |structured: Value| {
         let arguments = json!({"n": 1, "structured": structured});
         let params = json!({"name": "echo", "arguments": arguments, "task": {}});

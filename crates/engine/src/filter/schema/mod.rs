@@ -62,6 +62,12 @@ impl Look for ToolSchemas {
             let params = member(walk::root(message), "params");
             return arguments(seen, params.and_then(|params| member(params, "arguments")));
         }
+        if seen.method == method::SUBSCRIPTIONS_LISTEN {
+            // Of the tasks that are told of there each has its tool.
+            let told = member(walk::root(message), "params");
+            let inner = told.and_then(|task| member(task, "result"));
+            return inner.map_or(Finding::Nothing, |inner| result(seen, inner));
+        }
         let Some(answer) = member(walk::root(message), "result") else {
             return Finding::Nothing;
         };

@@ -338,3 +338,19 @@ fn a_schema_may_refer_to_itself_for_what_is_within() {
         refuses(&calling(&named, &bad));
     }
 }
+
+#[test]
+fn what_a_subscription_tells_of_a_task_is_a_result_of_some_tool() {
+    let told = |params: Value| {
+        let message = json!({"jsonrpc": "2.0", "method": "notifications/tasks", "params": params})
+            .to_string();
+        let seen = Seen::new(message.as_bytes(), Direction::Response);
+        ToolSchemas.look(&seen.of("subscriptions/listen", ""))
+    };
+    let result = json!({"structuredContent": {"amount": 1}});
+    fails(&told(
+        json!({"taskId": "1", "status": "completed", "result": result}),
+    ));
+    let to_come = told(json!({"taskId": "1", "status": "working"}));
+    assert_eq!(to_come, Finding::Nothing);
+}
