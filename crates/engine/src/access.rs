@@ -12,7 +12,7 @@
 //!   evaluated, an allow rule does not match, a deny rule and an approve rule do. Where it depends on what is not known
 //!   ([`Facts`]), an allow or approve rule counts as matching and a deny rule does not: what may be allowed is shown.
 //! * A rule with annotations matches where the rest of it does, what is called is a tool, and that is as the rule wants
-//!   it ([`annotations`]). It is always known what a tool is taken for.
+//!   it (`annotations`). It is always known what a tool is taken for.
 //! * What no allow or approve rule matches is denied; what a deny rule matches is denied whatever allows it; what an
 //!   approve rule matches waits for a person whatever allows it. The order of rules never matters. The rule that is named
 //!   is the first by name of those that decide.
