@@ -33,7 +33,8 @@ impl Edit {
 
     /// Whether it is about how a change is staged.
     pub(super) fn is_of_rollout(&self) -> bool {
-        matches!(self, Self::Put(resource) if wire::kind_of(resource) == Some(wire::STAGED_ROLLOUT))
+        self.key()
+            .is_some_and(|key| key.kind == wire::STAGED_ROLLOUT)
     }
 
     /// What it is about; `None` where that is not said well.

@@ -257,7 +257,7 @@ impl Catalog {
             let mut edits = history::way_back(now, &was);
             if let Some(spec) = staged::running(now) {
                 let why = format!("rolled back to revision {revision} by {author}");
-                edits.push(staged::halted_edit(spec, why));
+                edits.push(staged::ended(spec, &End::Halt, &why));
             }
             Ok(edits)
         })

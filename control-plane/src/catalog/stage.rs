@@ -52,7 +52,7 @@ impl Catalog {
             }
             match (state.staged(), &how) {
                 (Some(staged), _) => Ok(staged.end(state, &how, why)),
-                (None, End::Promote) => Ok(vec![staged::promoted(spec, why)]),
+                (None, End::Promote) => Ok(vec![staged::ended(spec, &how, why)]),
                 (None, End::Halt) => Err(Error::NotStaged(format!(
                     "history does not hold revision {} any more, to which it would go back: gatehouse rollback, or \
                      gatehouse rollout promote",

@@ -110,15 +110,12 @@ impl Staged {
 
     /// The edits that end it.
     pub(super) fn end(&self, head: &State, how: &End, why: &str) -> Vec<Edit> {
-        if *how == End::Promote {
-            return vec![promoted(&self.spec, why)];
-        }
         let back = self.keys.iter().filter_map(|key| match self.base.get(key) {
             Some(stored) => Some(Edit::put(stored.resource.clone())),
             None => head.get(key).map(|_| Edit::Delete(key.clone())),
         });
-        let ended = halted_edit(&self.spec, why.to_owned());
-        back.chain([ended]).collect()
+        let back = back.filter(|_| *how == End::Halt);
+        back.chain([ended(&self.spec, how, why)]).collect()
     }
 
     /// Of what somebody else wants, what also the nodes get that do not have the change.
@@ -257,20 +254,15 @@ pub(super) fn next(spec: &pb::StagedRolloutSpec, edges_below: u64, sidecars_belo
     }))
 }
 
-/// The edit by which all nodes get the change.
-pub(super) fn promoted(spec: &pb::StagedRolloutSpec, why: &str) -> Edit {
+/// The edit by which it is over.
+pub(super) fn ended(spec: &pb::StagedRolloutSpec, how: &End, why: &str) -> Edit {
+    let state = match how {
+        End::Promote => DONE,
+        End::Halt => HALTED,
+    };
     Edit::put(resource(pb::StagedRolloutSpec {
-        state: DONE.to_owned(),
+        state: state.to_owned(),
         why: why.to_owned(),
-        ..spec.clone()
-    }))
-}
-
-/// The edit by which it is over, as it was taken back.
-pub(super) fn halted_edit(spec: &pb::StagedRolloutSpec, why: String) -> Edit {
-    Edit::put(resource(pb::StagedRolloutSpec {
-        state: HALTED.to_owned(),
-        why,
         ..spec.clone()
     }))
 }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::{Body, Incoming};
-use mcp::envelope::{self, Envelope, Kind, Limits};
+use mcp::envelope::{Envelope, Kind};
 use mcp::era::{self, Caller};
 use mcp::error::RpcError;
 use mcp::headers::MCP_SESSION_ID;
@@ -51,7 +51,7 @@ mod reply;
 mod standing;
 mod told;
 
-use self::halt::{Ended, Halt};
+use self::halt::{Ended, Halt, scanned};
 use self::pinned::Tool;
 
 /// Everything that the calls of one listener share.
@@ -245,8 +245,7 @@ impl<H: Hop> Incall<'_, H> {
         permit: Permit,
     ) -> Ended<Response<ReplyBody>> {
         let engine = &self.config.engine;
-        let message = envelope::scan(&body, &Limits::REQUEST)
-            .map_err(|fault| Halt::invalid(&RpcError::from(&fault), fault.id()))?;
+        let message = scanned(&body)?;
         let id = message.id.as_ref().map(|id| id.raw);
         let stance = match old {
             Some(session) => old::stance(&message, session)?,
@@ -401,8 +400,7 @@ impl<H: Hop> Incall<'_, H> {
         slot: &mut Option<Recording>,
         permit: Permit,
     ) -> Ended<Response<ReplyBody>> {
-        let message = envelope::scan(body, &Limits::REQUEST)
-            .map_err(|fault| Halt::invalid(&RpcError::from(&fault), fault.id()))?;
+        let message = scanned(body)?;
         let id = message.id.as_ref().map(|id| id.raw);
         let changed = Call {
             body,

@@ -4,8 +4,6 @@
 //! ([`crate::auth::statement`]), but of one call: it names the call's id and what was agreed to, and is good for as long
 //! as a call may be on its way. The sidecar makes the binding anew from what it has received.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use model::name::ServerName;
 use model::record::CallId;
 use runtime::tls::NodeKey;
@@ -13,15 +11,12 @@ use serde::{Deserialize, Serialize};
 
 use super::Approved;
 use super::binding::Binding;
+use crate::auth::signed::{self, OfCall};
 use crate::auth::statement::Error;
 use crate::deliver::PeerIdentity;
 
 /// The header that carries it. Only ever read on mTLS hops.
 pub const HEADER: &str = "gatehouse-approval";
-/// How long it is good, in seconds: a call may wait for a sidecar that is being started.
-const LIFETIME_S: i64 = 90;
-/// How far the two clocks may be apart, in seconds.
-const SKEW_S: i64 = 30;
 /// No statement is longer, in bytes.
 const STATEMENT_BYTES_MAX: usize = 2 * 1024;
 
@@ -35,6 +30,17 @@ struct Claims {
     server: String,
     edge: String,
     iat: i64,
+}
+
+impl Claims {
+    fn of_call(&self) -> OfCall<'_> {
+        OfCall {
+            call: &self.call,
+            server: &self.server,
+            edge: &self.edge,
+            iat: self.iat,
+        }
+    }
 }
 
 /// States that `approved` is for the call `id` of `server`.
@@ -55,10 +61,7 @@ pub fn state(
         edge: node.to_owned(),
         iat: now_unix_s,
     };
-    let json = serde_json::to_vec(&claims).map_err(|_| Error::Malformed)?;
-    let body = URL_SAFE_NO_PAD.encode(json);
-    let signature = key.sign(body.as_bytes()).map_err(|_| Error::Signature)?;
-    let text = format!("{body}.{}", URL_SAFE_NO_PAD.encode(signature));
+    let text = signed::sign(key, &claims)?;
     http::HeaderValue::from_str(&text).map_err(|_| Error::Malformed)
 }
 
@@ -69,28 +72,12 @@ pub fn state(
 pub fn verify(
     peer: &PeerIdentity,
     statement: &str,
-    (server, id): (&ServerName, CallId),
+    called: (&ServerName, CallId),
     now_unix_s: i64,
 ) -> Result<Approved, Error> {
     let node = peer.edge_node().ok_or(Error::Signature)?;
-    if statement.len() > STATEMENT_BYTES_MAX {
-        return Err(Error::Malformed);
-    }
-    let (body, signature) = statement.split_once('.').ok_or(Error::Malformed)?;
-    let decode = |text: &str| URL_SAFE_NO_PAD.decode(text).map_err(|_| Error::Malformed);
-    if !runtime::tls::verify(&peer.public_key, body.as_bytes(), &decode(signature)?) {
-        return Err(Error::Signature);
-    }
-    let claims: Claims = serde_json::from_slice(&decode(body)?).map_err(|_| Error::Malformed)?;
-    if claims.edge != node || CallId::parse(&claims.call) != Some(id) {
-        return Err(Error::Signature);
-    }
-    if claims.server != server.as_str() {
-        return Err(Error::Server);
-    }
-    if !(claims.iat - SKEW_S..claims.iat + LIFETIME_S).contains(&now_unix_s) {
-        return Err(Error::Expired);
-    }
+    let claims: Claims = signed::open(peer, statement, STATEMENT_BYTES_MAX)?;
+    claims.of_call().check(node, called, now_unix_s)?;
     Ok(Approved {
         id: claims.approval.into(),
         by: "".into(),
@@ -139,7 +126,7 @@ mod tests {
             Err(Error::Signature)
         );
         assert_eq!(verify(&peer, text, (&mail, id), NOW), Err(Error::Server));
-        let late = NOW + LIFETIME_S;
+        let late = NOW + signed::CALL_LIFETIME_S;
         assert_eq!(verify(&peer, text, (&time, id), late), Err(Error::Expired));
         let (_, stranger) = edge("edge-1");
         assert_eq!(

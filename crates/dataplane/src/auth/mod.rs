@@ -2,5 +2,6 @@
 
 pub mod key;
 pub mod seal;
+pub(crate) mod signed;
 pub mod statement;
 pub mod task;

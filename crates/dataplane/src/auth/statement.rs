@@ -8,8 +8,6 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use dashmap::DashMap;
 use model::name::ServerName;
 use model::principal::Principal;
@@ -17,6 +15,7 @@ use model::record::CallId;
 use runtime::tls::NodeKey;
 use serde::{Deserialize, Serialize};
 
+use super::signed::{self, SKEW_S};
 use super::task::{self, Stated};
 use crate::approval::{self, Approved};
 use crate::deliver::PeerIdentity;
@@ -27,8 +26,6 @@ pub const HEADER: &str = "gatehouse-statement";
 const LIFETIME_S: i64 = 90;
 /// How long the edge uses one, in seconds: the rest is for calls on their way and for clocks.
 const REUSE_S: i64 = 60;
-/// How far the two clocks may be apart, in seconds.
-const SKEW_S: i64 = 30;
 /// Entries in either cache. A full cache is emptied: all of it can be made again.
 const CACHE_MAX: usize = 50_000;
 /// No statement is longer, in bytes.
@@ -159,13 +156,7 @@ impl Signer {
             credential: principal.credential.to_string(),
             address: caller.address,
         };
-        let json = serde_json::to_vec(&claims).map_err(|_| Error::Malformed)?;
-        let body = URL_SAFE_NO_PAD.encode(json);
-        let signature = self
-            .key
-            .sign(body.as_bytes())
-            .map_err(|_| Error::Signature)?;
-        let text = format!("{body}.{}", URL_SAFE_NO_PAD.encode(signature));
+        let text = signed::sign(&self.key, &claims)?;
         http::HeaderValue::from_str(&text).map_err(|_| Error::Malformed)
     }
 }
@@ -240,18 +231,7 @@ impl Verifier {
         server: &ServerName,
         now: i64,
     ) -> Result<Claims, Error> {
-        if statement.len() > STATEMENT_BYTES_MAX {
-            return Err(Error::Malformed);
-        }
-        let (body, signature) = statement.split_once('.').ok_or(Error::Malformed)?;
-        let signature = URL_SAFE_NO_PAD
-            .decode(signature)
-            .map_err(|_| Error::Malformed)?;
-        if !runtime::tls::verify(&peer.public_key, body.as_bytes(), &signature) {
-            return Err(Error::Signature);
-        }
-        let json = URL_SAFE_NO_PAD.decode(body).map_err(|_| Error::Malformed)?;
-        let claims: Claims = serde_json::from_slice(&json).map_err(|_| Error::Malformed)?;
+        let claims: Claims = signed::open(peer, statement, STATEMENT_BYTES_MAX)?;
         if claims.v != 1 || claims.edge != node {
             return Err(Error::Signature);
         }

@@ -7,22 +7,17 @@
 
 use std::collections::BTreeSet;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use model::name::ServerName;
 use model::record::CallId;
 use runtime::tls::NodeKey;
 use serde::{Deserialize, Serialize};
 
+use super::signed::{self, OfCall};
 use super::statement::Error;
 use crate::deliver::PeerIdentity;
 
 /// The header that carries it. Only ever read on mTLS hops.
 pub const HEADER: &str = "gatehouse-task";
-/// How long it is good, in seconds: a call may wait for a sidecar that is being started.
-const LIFETIME_S: i64 = 90;
-/// How far the two clocks may be apart, in seconds.
-const SKEW_S: i64 = 30;
 /// No statement is longer, in bytes: it is one header among several.
 const STATEMENT_BYTES_MAX: usize = 8 * 1024;
 
@@ -39,6 +34,17 @@ struct Claims {
     server: String,
     edge: String,
     iat: i64,
+}
+
+impl Claims {
+    fn of_call(&self) -> OfCall<'_> {
+        OfCall {
+            call: &self.call,
+            server: &self.server,
+            edge: &self.edge,
+            iat: self.iat,
+        }
+    }
 }
 
 /// States that the tasks of the call `id` of `server` are of these tools.
@@ -58,10 +64,7 @@ pub fn state(
         edge: node.to_owned(),
         iat: now_unix_s,
     };
-    let json = serde_json::to_vec(&claims).map_err(|_| Error::Malformed)?;
-    let body = URL_SAFE_NO_PAD.encode(json);
-    let signature = key.sign(body.as_bytes()).map_err(|_| Error::Signature)?;
-    let text = format!("{body}.{}", URL_SAFE_NO_PAD.encode(signature));
+    let text = signed::sign(key, &claims)?;
     if text.len() > STATEMENT_BYTES_MAX {
         return Err(Error::Malformed);
     }
@@ -75,28 +78,12 @@ pub fn state(
 pub fn verify(
     peer: &PeerIdentity,
     statement: &str,
-    (server, id): (&ServerName, CallId),
+    called: (&ServerName, CallId),
     now_unix_s: i64,
 ) -> Result<Stated, Error> {
     let node = peer.edge_node().ok_or(Error::Signature)?;
-    if statement.len() > STATEMENT_BYTES_MAX {
-        return Err(Error::Malformed);
-    }
-    let (body, signature) = statement.split_once('.').ok_or(Error::Malformed)?;
-    let decode = |text: &str| URL_SAFE_NO_PAD.decode(text).map_err(|_| Error::Malformed);
-    if !runtime::tls::verify(&peer.public_key, body.as_bytes(), &decode(signature)?) {
-        return Err(Error::Signature);
-    }
-    let claims: Claims = serde_json::from_slice(&decode(body)?).map_err(|_| Error::Malformed)?;
-    if claims.edge != node || CallId::parse(&claims.call) != Some(id) {
-        return Err(Error::Signature);
-    }
-    if claims.server != server.as_str() {
-        return Err(Error::Server);
-    }
-    if !(claims.iat - SKEW_S..claims.iat + LIFETIME_S).contains(&now_unix_s) {
-        return Err(Error::Expired);
-    }
+    let claims: Claims = signed::open(peer, statement, STATEMENT_BYTES_MAX)?;
+    claims.of_call().check(node, called, now_unix_s)?;
     Ok(Stated(claims.tools_of_tasks))
 }
 
@@ -128,7 +115,12 @@ mod tests {
         assert_eq!(of_another, Err(Error::Signature));
         let elsewhere = verify(&edge("e1"), text, (&mail, id), NOW);
         assert_eq!(elsewhere, Err(Error::Server));
-        let late = verify(&edge("e1"), text, (&time, id), NOW + LIFETIME_S);
+        let late = verify(
+            &edge("e1"),
+            text,
+            (&time, id),
+            NOW + signed::CALL_LIFETIME_S,
+        );
         assert_eq!(late, Err(Error::Expired));
         assert!(verify(&edge("e2"), text, (&time, id), NOW).is_err());
         let changed = text.replacen('.', "A.", 1);

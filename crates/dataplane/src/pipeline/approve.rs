@@ -17,7 +17,7 @@ use bytes::Bytes;
 use http::Response;
 use mcp::bridge::capabilities;
 use mcp::bridge::inputs::{self, Asked};
-use mcp::envelope::{self, Kind, Limits};
+use mcp::envelope::Kind;
 use mcp::error::{RefusedBy, RpcError};
 use mcp::method;
 use model::decision::{Decision, Reason};
@@ -25,7 +25,7 @@ use model::name::RuleName;
 use proto::v1 as pb;
 
 use self::hold::{Held, Owned};
-use super::halt::{Ended, Halt};
+use super::halt::{Ended, Halt, scanned};
 use super::old::is_old;
 use super::{Incall, answer};
 use crate::approval::binding::Binding;
@@ -89,8 +89,7 @@ impl<H: Hop> Incall<'_, H> {
             return self.asked(desk, call, asking, slot, permit).await;
         };
         // From here on it is the call as it was before it was asked about.
-        let message = envelope::scan(&brought.body, &Limits::REQUEST)
-            .map_err(|fault| Halt::invalid(&RpcError::from(&fault), fault.id()))?;
+        let message = scanned(&brought.body)?;
         let began = Call {
             body: &brought.body,
             message: &message,
@@ -119,8 +118,7 @@ impl<H: Hop> Incall<'_, H> {
             let error = RpcError::invalid_request("the caller does not wait for it");
             return Err(Halt::invalid(&error, id));
         }
-        let message = envelope::scan(&brought.body, &Limits::REQUEST)
-            .map_err(|fault| Halt::invalid(&RpcError::from(&fault), fault.id()))?;
+        let message = scanned(&brought.body)?;
         let began = Call {
             body: &brought.body,
             message: &message,

@@ -28,7 +28,7 @@ use model::name::ServerName;
 use tokio::time::timeout;
 
 use self::member::{Absent, Said};
-use super::halt::{Ended, Halt};
+use super::halt::{Ended, Halt, scanned};
 use super::reply::{collect_apart, event_stream};
 use super::{Incall, note};
 use crate::answer;
@@ -342,11 +342,6 @@ fn aimed_at(call: &Call<'_>, own: &str, id: Option<&[u8]>) -> Ended<Bytes> {
             Err(Halt::invalid(&RpcError::internal(), id))
         }
     }
-}
-
-fn scanned(body: &Bytes) -> Ended<Envelope<'_>> {
-    envelope::scan(body, &Limits::REQUEST)
-        .map_err(|fault| Halt::invalid(&RpcError::from(&fault), fault.id()))
 }
 
 /// The headers that mirror the message, as it is for the member. What mirrors arguments stays as it was sent.

@@ -1,7 +1,9 @@
 //! A call that ends early: what the client hears, and what goes on record, kept together.
 
+use bytes::Bytes;
 use engine::pins::Why;
 use http::Response;
+use mcp::envelope::{self, Envelope, Limits};
 use mcp::error::{RefusedBy, RpcError, code};
 use model::decision::{Decision, Reason};
 
@@ -28,6 +30,12 @@ pub(super) struct Halt {
     error_code: i64,
     /// The request's id, raw, for an answer that has to take this one's place.
     id: Option<Box<[u8]>>,
+}
+
+/// Reads a request; what is not valid ends it.
+pub(super) fn scanned(body: &Bytes) -> Ended<Envelope<'_>> {
+    envelope::scan(body, &Limits::REQUEST)
+        .map_err(|fault| Halt::invalid(&RpcError::from(&fault), fault.id()))
 }
 
 impl Halt {

@@ -14,9 +14,8 @@ use mcp::method;
 use mcp::walk;
 use tokio::time::timeout;
 
-use super::super::halt::{Ended, Halt};
+use super::super::halt::{Ended, Halt, scanned};
 use super::super::{Incall, accepted};
-use super::scanned;
 use crate::body::ReplyBody;
 use crate::call::Call;
 use crate::deliver::Hop;
