@@ -153,8 +153,8 @@ fn has_place(spec: &pb::ToolPinsSpec, tool: &pb::ToolSighting) -> bool {
     spec.tools.len() < TOOL_PINS_MAX || spec.tools.iter().any(|pin| same_place(pin, tool))
 }
 
-/// Puts a definition that [`has_place`] in the place of the one that was approved before. What else waits for the tool is let go: if it is
-/// still shown to anybody, it is told again.
+/// Puts a definition that [`has_place`] in the place of the one that was approved before. What else waits for the tool is
+/// let go: if it is still shown to anybody, it is told again.
 fn approve(spec: &mut pb::ToolPinsSpec, tool: pb::ToolSighting, (by, now): (&str, i64)) {
     spec.pending
         .retain(|known| known.tool != tool.tool || known.era != tool.era);

@@ -12,6 +12,8 @@ pub const EXTENSION: &str = "io.modelcontextprotocol/tasks";
 const RELATED: &str = "io.modelcontextprotocol/related-task";
 /// The key of one.
 pub const ID: &str = "taskId";
+/// The key under which 2025-11-25 asks for one.
+const WANTED: &str = "task";
 /// The key of those that somebody wants to hear of.
 const IDS: &str = "taskIds";
 
@@ -60,8 +62,18 @@ pub fn tells_of_one(method: &str) -> bool {
 /// Whether a message may hold an id of one: nearly none does, and then it need not be read for that.
 #[must_use]
 pub fn may_have(message: &[u8]) -> bool {
-    // A key that is spelt with escapes has a \u.
-    memmem::find(message, ID.as_bytes()).is_some() || memmem::find(message, br"\u").is_some()
+    may_spell(message, ID)
+}
+
+/// Whether the parameters of a legacy call ask for a task. Nearly none do: then they are not read for that.
+#[must_use]
+pub fn is_wanted(message: &[u8], params: Span) -> bool {
+    may_spell(params.of(message), WANTED) && walk::find(message, params, WANTED).is_some()
+}
+
+/// A key that is spelt with escapes has a \u.
+fn may_spell(text: &[u8], key: &str) -> bool {
+    memmem::find(text, key.as_bytes()).is_some() || memmem::find(text, br"\u").is_some()
 }
 
 /// The id by which clients of a virtual server know a task of its member `server`.

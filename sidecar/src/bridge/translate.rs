@@ -18,7 +18,6 @@ use mcp::headers::{
 };
 use mcp::revision::Revision;
 use mcp::walk;
-use memchr::memmem;
 
 use super::{Side, Way};
 use crate::client::Client;
@@ -323,13 +322,10 @@ impl Translator<'_> {
         }
     }
 
-    /// The parameters, where they ask for a task and none is given. Nearly none do: then they are not read a second time.
+    /// The parameters, where they ask for a task and none is given.
     fn task(&self, message: &Envelope<'_>) -> Option<Span> {
         let params = message.params.filter(|_| !self.own)?;
-        let text = params.of(&self.body);
-        // A key that is spelt with escapes has a \u.
-        let perhaps = memmem::find(text, b"task").is_some() || memmem::find(text, br"\u").is_some();
-        (perhaps && walk::find(&self.body, params, "task").is_some()).then_some(params)
+        mcp::tasks::is_wanted(&self.body, params).then_some(params)
     }
 }
 

@@ -19,7 +19,6 @@ use mcp::error::RpcError;
 use mcp::method::{self, Target};
 use mcp::tasks::{self, EXTENSION};
 use mcp::walk;
-use memchr::memmem;
 use model::name::ServerName;
 use model::principal::Principal;
 use serde::{Deserialize, Serialize};
@@ -188,13 +187,7 @@ pub fn may_be_named(call: &Call<'_>) -> bool {
         method::TOOLS_CALL if call.is_modern() => declares(call),
         method::TOOLS_CALL => {
             let params = call.message.params;
-            params.is_some_and(|params| {
-                let text = params.of(call.body);
-                // A key that is spelt with escapes has a \u.
-                let perhaps =
-                    memmem::find(text, b"task").is_some() || memmem::find(text, br"\u").is_some();
-                perhaps && walk::find(call.body, params, "task").is_some()
-            })
+            params.is_some_and(|params| tasks::is_wanted(call.body, params))
         }
         method::TASKS_LIST => true,
         method::SUBSCRIPTIONS_LISTEN => !call.tasks.heard_of.is_empty(),
